@@ -1,0 +1,84 @@
+// Turn, Buffer, BufferPool: where bytes live.
+//
+// A Turn is the worker's scratch: chunks that every connection of the thread uses in turn, for the length of one event.
+// What could not leave in that turn is moved into a Buffer borrowed from the BufferPool and given back when it has left.
+// An idle connection owns neither. All three belong to one thread.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "base/bytes.h"
+
+namespace sluice {
+
+// Most octets that one receive takes in, and so the most that one turn moves. Measured best of 16 to 256 KiB.
+inline constexpr std::size_t kChunk = 64 * 1024;
+// Room that a decrypted chunk may need beyond kChunk: one TLS record that was partly received before, and a remainder.
+inline constexpr std::size_t kSlack = 48 * 1024;
+
+struct Turn {
+  std::unique_ptr<std::uint8_t[]> plain{new std::uint8_t[kChunk + kSlack]};   // what Stream::fill hands out
+  std::unique_ptr<std::uint8_t[]> cipher_in{new std::uint8_t[kChunk]};        // one receive of a TlsStream
+  std::unique_ptr<std::uint8_t[]> cipher_out{new std::uint8_t[kChunk + kSlack]};  // records gathered for one send
+  std::unique_ptr<std::uint8_t[]> scratch{new std::uint8_t[kChunk + kSlack]};  // unmasked copies for who must read
+  const void* plain_owner = nullptr;  // the stream whose received() lies in `plain`; checked, because two would clash
+};
+
+class BufferPool;
+
+// Octets kept with a connection. Empty and free of memory until used; gives its block back when emptied or destroyed.
+class Buffer {
+ public:
+  explicit Buffer(BufferPool& pool) : pool_(&pool) {}
+  Buffer(const Buffer&) = delete;
+  Buffer& operator=(const Buffer&) = delete;
+  ~Buffer() { clear(); }
+
+  bool empty() const { return begin_ == end_; }
+  std::size_t size() const { return end_ - begin_; }
+  MutableBytes bytes() { return {block_ + begin_, size()}; }
+  Bytes bytes() const { return {block_ + begin_, size()}; }
+
+  // Appends a copy; grows the block to the next size class when needed.
+  void append(Bytes bytes);
+  // Drops octets from the front; at the last one the block goes back to the pool.
+  void consume(std::size_t n);
+  void clear();
+
+ private:
+  BufferPool* pool_;
+  std::uint8_t* block_ = nullptr;
+  std::uint32_t begin_ = 0;
+  std::uint32_t end_ = 0;
+  std::uint32_t capacity_ = 0;
+};
+
+// Free lists by size class (512 B, 1 KiB, ... 256 KiB). Keeps at most `keep` octets; beyond that blocks are freed.
+class BufferPool {
+ public:
+  explicit BufferPool(std::size_t keep = 4 * 1024 * 1024) : keep_(keep) {}
+  BufferPool(const BufferPool&) = delete;
+  BufferPool& operator=(const BufferPool&) = delete;
+  ~BufferPool();
+
+  // Octets lent out now: the gauge buffered_bytes, and what tests of leaks look at.
+  std::size_t lent() const { return lent_; }
+
+ private:
+  friend class Buffer;
+  std::uint8_t* take(std::size_t at_least, std::uint32_t& capacity);
+  void give(std::uint8_t* block, std::uint32_t capacity);
+
+  static constexpr std::size_t kClasses = 10;
+  static constexpr std::size_t kSmallest = 512;
+  std::array<std::vector<std::uint8_t*>, kClasses> free_;
+  std::size_t keep_;
+  std::size_t kept_ = 0;
+  std::size_t lent_ = 0;
+};
+
+}  // namespace sluice

@@ -1,0 +1,63 @@
+// Counters that cost a relaxed load and store. Each belongs to one writing thread (a worker); a scrape reads all the
+// workers' copies from another thread and sums them. Never shared by two writers.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+namespace sluice {
+
+class Counter {
+ public:
+  void add(std::uint64_t n = 1) {
+    value_.store(value_.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
+  }
+  std::uint64_t get() const { return value_.load(std::memory_order_relaxed); }
+
+ private:
+  std::atomic<std::uint64_t> value_{0};
+};
+
+// A gauge by the same rule: one writer.
+class Gauge {
+ public:
+  void add(std::int64_t n = 1) {
+    value_.store(value_.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
+  }
+  void sub(std::int64_t n = 1) { add(-n); }
+  void set(std::int64_t n) { value_.store(n, std::memory_order_relaxed); }
+  std::int64_t get() const { return value_.load(std::memory_order_relaxed); }
+
+ private:
+  std::atomic<std::int64_t> value_{0};
+};
+
+// Histogram over fixed upper bounds (ascending); the last bucket is +Inf. `sum` is in the unit of the bounds times 1e6.
+template <std::size_t N>
+class Histogram {
+ public:
+  explicit constexpr Histogram(const std::array<double, N>& bounds) : bounds_(&bounds) {}
+  void observe(double value) {
+    std::size_t i = 0;
+    while (i < N && value > (*bounds_)[i]) ++i;
+    buckets_[i].add();
+    sum_micro_.add(static_cast<std::uint64_t>(value * 1e6));
+  }
+  std::uint64_t bucket(std::size_t i) const { return buckets_[i].get(); }
+  double sum() const { return static_cast<double>(sum_micro_.get()) / 1e6; }
+  const std::array<double, N>& bounds() const { return *bounds_; }
+
+ private:
+  const std::array<double, N>* bounds_;
+  std::array<Counter, N + 1> buckets_;
+  Counter sum_micro_;
+};
+
+inline constexpr std::array<double, 14> kSecondsBounds{.0005, .001, .0025, .005, .01, .025, .05,
+                                                       .1,    .25,  .5,    1,    2.5, 5,    10};
+inline constexpr std::array<double, 8> kLifetimeBounds{1, 10, 60, 300, 1800, 7200, 28800, 86400};
+inline constexpr std::array<double, 8> kSizeBounds{64, 256, 1024, 4096, 16384, 65536, 262144, 1048576};
+
+}  // namespace sluice
