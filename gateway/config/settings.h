@@ -1,0 +1,98 @@
+// Settings: what one configuration file says, as plain structs with every default filled in, every name checked and every
+// file that it names read. Structs of a folder to the left live in that folder; those of session/ and server/ are here.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/time.h"
+#include "http/head.h"
+#include "net/address.h"
+#include "net/tls_profile.h"
+#include "policy/access.h"
+#include "policy/jwt.h"
+#include "policy/limiter.h"
+#include "upstream/backend.h"
+
+namespace sluice::config {
+
+struct ServerSettings {
+  unsigned workers = 0;  // 0 = cores ("auto")
+  Duration drain_timeout = std::chrono::seconds(30);
+  std::uint64_t max_connections = 0;  // of the process; 0 = derived from the fd limit
+  std::uint32_t max_handshakes = 2000;  // unfinished ones, per worker
+};
+
+struct AdminSettings {
+  bool enabled = true;
+  net::Address bind;       // 127.0.0.1:9901
+  std::string token;       // from token_file; empty: none
+};
+
+struct ListenerSettings {
+  std::string name;
+  net::Address bind;
+  std::optional<net::TlsSettings> tls;
+  std::vector<net::Cidr> trusted_proxies;
+  std::uint64_t max_connections = 0;  // 0 = only the process's
+  http::HeadLimits head;
+  Duration tls_timeout = std::chrono::seconds(5);
+  Duration head_timeout = std::chrono::seconds(10);
+  std::vector<std::string> rate_limit;  // names of limits with key ip or listener
+  std::uint32_t notsent_lowat = 128 * 1024;  // TCP_NOTSENT_LOWAT of client sockets; 0 = off
+  std::uint32_t send_buffer = 0;             // SO_SNDBUF; 0 = the kernel's
+};
+
+struct WebSocketSettings {
+  std::uint64_t max_message = 1024 * 1024;      // client → upstream; 0 = unlimited
+  std::uint64_t max_message_to_client = 0;      // 0 = unlimited
+  std::uint32_t max_fragments = 1024;
+  bool validate_utf8 = false;
+  Duration ping_interval = std::chrono::seconds(25);  // 0 = never
+  Duration pong_timeout = std::chrono::seconds(20);
+  Duration idle_timeout{};                      // 0 = off; counts data frames only
+  Duration max_lifetime{};                      // 0 = off
+  Duration fragment_timeout = std::chrono::seconds(60);  // without an octet inside a fragmented message
+  Duration write_stall = std::chrono::seconds(30);
+  Duration close_timeout = std::chrono::seconds(5);
+  bool forward_pings = true;                    // ping = "forward" | "answer"
+  bool pass_compression = true;                 // compression = "pass" | "off"
+  std::uint32_t control_rate = 20;              // control frames a second, per connection and direction client → gateway
+  std::uint32_t control_burst = 50;
+  std::vector<std::string> subprotocols;        // empty: any
+  std::vector<policy::OriginPattern> origins;   // empty: any
+  bool text_frames = false;                     // frame = "binary" | "text": before TCP backends
+  bool reject_with_close = false;               // reject = "status" | "close"
+};
+
+struct RouteSettings {
+  std::string name;       // default host + path
+  std::string host;       // lower case; empty: any; "*.example.com" wildcard
+  std::string path;       // "/chat" exact, "/chat/*" prefix, "/*" all
+  std::vector<std::string> listeners;  // empty: all
+  std::string backend;    // name
+  std::string auth;       // name; empty: none
+  std::vector<std::string> rate_limit;  // names
+  WebSocketSettings websocket;
+};
+
+struct Settings {
+  std::string file;       // the path that was loaded
+  std::vector<std::string> files;  // every file that was read (configuration, certificates, keys): to be watched
+  std::vector<std::string> watched;  // of these, certificates and keys: a change reloads
+  ServerSettings server;
+  log::Settings log;
+  std::vector<std::string> access_fields;  // empty: all
+  AdminSettings admin;
+  std::vector<ListenerSettings> listeners;
+  std::vector<RouteSettings> routes;
+  std::vector<upstream::BackendSettings> backends;
+  std::vector<policy::JwtSettings> auths;
+  std::vector<policy::LimitSettings> limits;
+};
+
+}  // namespace sluice::config

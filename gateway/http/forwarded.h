@@ -1,0 +1,51 @@
+// The field policy between client and upstream (RFC 9110 §7.6, RFC 7239, security.md T06-T08): what is dropped, what is
+// ours, and who the client is.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "http/head.h"
+#include "http/request.h"
+#include "net/address.h"
+
+namespace sluice::http {
+
+// Two names are aliases when they are equal after folding case and '_', '.', '-' (some backends fold them).
+bool same_alias(std::string_view a, std::string_view b);
+
+// The client's address: when `peer` is inside `trusted`, the right-most X-Forwarded-For entry (or Forwarded for=) that is
+// not itself trusted; else the peer. Garbage ends the walk at the last good address.
+net::Address client_address(const Head& head, const net::Address& peer, std::span<const net::Cidr> trusted);
+
+// Checks the Connection field(s): Errc::bad_header when it nominates Host, Authorization, Cookie or any
+// Sec-WebSocket-* field... see security.md T07 for the list; the nominated names otherwise.
+Result<std::vector<std::string_view>> connection_options(const Head& head);
+
+struct FieldRules {
+  std::span<const std::string> owned;  // names that the gateway sets (identity headers): client copies and aliases go
+  std::span<const std::string> dropped;  // further names to drop, exact (case-insensitive), e.g. Authorization when it was the carrier
+};
+
+// The client's fields that may pass upstream, in order: without hop-by-hop and nominated fields, Host, Content-Length,
+// Sec-WebSocket-*, names outside [A-Za-z0-9-], every alias of a gateway-owned name (X-Forwarded-*, Forwarded, X-Real-IP,
+// X-Request-Id, Via, X-Sluice-* and `rules.owned`), and `rules.dropped`. traceparent and tracestate pass when valid
+// (W3C Trace Context); an invalid traceparent is dropped with its tracestate. `trusted` is whether the peer is trusted.
+Result<std::vector<Field>> passing_fields(const Head& head, const FieldRules& rules);
+
+// What the gateway adds: X-Forwarded-For (appended to the trusted proxy's chain, else replaced), -Proto, -Host, -Port,
+// X-Real-IP, X-Request-Id, Via "1.1 sluice", traceparent when the client sent none.
+std::vector<std::pair<std::string, std::string>> forwarded_fields(const Request& request, bool trusted);
+
+// X-Request-Id of the client when the peer is trusted and the value is 1-128 visible token octets; else a fresh one
+// (32 hex digits).
+std::string request_id(const Head& head, bool trusted);
+
+// Backend's response fields that may pass to the client beside a 101 or with a refusal: without hop-by-hop fields and
+// those that it nominates, Sec-WebSocket-*, Content-Length, Transfer-Encoding. Errors: be_bad_head.
+Result<std::vector<Field>> passing_response_fields(const Head& head);
+
+}  // namespace sluice::http

@@ -1,0 +1,55 @@
+// The one canonicaliser of request targets (security.md T09): router, policies, logs and the forwarded request all use
+// its result and nothing else.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+
+namespace sluice::http {
+
+struct Target {
+  std::string path;       // canonical, starts with '/': unreserved octets decoded, hex upper-case, no dot segments, no '//'
+  std::string query;      // as received, without '?'; validated: no control octets, no '#', only octets that RFC 3986 allows
+  std::string authority;  // of an absolute-form target; empty for origin-form
+  bool has_query = false;
+
+  // path, and '?' + query if there was one: what goes upstream.
+  std::string text() const;
+};
+
+// Errc::path for: %00 %2f %5c %3b %3f %23, '\', '#', ';' in a segment, bad %-hex, control octets, '..' above the root,
+// octets >= 0x80, invalid UTF-8 after decoding, a target that is neither origin-form nor absolute-form http(s)/ws(s).
+Result<Target> canonical_target(std::string_view raw);
+
+// Idempotent on its own result. Used again after a prefix was stripped.
+Result<std::string> canonical_path(std::string_view raw);
+
+// Value of the first query parameter of that name, percent-decoded ('+' stays '+'); `count` says how many there are.
+struct QueryValue {
+  std::string value;
+  std::size_t count = 0;
+};
+QueryValue query_value(std::string_view query, std::string_view name);
+// The query without every parameter of that name.
+std::string without_query(std::string_view query, std::string_view name);
+
+// Host header or authority (security.md T10): returns it in lower case without a default port of `scheme_port`;
+// userinfo, path, '%', more than 255 octets, a bad port or an empty host → Errc::host.
+struct Authority {
+  std::string host;  // lower case, IPv6 in brackets
+  std::uint16_t port = 0;  // 0 = none given
+};
+Result<Authority> parse_authority(std::string_view text);
+
+// Value of the first cookie of that name in a Cookie field (RFC 6265 §4.2); `count` says how many there are.
+struct CookieValue {
+  std::string_view value;
+  std::size_t count = 0;
+};
+CookieValue cookie_value(std::string_view cookie_field, std::string_view name);
+// The Cookie field without that cookie; empty when nothing is left.
+std::string without_cookie(std::string_view cookie_field, std::string_view name);
+
+}  // namespace sluice::http

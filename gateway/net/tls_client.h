@@ -1,0 +1,32 @@
+// TlsClient: outbound TLS for one backend, built for one worker: verified against a CA, SNI, optional own certificate.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "net/crypto.h"
+
+struct ssl_st;
+
+namespace sluice::net {
+
+struct TlsClientSettings {
+  std::string ca;           // PEM text; empty: the system's store
+  std::string certificate;  // PEM text; empty: none
+  std::string key;
+};
+
+class TlsClient {
+ public:
+  ~TlsClient();
+  static std::unique_ptr<TlsClient> make(CryptoContext& context, const TlsClientSettings& settings, std::string& why);
+  // A fresh SSL in connect state that will verify `name` (a DNS name, sent as SNI, or an IP literal); owned by the caller.
+  ssl_st* connect(const std::string& name) const;
+
+ private:
+  struct Impl;
+  explicit TlsClient(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace sluice::net

@@ -1,0 +1,67 @@
+// Jwt: checks one compact JWS (RFC 7515, 7519, 8725; security.md T11-T15) against the keys and rules of one [auth].
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "net/crypto.h"
+#include "policy/identity.h"
+
+namespace sluice::policy {
+
+// Where a credential may stand, in the order in which the route looks (`from`).
+struct Carrier {
+  enum class Kind : std::uint8_t { header, cookie, query, subprotocol };
+  Kind kind = Kind::header;
+  std::string name = "Authorization";  // header, cookie or parameter name; the marker ("bearer") for subprotocol
+};
+
+struct RequiredClaim {
+  std::string name;
+  std::vector<std::string> any_of;  // empty: it only has to be there. A claim that is a list, or a string of words for
+                                    // `scope`, satisfies when it holds one of these.
+};
+
+// Plain settings of [auth.NAME] with type = "jwt"; key files are read by config/, so these hold octets, not paths.
+struct JwtSettings {
+  std::string name;
+  std::vector<net::JwsAlgorithm> algorithms;
+  std::string secret;       // HMAC secret, octets (only with HS*); never logged
+  std::string public_key;   // PEM text
+  std::string jwks;         // JWKS JSON text
+  std::string issuer;       // empty: not checked
+  std::vector<std::string> audience;  // empty: not checked; else the token must name one of them
+  std::int64_t leeway_seconds = 30;
+  std::int64_t max_lifetime_seconds = 0;  // of a token, exp - iat; 0: not limited
+  std::vector<RequiredClaim> required;
+  std::vector<Carrier> from;
+  std::vector<std::pair<std::string, std::string>> forward;  // claim → header name upstream
+  bool close_on_expiry = true;
+  std::uint16_t expiry_close_code = 4401;
+};
+
+class Jwt {
+ public:
+  ~Jwt();
+  // nullptr and `why` when a key cannot be used, no key serves a listed algorithm, or HS* is mixed with others.
+  static std::unique_ptr<Jwt> make(net::CryptoContext& context, const JwtSettings& settings, std::string& why);
+
+  // Errors: bad_token (whatever is wrong with it; `detail` says what, for the log only), token_expired, scope (a
+  // required claim is missing or has another value).
+  Result<Identity> verify(std::string_view token, WallTime now) const;
+
+ private:
+  struct Impl;
+  explicit Jwt(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+// A compact JWS over `claims` (JSON text), for `sluice token` and the demo. nullopt and `why` when the key cannot sign.
+std::optional<std::string> mint(net::CryptoContext& context, net::JwsAlgorithm algorithm, std::string_view key,
+                                std::string_view key_id, std::string_view claims, std::string& why);
+
+}  // namespace sluice::policy

@@ -1,0 +1,119 @@
+// Backend and Server: what the configuration says of an upstream, and the live state of each of its servers.
+//
+// Settings are plain and immutable. State (Server) is shared by all workers and all snapshots by identity (backend name +
+// URL), so that a reload forgets neither connection counts nor health.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/time.h"
+#include "net/address.h"
+
+namespace sluice::upstream {
+
+enum class Scheme : std::uint8_t { ws, wss, tcp };
+
+struct ServerSettings {
+  std::string url;   // as configured: its identity
+  Scheme scheme = Scheme::ws;
+  std::string host;  // name or literal without brackets
+  std::uint16_t port = 0;
+  std::uint32_t weight = 1;
+};
+
+enum class Policy : std::uint8_t { round_robin, least_connections, random_two, consistent_hash };
+enum class Unit : std::uint8_t { connection, message };
+
+// What consistent_hash hashes: `kind:name` of decisions.md.
+struct HashKey {
+  enum class Kind : std::uint8_t { ip, header, cookie, query, path, claim };
+  Kind kind = Kind::ip;
+  std::string name;       // header, cookie, parameter or claim
+  std::uint32_t segment = 0;  // for path: 0 = the whole path, N = its Nth segment from 1
+};
+
+struct UpstreamTls {
+  std::string ca;           // PEM text; empty: the system's store
+  std::string certificate;  // PEM text of a client certificate, and its key
+  std::string key;
+  std::string server_name;  // SNI and verified name; empty: the URL's host
+};
+
+struct HealthSettings {
+  bool active = false;  // TCP connect check
+  Duration interval = std::chrono::seconds(5);
+  Duration timeout = std::chrono::seconds(2);
+  std::uint32_t rise = 2;
+  std::uint32_t fall = 3;
+};
+
+struct EjectionSettings {
+  std::uint32_t failures = 3;  // in a row; 0 = never eject
+  Duration base = std::chrono::seconds(10);  // doubles with each ejection
+  Duration most = std::chrono::seconds(300);
+  std::uint32_t max_percent = 50;
+};
+
+struct BackendSettings {
+  std::string name;
+  std::vector<ServerSettings> servers;
+  Policy policy = Policy::round_robin;
+  Unit unit = Unit::connection;
+  HashKey key;
+  std::uint32_t max_legs = 0;  // per-message mode; 0: number of servers, at most 8
+  Duration connect_timeout = std::chrono::seconds(3);
+  Duration handshake_timeout = std::chrono::seconds(10);
+  std::uint32_t retries = 2;   // further candidates after the first
+  UpstreamTls tls;
+  HealthSettings health;
+  EjectionSettings ejection;
+};
+
+// Live state of one server. All members may be read and written from any thread.
+class Server {
+ public:
+  explicit Server(ServerSettings settings);
+  const ServerSettings& settings() const { return settings_; }
+
+  // Addresses to connect to, in order; empty while the name has not been resolved.
+  std::vector<net::Address> addresses() const;
+  void set_addresses(std::vector<net::Address> addresses);
+
+  std::atomic<std::uint32_t> active{0};     // connections (legs) now
+  std::atomic<std::uint64_t> connects{0};
+  std::atomic<std::uint64_t> failures{0};
+  std::atomic<bool> healthy{true};          // by active check
+  // Monotonic ns until which it is ejected; 0 = not.
+  std::atomic<std::int64_t> ejected_until{0};
+  std::atomic<std::uint32_t> failures_in_row{0};
+  std::atomic<std::uint32_t> ejections_in_row{0};
+
+  bool usable(Instant now) const;
+
+ private:
+  ServerSettings settings_;
+  mutable std::mutex mutex_;
+  std::vector<net::Address> addresses_;
+};
+
+// Counts one leg on its server while it lives. Movable.
+class ServerUse {
+ public:
+  ServerUse() = default;
+  explicit ServerUse(std::shared_ptr<Server> server);
+  ServerUse(ServerUse&& other) noexcept : server_(std::move(other.server_)) {}
+  ServerUse& operator=(ServerUse&& other) noexcept;
+  ~ServerUse();
+  Server* get() const { return server_.get(); }
+
+ private:
+  std::shared_ptr<Server> server_;
+};
+
+}  // namespace sluice::upstream

@@ -1,0 +1,50 @@
+// Cluster: the servers of one backend with their live state and a balancer. Shared by all workers; const methods are
+// thread-safe. Kept over reloads by the registry: a reload that leaves a server's URL leaves its state.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "upstream/backend.h"
+
+namespace sluice::upstream {
+
+class Balancer;
+
+class Cluster {
+ public:
+  Cluster(BackendSettings settings, std::vector<std::shared_ptr<Server>> servers);
+  ~Cluster();
+  const BackendSettings& settings() const { return settings_; }
+  std::span<const std::shared_ptr<Server>> servers() const { return servers_; }
+
+  // Candidates in the order in which to try them, at most `retries` + 1: usable ones only (healthy, not ejected,
+  // resolved, not in `exclude`); when more than half of the servers are unusable by ejection, the ejected ones count as
+  // usable again (panic). Empty: no backend. `key` is the hash of the route's HashKey (0 when there is none).
+  std::vector<std::shared_ptr<Server>> order(std::uint64_t key, Instant now) const;
+
+  // Passive health: a connect, handshake or mid-stream failure, or a success.
+  void report(Server& server, bool success, Instant now) const;
+
+  std::size_t up(Instant now) const;
+
+ private:
+  BackendSettings settings_;
+  std::vector<std::shared_ptr<Server>> servers_;
+  std::unique_ptr<Balancer> balancer_;
+};
+
+// Servers by backend name and URL. Main thread only.
+class Registry {
+ public:
+  // The cluster for these settings, on the servers that are known already and new ones for the rest.
+  std::shared_ptr<const Cluster> cluster(const BackendSettings& settings);
+
+ private:
+  std::map<std::string, std::weak_ptr<Server>> servers_;
+};
+
+}  // namespace sluice::upstream
