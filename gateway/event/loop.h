@@ -23,7 +23,7 @@ class Loop final : public Clock {
   void run();
   void stop();
 
-  // Time of the current pass: read once after the wait, the same for everything that runs in the pass.
+  // Time of the current pass: read at its first callback, the same for everything that runs in the pass.
   Instant now() const override { return now_; }
   WallTime wall() const override;
 
@@ -36,6 +36,8 @@ class Loop final : public Clock {
   }
 
   event_base* raw() const { return base_; }
+  // Every trampoline from libevent (Watch, Timer, Signals) calls this first, so that now() is of this pass.
+  void begin_callback();
   // The common-timeout queue of a duration (O(1) re-arming), made on first use; for durations used by many timers.
   const timeval* common_timeout(Duration duration);
 
@@ -50,6 +52,7 @@ class Loop final : public Clock {
   event_base* base_;
   Instant now_{};
   bool stopping_ = false;
+  bool pass_fresh_ = false;  // now_ was read in this pass
   std::vector<std::move_only_function<void()>> deferred_;
   std::vector<Grave> graveyard_;
   struct Common {

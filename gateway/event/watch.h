@@ -37,9 +37,10 @@ class Watch {
   bool started() const { return raw_ != nullptr; }
 
  private:
+  static void on_event(int, short, void*);
   ::event* raw_ = nullptr;
+  Loop* loop_ = nullptr;
   WatchHandler* handler_ = nullptr;
-  friend void on_event(int, short, void*);
 };
 
 }  // namespace sluice::event

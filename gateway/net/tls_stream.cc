@@ -1,0 +1,294 @@
+#include "net/tls_stream.h"
+
+#include <openssl/bio.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <cstring>
+
+namespace sluice::net {
+
+namespace {
+
+constexpr std::size_t kGather = kChunk + kSlack;
+// Room that decrypting one receive may need: one record that was partly inside OpenSSL before.
+constexpr std::size_t kRecord = SSL3_RT_MAX_PLAIN_LENGTH;
+
+}  // namespace
+
+// ---- the BIO: reads from the turn's ciphertext, writes into the turn's gathering buffer ------------------------------
+
+bio_method_st* TlsStream::method() {
+  static BIO_METHOD* const made = [] {
+    BIO_METHOD* raw = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "sluice");
+    check(raw != nullptr, "BIO_meth_new");
+    BIO_meth_set_read_ex(raw, &TlsStream::bio_read);
+    BIO_meth_set_write_ex(raw, &TlsStream::bio_write);
+    BIO_meth_set_ctrl(raw, &TlsStream::bio_control);
+    return raw;
+  }();
+  return made;
+}
+
+int TlsStream::bio_read(bio_st* bio, char* to, std::size_t most, std::size_t* n) {
+  auto& stream = *static_cast<TlsStream*>(BIO_get_data(bio));
+  BIO_clear_retry_flags(bio);
+  if (stream.in_.empty()) {
+    *n = 0;
+    if (!stream.ended_) BIO_set_retry_read(bio);
+    return 0;
+  }
+  *n = std::min(most, stream.in_.size());
+  std::memcpy(to, stream.in_.data(), *n);
+  stream.in_ = stream.in_.subspan(*n);
+  return 1;
+}
+
+int TlsStream::bio_write(bio_st* bio, const char* from, std::size_t size, std::size_t* n) {
+  auto& stream = *static_cast<TlsStream*>(BIO_get_data(bio));
+  BIO_clear_retry_flags(bio);
+  Turn& turn = stream.place_.turn;
+  if (stream.gathered_ + size > kGather) {
+    // A flight larger than the gathering buffer: to the owed octets, in order.
+    stream.out_.append({turn.cipher_out.get(), stream.gathered_});
+    stream.gathered_ = 0;
+    stream.out_.append(as_bytes({from, size}));
+  } else {
+    std::memcpy(turn.cipher_out.get() + stream.gathered_, from, size);
+    stream.gathered_ += size;
+  }
+  *n = size;
+  return 1;
+}
+
+long TlsStream::bio_control(bio_st*, int command, long, void*) {
+  // OpenSSL flushes after each flight; everything else is optional.
+  return command == BIO_CTRL_FLUSH || command == BIO_CTRL_DUP ? 1 : 0;
+}
+
+// ---- life -------------------------------------------------------------------------------------------------------------
+
+TlsStream::TlsStream(const Place& place, Fd fd, ssl_st* ssl, bool connecting)
+    : SocketStream(place, std::move(fd), connecting), ssl_(ssl), out_(place.pool) {
+  BIO* bio = BIO_new(method());
+  check(bio != nullptr, "BIO_new");
+  BIO_set_data(bio, this);
+  BIO_set_init(bio, 1);
+  SSL_set_bio(ssl_, bio, bio);
+}
+
+TlsStream::~TlsStream() {
+  TlsStream::close();
+  SSL_free(ssl_);
+}
+
+void TlsStream::close() {
+  out_.clear();
+  SocketStream::close();
+}
+
+Io TlsStream::fatal(int code) {
+  if (code == SSL_ERROR_ZERO_RETURN) {
+    ended_ = true;
+    return Io::end;
+  }
+  if (failure_.empty()) {
+    const long verify = SSL_get_verify_result(ssl_);
+    const unsigned long error = ERR_peek_last_error();
+    if (verify != X509_V_OK) {
+      failure_ = std::string("verify: ") + X509_verify_cert_error_string(verify);
+    } else if (const char* reason = ERR_reason_error_string(error)) {
+      failure_ = reason;
+    } else {
+      failure_ = "connection ended in the handshake";
+    }
+  }
+  ERR_clear_error();
+  // An alert may be waiting to be sent: let it go, whatever comes of it.
+  [[maybe_unused]] const Io sent = flush();
+  return Io::error;
+}
+
+// ---- reading ----------------------------------------------------------------------------------------------------------
+
+Io TlsStream::fill() {
+  if (ended_) return Io::end;
+  if (starved_) return Io::blocked;
+  const std::size_t have = received().size();
+  if (have >= kChunk) return Io::blocked;
+  std::size_t n = 0;
+  // The kernel's octets go into the thread's chunk and are all decrypted before this call returns.
+  const Io io = receive({place_.turn.cipher_in.get(), kChunk - have}, n);
+  if (io == Io::blocked || io == Io::error) return io;
+  if (io == Io::end) ended_ = true;
+  in_ = {place_.turn.cipher_in.get(), n};
+  const Io plain = decrypt();
+  in_ = {};
+  if (plain == Io::error) return plain;
+  const Io sent = flush();  // the handshake's answers, key updates
+  if (sent == Io::error) return sent;
+  if (plain == Io::end) return received().size() > have ? Io::ok : Io::end;
+  return Io::ok;
+}
+
+Io TlsStream::decrypt() {
+  while (true) {
+    MutableBytes room = receiving_room(kChunk + kRecord);
+    check(room.size() >= kRecord, "no room to decrypt into");
+    ERR_clear_error();
+    std::size_t n = 0;
+    const int result = SSL_read_ex(ssl_, room.data(), room.size(), &n);
+    if (!established_ && SSL_is_init_finished(ssl_)) established_ = true;
+    if (result == 1) {
+      arrived(n);
+      continue;
+    }
+    const int code = SSL_get_error(ssl_, result);
+    if (code == SSL_ERROR_WANT_READ) return ended_ ? Io::end : Io::ok;
+    if (code == SSL_ERROR_WANT_WRITE) return Io::ok;  // cannot happen: our BIO takes every write
+    return fatal(code);
+  }
+}
+
+// ---- writing ----------------------------------------------------------------------------------------------------------
+
+Io TlsStream::flush() {
+  Io io = Io::ok;
+  if (!out_.empty() || jammed_) {
+    out_.append({place_.turn.cipher_out.get(), gathered_});
+    gathered_ = 0;
+    if (!out_.empty()) {
+      const Bytes part = out_.bytes();
+      std::size_t taken = 0;
+      io = send({&part, 1}, taken);
+      out_.consume(taken);
+    }
+  } else if (gathered_ > 0) {
+    const Bytes part{place_.turn.cipher_out.get(), gathered_};
+    std::size_t taken = 0;
+    io = send({&part, 1}, taken);
+    out_.append(part.subspan(taken));
+    gathered_ = 0;
+  }
+  if (finishing_ && out_.empty() && io == Io::ok && fd() >= 0) {
+    ::shutdown(fd(), SHUT_WR);
+    finishing_ = false;
+  }
+  return io;
+}
+
+Io TlsStream::write(std::span<const Bytes> parts, std::size_t& taken) {
+  taken = 0;
+  if (fd() < 0) return Io::error;
+  if (!out_.empty()) {
+    const Io io = flush();
+    if (io != Io::ok) return io;
+  }
+  if (jammed_) return parts.empty() ? Io::ok : Io::blocked;
+
+  std::size_t total = 0;
+  for (const Bytes& part : parts) total += part.size();
+  Bytes all = parts.empty() ? Bytes{} : parts.front();
+  if (parts.size() > 1) {
+    // One range, so that small frames share records: a record costs 29 octets and a microsecond.
+    check(total <= kGather, "a write larger than a turn");
+    std::uint8_t* to = place_.turn.scratch.get();
+    for (const Bytes& part : parts) to = std::ranges::copy(part, to).out;
+    all = {place_.turn.scratch.get(), total};
+  }
+  if (parts.empty() && established_) return Io::ok;
+  ERR_clear_error();
+  if (!established_) {
+    const int result = SSL_do_handshake(ssl_);
+    if (SSL_is_init_finished(ssl_)) established_ = true;
+    if (result != 1) {
+      const int code = SSL_get_error(ssl_, result);
+      if (code != SSL_ERROR_WANT_READ) return fatal(code);
+      const Io io = flush();
+      return io == Io::error ? io : Io::blocked;
+    }
+  }
+  while (!all.empty()) {
+    std::size_t n = 0;
+    const int result = SSL_write_ex(ssl_, all.data(), all.size(), &n);
+    if (result != 1) return fatal(SSL_get_error(ssl_, result));
+    all = all.subspan(n);
+    taken += n;
+  }
+  const Io io = flush();
+  // What the kernel did not take is kept as ciphertext: all of it is ours to deliver.
+  return io == Io::error ? io : Io::ok;
+}
+
+void TlsStream::finish() {
+  if (finishing_ || fd() < 0) return;
+  finishing_ = true;
+  if (established_) {
+    ERR_clear_error();
+    SSL_shutdown(ssl_);
+  }
+  [[maybe_unused]] const Io io = flush();
+}
+
+// ---- facts --------------------------------------------------------------------------------------------------------------
+
+bool TlsStream::resumed() const { return SSL_session_reused(ssl_) == 1; }
+
+std::string_view TlsStream::version() const { return SSL_get_version(ssl_); }
+
+std::string_view TlsStream::alpn() const {
+  const unsigned char* text = nullptr;
+  unsigned size = 0;
+  SSL_get0_alpn_selected(ssl_, &text, &size);
+  return {reinterpret_cast<const char*>(text), size};
+}
+
+std::string TlsStream::sni() const {
+  const char* name = SSL_get_servername(ssl_, TLSEXT_NAMETYPE_host_name);
+  std::string text = name ? name : "";
+  for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return text;
+}
+
+bool TlsStream::has_client_certificate() const {
+  return SSL_get0_peer_certificate(ssl_) != nullptr && SSL_get_verify_result(ssl_) == X509_V_OK;
+}
+
+std::string TlsStream::client_subject() const {
+  const X509* certificate = SSL_get0_peer_certificate(ssl_);
+  if (!certificate) return {};
+  BIO* memory = BIO_new(BIO_s_mem());
+  X509_NAME_print_ex(memory, X509_get_subject_name(certificate), 0, XN_FLAG_RFC2253);
+  char* data = nullptr;
+  const long size = BIO_get_mem_data(memory, &data);
+  std::string text(data, static_cast<std::size_t>(size));
+  BIO_free(memory);
+  return text;
+}
+
+std::string TlsStream::client_san() const {
+  const X509* certificate = SSL_get0_peer_certificate(ssl_);
+  if (!certificate) return {};
+  auto* names =
+      static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr));
+  std::array<std::string, 2> found;  // URI, DNS
+  for (int i = 0; names && i < sk_GENERAL_NAME_num(names); ++i) {
+    const GENERAL_NAME* name = sk_GENERAL_NAME_value(names, i);
+    if (name->type != GEN_URI && name->type != GEN_DNS) continue;
+    const ASN1_IA5STRING* text = name->type == GEN_URI ? name->d.uniformResourceIdentifier : name->d.dNSName;
+    const std::string value(reinterpret_cast<const char*>(ASN1_STRING_get0_data(text)),
+                            static_cast<std::size_t>(ASN1_STRING_length(text)));
+    std::string& place = found[name->type == GEN_URI ? 0 : 1];
+    // A name with a NUL inside is a trick, not a name (security.md T15).
+    if (place.empty() && value.find('\0') == std::string::npos) place = value;
+  }
+  GENERAL_NAMES_free(names);
+  return found[0].empty() ? found[1] : found[0];
+}
+
+}  // namespace sluice::net
