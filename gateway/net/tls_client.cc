@@ -5,6 +5,7 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
+#include "base/result.h"
 #include "net/address.h"
 
 namespace sluice::net {

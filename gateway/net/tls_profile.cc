@@ -14,6 +14,7 @@
 #include <map>
 
 #include "base/random.h"
+#include "base/result.h"
 #include "net/address.h"
 
 namespace sluice::net {

@@ -1,0 +1,167 @@
+#include "relay/relay.h"
+
+#include <algorithm>
+
+#include "base/result.h"
+
+namespace sluice::relay {
+
+void Relay::hold(const Run& run, bool admitted) {
+  check(!run.control, "a control frame may not be held");
+  held_ = run;
+  has_held_ = true;
+  held_admitted_ = admitted;
+}
+
+// False when the parts are full.
+bool Relay::add(Approved& approved, const Run& run, Bytes octets) {
+  octets = octets.subspan(run.skip);
+  const bool prefixed = run.prefix_size > 0;
+  if (prefixed) {
+    if (approved.count + 2 > approved.parts.size() || approved.prefix_count == approved.prefixes.size()) return false;
+    auto& prefix = approved.prefixes[approved.prefix_count++];
+    prefix = run.prefix;
+    approved.parts[approved.count++] = {prefix.data(), run.prefix_size};
+  }
+  if (octets.empty()) return true;
+  Bytes* last = approved.count > 0 ? &approved.parts[approved.count - 1] : nullptr;
+  if (last && last->data() + last->size() == octets.data()) {
+    *last = {last->data(), last->size() + octets.size()};  // the usual case: frames back to back are one range
+    return true;
+  }
+  if (approved.count == approved.parts.size()) return false;
+  approved.parts[approved.count++] = octets;
+  return true;
+}
+
+void Relay::approve(Approved& approved) {
+  const MutableBytes all = from_.received();
+  while (true) {
+    Run run;
+    bool admitted = false;
+    if (has_held_) {
+      run = held_;
+      admitted = held_admitted_;
+      has_held_ = false;
+    } else {
+      if (approved.covered == all.size()) return;
+      auto found = framer_.next(all.subspan(approved.covered));
+      if (!found) {
+        error_ = found.error();
+        approved.stop = Why::denied;
+        return;
+      }
+      if (found->size == 0) return;
+      run = *found;
+    }
+    if (consuming_ && !run.control) {
+      approved.covered += run.size;
+      if (run.ends) consuming_ = false;
+      continue;
+    }
+    if (!admitted) {
+      const Verdict verdict = host_.admit(run);
+      switch (verdict.kind) {
+        case Verdict::Kind::allow: break;
+        case Verdict::Kind::consume:
+          approved.covered += run.size;
+          if (!run.control && !run.ends) consuming_ = true;
+          continue;
+        case Verdict::Kind::deny:
+          error_ = verdict.error;
+          approved.stop = Why::denied;
+          return;
+        case Verdict::Kind::wait:
+        case Verdict::Kind::pending:
+          hold(run, false);
+          approved.stop = Why::held;
+          return;
+      }
+    }
+    net::Stream* to = host_.route(run);
+    if (!to) {
+      hold(run, true);
+      approved.stop = Why::held;
+      return;
+    }
+    if ((approved.to && to != approved.to) || !add(approved, run, all.subspan(approved.covered, run.size))) {
+      hold(run, true);
+      approved.more = true;
+      return;
+    }
+    approved.to = to;
+    approved.covered += run.size;
+  }
+}
+
+// False when the destination died. What it did not take becomes owed.
+bool Relay::write(const Approved& approved) {
+  to_ = approved.to;
+  std::size_t taken = 0;
+  if (to_->write({approved.parts.data(), approved.count}, taken) == Io::error) return false;
+  for (std::size_t i = 0; i < approved.count; ++i) {
+    const Bytes part = approved.parts[i];
+    const std::size_t gone = std::min(taken, part.size());
+    taken -= gone;
+    owed_.append(part.subspan(gone));
+  }
+  return true;
+}
+
+Relay::Why Relay::pump(Budget& budget) {
+  const Why why = pump_turn(budget);
+  from_.settle();
+  return why;
+}
+
+Relay::Why Relay::pump_turn(Budget& budget) {
+  while (true) {
+    if (to_) {
+      std::size_t taken = 0;
+      const Bytes owed = owed_.bytes();
+      const Io io = to_->write({&owed, owed.empty() ? 0u : 1u}, taken);
+      if (io == Io::error) return Why::to_error;
+      owed_.consume(taken);
+      if (!owed_.empty() || to_->jammed()) return Why::jammed;
+    }
+    if (framer_.at_message_boundary() && !has_held_) host_.settled();
+
+    Approved approved;
+    approve(approved);
+    if (approved.count > 0 && !write(approved)) return Why::to_error;
+    from_.consume(approved.covered);
+    budget.octets -= std::min(budget.octets, approved.covered);
+    if (approved.stop != Why::starved) return approved.stop;
+    if (approved.more || !owed_.empty() || (to_ && to_->jammed())) continue;
+    if (approved.covered > 0 && framer_.at_message_boundary()) host_.settled();
+
+    if (from_.starved()) return Why::starved;
+    if (budget.octets == 0) return Why::budget;
+    switch (from_.fill()) {
+      case Io::ok: active_ = true; break;
+      case Io::blocked: return Why::starved;
+      case Io::end: return Why::from_end;
+      case Io::error: return Why::from_error;
+    }
+  }
+}
+
+bool Relay::inject(net::Stream& to, Bytes frame) {
+  if (!at_frame_boundary() || to.jammed()) return false;
+  std::size_t taken = 0;
+  if (to.write({&frame, 1}, taken) == Io::error) return true;  // the next write will find it dead
+  if (taken < frame.size()) {
+    if (taken == 0) return false;
+    to_ = &to;
+    owed_.append(frame.subspan(taken));
+  }
+  return true;
+}
+
+void Relay::forget(const net::Stream& stream) {
+  if (to_ != &stream) return;
+  to_ = nullptr;
+  owed_.clear();
+}
+
+}  // namespace sluice::relay

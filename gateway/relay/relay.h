@@ -1,0 +1,109 @@
+// Relay: one direction of one session. Moves bytes from a Stream through a Framer to whatever Stream the host names.
+//
+//     from.received() ──▶ framer ──▶ host.admit, host.route at each run ──▶ ONE write ──▶ consume ──▶ from.fill()
+//
+// It approves as far as one destination reaches and then writes once: 200 tiny frames leave in one write. It never reads
+// while something of its own waits to leave: that is the whole of backpressure. What a destination did not take is kept
+// here (at most one turn's worth); octets that the host does not let pass yet stay with `from`.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <utility>
+
+#include "base/answer.h"
+#include "base/buffer.h"
+#include "net/stream.h"
+#include "relay/framer.h"
+
+namespace sluice::relay {
+
+// How much one edge may move; what is left runs in the next pass of the same loop (fairness).
+struct Budget {
+  std::size_t octets = 4 * kChunk;
+};
+
+// Who may pass, and where to. Implemented by Session, one object per direction and leg.
+class RelayHost {
+ public:
+  // Judges one run before it passes. consume: swallowed (of a data message: all of it). wait: not before `until`; the host
+  // arms its own timer and pumps again. deny: pump() ends with that Error.
+  virtual Verdict admit(const Run& run) = 0;
+  // Where the run goes; null: nowhere yet, the octets stay put. Asked for every data run and forwarded control frame; the
+  // answer may change only where a message begins.
+  virtual net::Stream* route(const Run& run) = 0;
+  // The relay stands between two messages and owes nothing: a Gate may pass to another.
+  virtual void settled() = 0;
+
+ protected:
+  ~RelayHost() = default;
+};
+
+class Relay {
+ public:
+  Relay(net::Stream& from, Framer& framer, RelayHost& host, BufferPool& pool)
+      : from_(from), framer_(framer), host_(host), owed_(pool) {}
+
+  enum class Why : std::uint8_t {
+    starved,    // `from` has no more now
+    jammed,     // the destination takes no more now
+    held,       // the host said wait or pending, or has no destination yet
+    budget,     // more is there; pump again in the next pass
+    from_end,   // `from` finished its direction; everything received before has been dealt with
+    from_error, // `from` died
+    to_error,   // the destination died: see to()
+    denied,     // the host or the framer refused: see error()
+  };
+  // Moves what can be moved. Ends its turn with `from` settled.
+  Why pump(Budget& budget);
+
+  const Error& error() const { return error_; }
+  net::Stream* to() const { return to_; }
+
+  // The gateway's own control frame towards `to`: sent now if this direction stands at a frame boundary and `to` is able,
+  // else false and nothing has happened. Octets that the kernel does not take are owed.
+  bool inject(net::Stream& to, Bytes frame);
+  // Whether everything forwarded so far has left this relay and ends with a whole frame / message.
+  bool at_frame_boundary() const { return owed_.empty() && framer_.at_frame_boundary(); }
+  bool at_message_boundary() const { return owed_.empty() && framer_.at_message_boundary(); }
+  bool owes() const { return !owed_.empty(); }
+
+  // Octets that came in since the last look; the session's idea of activity.
+  bool take_activity() { return std::exchange(active_, false); }
+
+  // `stream` is about to die: what was owed to it is dropped.
+  void forget(const net::Stream& stream);
+
+ private:
+  // What one round of approving came to. Parts point into from.received() and into `prefixes`.
+  struct Approved {
+    std::array<Bytes, net::kMostParts> parts;
+    std::array<std::array<std::uint8_t, 14>, 4> prefixes;
+    std::size_t count = 0;
+    std::size_t prefix_count = 0;
+    std::size_t covered = 0;  // octets of from.received() dealt with
+    net::Stream* to = nullptr;
+    Why stop = Why::starved;  // why approving went no further
+    bool more = false;        // stopped only because the parts were full or the destination changes
+  };
+  void approve(Approved& approved);
+  bool add(Approved& approved, const Run& run, Bytes octets);
+  void hold(const Run& run, bool admitted);
+  bool write(const Approved& approved);
+  Why pump_turn(Budget& budget);
+
+  net::Stream& from_;
+  Framer& framer_;
+  RelayHost& host_;
+  net::Stream* to_ = nullptr;
+  Buffer owed_;
+  Error error_{};
+  // A data run that the framer has found and that has not passed: it lies at the front of from.received().
+  Run held_{};
+  bool has_held_ = false;
+  bool held_admitted_ = false;
+  bool consuming_ = false;  // inside a data message that the host swallows
+  bool active_ = false;
+};
+
+}  // namespace sluice::relay
