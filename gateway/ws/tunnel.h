@@ -9,10 +9,14 @@ namespace sluice::ws {
 
 class WsToTcp final : public relay::Framer {
  public:
-  explicit WsToTcp(const FramingRules& rules);
-  Result<relay::Run> next(MutableBytes bytes) override;  // Run.skip covers the frame header
-  bool at_frame_boundary() const override;
-  bool at_message_boundary() const override;
+  explicit WsToTcp(const FramingRules& rules) : framer_(rules) {}
+  // Run.skip covers the frame header, and the whole of a control frame: a TCP backend never sees one.
+  Result<relay::Run> next(MutableBytes bytes) override { return framer_.next_unmasked(bytes); }
+  bool at_frame_boundary() const override { return framer_.at_frame_boundary(); }
+  bool at_message_boundary() const override { return framer_.at_message_boundary(); }
+
+ private:
+  WsFramer framer_;
 };
 
 // raw: every receive becomes one binary (or text) message. In text mode a code point that is cut by the end of the

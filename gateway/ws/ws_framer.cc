@@ -1,0 +1,205 @@
+#include "ws/ws_framer.h"
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+
+namespace sluice::ws {
+namespace {
+
+using relay::Run;
+
+constexpr std::uint64_t kShortFragment = 1024;  // only fragments under this size count for max_fragments
+constexpr std::uint64_t kTopBit = std::uint64_t{1} << 63;
+
+// The least and the greatest number that a big-endian integer can still become when only its first octets are known.
+template <typename T>
+void bound(Bytes known, std::uint64_t& low, std::uint64_t& high) {
+  if (known.size() >= sizeof(T)) [[likely]] {
+    low = high = load_be<T>(known.data());
+    return;
+  }
+  std::array<std::uint8_t, sizeof(T)> zeros{};
+  std::array<std::uint8_t, sizeof(T)> ones;
+  ones.fill(0xFF);
+  std::copy(known.begin(), known.end(), zeros.begin());
+  std::copy(known.begin(), known.end(), ones.begin());
+  low = load_be<T>(zeros.data());
+  high = load_be<T>(ones.data());
+}
+
+}  // namespace
+
+// What the octets received so far, two at least, say about a frame header.
+struct WsFramer::Glimpse {
+  bool fin;
+  std::uint8_t rsv;
+  std::uint8_t opcode;
+  bool masked;
+  std::uint8_t code;   // the 7 bits of length: 126 and 127 announce more octets
+  std::uint64_t low;   // the length lies between these two; they are equal when all its octets are there
+  std::uint64_t high;
+  std::size_t size;    // of the whole header
+
+  explicit Glimpse(Bytes bytes)
+      : fin((bytes[0] & 0x80) != 0),
+        rsv(bytes[0] & 0x70),
+        opcode(bytes[0] & 0x0F),
+        masked((bytes[1] & 0x80) != 0),
+        code(bytes[1] & 0x7F),
+        low(code),
+        high(code),
+        size(masked ? 6 : 2) {
+    if (code == 126) {
+      bound<std::uint16_t>(bytes.subspan(2), low, high);
+      size += 2;
+    } else if (code == 127) {
+      bound<std::uint64_t>(bytes.subspan(2), low, high);
+      size += 8;
+    }
+  }
+};
+
+WsFramer::WsFramer(const FramingRules& rules)
+    : limit_(rules.max_message != 0 ? rules.max_message : std::numeric_limits<std::uint64_t>::max()),
+      max_fragments_(rules.max_fragments),
+      side_(rules.side),
+      rsv1_(rules.rsv1),
+      validate_utf8_(rules.validate_utf8) {
+  static_assert(sizeof(WsFramer) <= 64);
+}
+
+Result<Run> WsFramer::next(MutableBytes bytes) { return advance(bytes, false); }
+
+Result<Run> WsFramer::next_unmasked(MutableBytes bytes) { return advance(bytes, true); }
+
+Result<Run> WsFramer::advance(MutableBytes bytes, bool unmask) {
+  if (left_ > 0) return cover(Run{}, bytes, unmask);
+  if (bytes.empty()) return Run{};
+  if (const Error error = judge_first(bytes[0]); error.code != Errc::none) [[unlikely]] return fail(error);
+  if (bytes.size() < 2) return Run{};
+  const Glimpse glimpse(bytes);
+  if (const Error error = judge(glimpse); error.code != Errc::none) [[unlikely]] return fail(error);
+  if (bytes.size() < glimpse.size) return Run{};
+  if (is_control(glimpse.opcode)) return control_run(glimpse, bytes, unmask);
+
+  begin_frame(glimpse, bytes);
+  Run run;
+  run.size = glimpse.size;
+  run.skip = unmask ? glimpse.size : 0;
+  run.begins = glimpse.opcode != kContinuation;
+  return cover(run, bytes.subspan(glimpse.size), unmask);
+}
+
+// RFC 6455 §5.2, and RFC 7692 §6: RSV1 only on the first frame of a data message.
+Error WsFramer::judge_first(std::uint8_t first) const {
+  const std::uint8_t rsv = first & 0x70;
+  const std::uint8_t opcode = first & 0x0F;
+  if (rsv != 0 && !(rsv == 0x40 && rsv1_ && (opcode == kText || opcode == kBinary))) {
+    return {Errc::ws_rsv, side_, false, "RFC 6455 5.2: reserved bit without an extension"};
+  }
+  if ((opcode & 7) > 2) return {Errc::ws_opcode, side_, false, "RFC 6455 5.2: unknown opcode"};
+  return {};
+}
+
+// The checks behind RSV and opcode, in the order that the header promises.
+Error WsFramer::judge(const Glimpse& glimpse) const {
+  const auto error = [this](Errc code, const char* detail) { return Error{code, side_, false, detail}; };
+  if (glimpse.masked != (side_ == Side::client)) {
+    return error(Errc::ws_mask, "RFC 6455 5.1: frames of a client are masked, frames of a server are not");
+  }
+  if (is_control(glimpse.opcode)) {
+    if (!glimpse.fin || glimpse.code > 125) return error(Errc::ws_ctl, "RFC 6455 5.5: control frame cut or over 125");
+    return {};
+  }
+  if (glimpse.code == 127 && (glimpse.low & kTopBit) != 0) return error(Errc::ws_len, "RFC 6455 5.2: top bit of length");
+  const std::uint64_t least = glimpse.code == 127 ? 0x10000 : glimpse.code == 126 ? 126 : 0;
+  if (glimpse.high < least) return error(Errc::ws_len, "RFC 6455 5.2: length not in its minimal form");
+  if (glimpse.low < least) return {};  // not known yet
+  if ((glimpse.opcode == kContinuation) != (opcode_ != kContinuation)) {
+    return error(Errc::ws_frag, "RFC 6455 5.4: continuation without a message, or a message inside another");
+  }
+  const std::uint64_t room = limit_ - covered_;
+  if (glimpse.low > room) return error(Errc::too_big, "message over the limit");
+  if (glimpse.high > room) return {};  // not known yet
+  if (glimpse.high < kShortFragment && max_fragments_ != 0 && fragments_ >= max_fragments_) {
+    return error(Errc::flood_frag, "too many short fragments in one message");
+  }
+  return {};
+}
+
+Run WsFramer::control_run(const Glimpse& glimpse, MutableBytes bytes, bool unmask) const {
+  // Control frames are copied to where the thread keeps the one at hand: no connection pays for room that it rarely uses.
+  static thread_local std::array<std::uint8_t, 125> scratch;
+  Run run;
+  if (bytes.size() - glimpse.size < glimpse.low) return run;
+  run.control = true;
+  run.opcode = glimpse.opcode;
+  run.size = glimpse.size + glimpse.low;
+  run.skip = unmask ? run.size : 0;
+  const Bytes payload = bytes.subspan(glimpse.size, glimpse.low);
+  std::copy(payload.begin(), payload.end(), scratch.begin());
+  if (glimpse.masked) {
+    std::array<std::uint8_t, 4> mask;
+    std::memcpy(mask.data(), bytes.data() + glimpse.size - 4, 4);
+    apply_mask(MutableBytes(scratch).first(payload.size()), mask);
+  }
+  run.content = Bytes(scratch).first(payload.size());
+  return run;
+}
+
+// The header has been judged and is whole: a data frame is now at hand.
+void WsFramer::begin_frame(const Glimpse& glimpse, Bytes bytes) {
+  if (glimpse.opcode != kContinuation) {
+    opcode_ = glimpse.opcode;
+    covered_ = 0;
+    fragments_ = 0;
+    // What is compressed can be checked only by who inflates it.
+    checking_ = validate_utf8_ && glimpse.opcode == kText && glimpse.rsv == 0;
+    utf8_.reset();
+  }
+  fin_ = glimpse.fin;
+  left_ = glimpse.low;
+  covered_ += glimpse.low;
+  if (glimpse.low < kShortFragment) ++fragments_;
+  phase_ = 0;
+  if (glimpse.masked) std::memcpy(mask_.data(), bytes.data() + glimpse.size - 4, 4);
+}
+
+// Extends `run` over as much payload of the frame at hand as has come.
+Result<Run> WsFramer::cover(Run run, MutableBytes bytes, bool unmask) {
+  const std::size_t size = static_cast<std::size_t>(std::min<std::uint64_t>(left_, bytes.size()));
+  const MutableBytes piece = bytes.first(size);
+  const bool masked = side_ == Side::client;
+  if (masked && unmask) apply_mask(piece, mask_, phase_);
+  if (checking_ && !text_goes_on(piece, unmask || !masked)) return refuse(Errc::ws_utf8, "text is not UTF-8");
+  phase_ = static_cast<std::uint8_t>((phase_ + size) & 3);
+  left_ -= size;
+  run.size += size;
+  run.payload = size;
+  run.opcode = opcode_;
+  if (left_ == 0 && fin_) {
+    if (checking_ && !utf8_.complete()) return refuse(Errc::ws_utf8, "text ends inside a code point");
+    run.ends = true;
+    opcode_ = kContinuation;
+    covered_ = 0;
+    fragments_ = 0;
+  }
+  return run;
+}
+
+// Shows the piece to the validator; what is masked is unmasked in a copy, a block at a time.
+bool WsFramer::text_goes_on(Bytes piece, bool unmasked) {
+  if (unmasked) return utf8_.feed(piece);
+  std::array<std::uint8_t, 4096> block;  // a multiple of 4, so that every block begins at the same phase
+  while (!piece.empty()) {
+    const std::size_t size = std::min(piece.size(), block.size());
+    std::memcpy(block.data(), piece.data(), size);
+    apply_mask(MutableBytes(block).first(size), mask_, phase_);
+    if (!utf8_.feed(Bytes(block).first(size))) return false;
+    piece = piece.subspan(size);
+  }
+  return true;
+}
+
+}  // namespace sluice::ws
