@@ -18,7 +18,8 @@ std::string fresh_key();
 struct Offer {
   std::string_view key;
   std::vector<std::string_view> subprotocols;  // in the client's order, at most 16
-  std::vector<std::string_view> extensions;    // each offered element with its parameters, trimmed
+  std::vector<std::string_view> extensions;    // each offered element with its parameters, trimmed, at most 16; without
+                                               // permessage-deflate offers that RFC 7692 §7 says to decline
 };
 
 // Whether the request asks for a WebSocket at all: GET (or another method: then read_offer refuses) with an Upgrade
