@@ -14,13 +14,13 @@ namespace sluice::log {
 
 // One member of an event line: a name and its value as text, or as a number.
 struct Field {
-  Field(std::string_view name, std::string_view text) : name(name), text(text) {}
-  Field(std::string_view name, const char* text) : name(name), text(text) {}
-  Field(std::string_view name, const std::string& text) : name(name), text(text) {}
-  Field(std::string_view name, std::int64_t number) : name(name), number(number), is_number(true) {}
-  Field(std::string_view name, int number) : Field(name, static_cast<std::int64_t>(number)) {}
-  Field(std::string_view name, unsigned number) : Field(name, static_cast<std::int64_t>(number)) {}
-  Field(std::string_view name, std::uint64_t number) : Field(name, static_cast<std::int64_t>(number)) {}
+  Field(std::string_view called, std::string_view value) : name(called), text(value) {}
+  Field(std::string_view called, const char* value) : name(called), text(value) {}
+  Field(std::string_view called, const std::string& value) : name(called), text(value) {}
+  Field(std::string_view called, std::int64_t value) : name(called), number(value), is_number(true) {}
+  Field(std::string_view called, int value) : Field(called, static_cast<std::int64_t>(value)) {}
+  Field(std::string_view called, unsigned value) : Field(called, static_cast<std::int64_t>(value)) {}
+  Field(std::string_view called, std::uint64_t value) : Field(called, static_cast<std::int64_t>(value)) {}
   std::string_view name;
   std::string_view text;
   std::int64_t number = 0;
