@@ -38,6 +38,7 @@ class Json {
   const Json* find(std::string_view name) const;  // member of an object, or nullptr
 
  private:
+  friend class JsonReader;
   Type type_ = Type::null;
   std::int64_t integer_ = 0;
   double real_ = 0;
@@ -76,8 +77,12 @@ class JsonWriter {
 
  private:
   void comma();
+  void open(char bracket);
+  void close(char opening, char bracket);
   std::string text_;
+  std::string open_;  // the brackets that are open, outermost first
   bool need_comma_ = false;
+  bool named_ = false;  // a name stands and waits for its value
 };
 
 }  // namespace sluice
