@@ -85,8 +85,12 @@ class Server {
   std::vector<net::Address> addresses() const;
   void set_addresses(std::vector<net::Address> addresses);
 
-  std::atomic<std::uint32_t> active{0};     // connections (legs) now
-  std::atomic<std::uint64_t> connects{0};
+  // As of the newest configuration that names the server; 0 = no new connections. Balancers read this one, because
+  // settings() stay what they were when the server was first named.
+  std::atomic<std::uint32_t> weight;
+
+  std::atomic<std::uint32_t> active{0};     // connections (legs) now, counted by ServerUse
+  std::atomic<std::uint64_t> connects{0};   // successes and failures that Cluster::report was told
   std::atomic<std::uint64_t> failures{0};
   std::atomic<bool> healthy{true};          // by active check
   // Monotonic ns until which it is ejected; 0 = not.
@@ -94,10 +98,15 @@ class Server {
   std::atomic<std::uint32_t> failures_in_row{0};
   std::atomic<std::uint32_t> ejections_in_row{0};
 
+  // Healthy and not ejected.
   bool usable(Instant now) const;
+  bool ejected(Instant now) const;
+  // Whether there is an address to connect to.
+  bool resolved() const { return resolved_.load(std::memory_order_acquire); }
 
  private:
   ServerSettings settings_;
+  std::atomic<bool> resolved_{false};
   mutable std::mutex mutex_;
   std::vector<net::Address> addresses_;
 };

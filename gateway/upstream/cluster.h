@@ -4,6 +4,7 @@
 
 #include <map>
 #include <memory>
+#include <mutex>
 #include <span>
 #include <string>
 #include <vector>
@@ -24,17 +25,25 @@ class Cluster {
   // Candidates in the order in which to try them, at most `retries` + 1: usable ones only (healthy, not ejected,
   // resolved, not in `exclude`); when more than half of the servers are unusable by ejection, the ejected ones count as
   // usable again (panic). Empty: no backend. `key` is the hash of the route's HashKey (0 when there is none).
-  std::vector<std::shared_ptr<Server>> order(std::uint64_t key, Instant now) const;
+  std::vector<std::shared_ptr<Server>> order(std::uint64_t key, Instant now,
+                                             std::span<const Server* const> exclude = {}) const;
 
-  // Passive health: a connect, handshake or mid-stream failure, or a success.
+  // Passive health: a connect, handshake or mid-stream failure, or a success. Failures in a row eject the server for a
+  // while that doubles each time; a success outside of an ejection forgets all of them. An ejection is served out: what
+  // is reported meanwhile is counted and changes nothing.
   void report(Server& server, bool success, Instant now) const;
 
+  // Servers that order() may name.
   std::size_t up(Instant now) const;
 
  private:
+  bool panics(Instant now) const;
+  void eject(Server& server, Instant now) const;
+
   BackendSettings settings_;
   std::vector<std::shared_ptr<Server>> servers_;
   std::unique_ptr<Balancer> balancer_;
+  mutable std::mutex ejecting_;  // so that two threads do not eject one server more than max_percent allows
 };
 
 // Servers by backend name and URL. Main thread only.

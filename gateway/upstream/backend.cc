@@ -1,0 +1,44 @@
+#include "upstream/backend.h"
+
+#include <utility>
+
+namespace sluice::upstream {
+
+Server::Server(ServerSettings settings) : weight(settings.weight), settings_(std::move(settings)) {
+  if (auto literal = net::Address::parse(settings_.host, settings_.port)) set_addresses({*literal});
+}
+
+std::vector<net::Address> Server::addresses() const {
+  const std::lock_guard lock(mutex_);
+  return addresses_;
+}
+
+void Server::set_addresses(std::vector<net::Address> addresses) {
+  const std::lock_guard lock(mutex_);
+  addresses_ = std::move(addresses);
+  resolved_.store(!addresses_.empty(), std::memory_order_release);
+}
+
+bool Server::ejected(Instant now) const {
+  return now.time_since_epoch().count() < ejected_until.load(std::memory_order_relaxed);
+}
+
+bool Server::usable(Instant now) const { return healthy.load(std::memory_order_relaxed) && !ejected(now); }
+
+ServerUse::ServerUse(std::shared_ptr<Server> server) : server_(std::move(server)) {
+  if (server_) server_->active.fetch_add(1, std::memory_order_relaxed);
+}
+
+ServerUse& ServerUse::operator=(ServerUse&& other) noexcept {
+  // What is assigned away dies as `old`, and is counted off there.
+  if (this == &other) return *this;
+  ServerUse old(std::move(*this));
+  server_ = std::move(other.server_);
+  return *this;
+}
+
+ServerUse::~ServerUse() {
+  if (server_) server_->active.fetch_sub(1, std::memory_order_relaxed);
+}
+
+}  // namespace sluice::upstream
