@@ -18,12 +18,21 @@ namespace sluice::http {
 bool same_alias(std::string_view a, std::string_view b);
 
 // The client's address: when `peer` is inside `trusted`, the right-most X-Forwarded-For entry (or Forwarded for=) that is
-// not itself trusted; else the peer. Garbage ends the walk at the last good address.
+// not itself trusted; else the peer. Garbage ends the walk at the last good address. Forwarded is read only when there
+// is no X-Forwarded-For: two chains cannot be put in one order. The port is the entry's, 0 when it names none.
 net::Address client_address(const Head& head, const net::Address& peer, std::span<const net::Cidr> trusted);
 
-// Checks the Connection field(s): Errc::bad_header when it nominates Host, Authorization, Cookie or any
-// Sec-WebSocket-* field... see security.md T07 for the list; the nominated names otherwise.
+// The hops that those fields name, nearest first, up to the first entry that is not an address.
+std::vector<net::Address> forwarded_chain(const Head& head);
+
+// The options of the Connection field(s), as received: "close", "upgrade" and the names of fields that are for this hop
+// only. Errc::bad_header when it nominates Host, Authorization or any Sec-WebSocket-* field (security.md T07), holds
+// something other than tokens, or more options than a head may have fields.
 Result<std::vector<std::string_view>> connection_options(const Head& head);
+
+// Errc::dup_header when a field that decides who asks for what comes twice (security.md T08): Authorization,
+// Content-Length, Host, Origin, Sec-WebSocket-Key, Sec-WebSocket-Version, X-Api-Key.
+Result<void> check_single_fields(const Head& head);
 
 struct FieldRules {
   std::span<const std::string> owned;  // names that the gateway sets (identity headers): client copies and aliases go
@@ -33,11 +42,14 @@ struct FieldRules {
 // The client's fields that may pass upstream, in order: without hop-by-hop and nominated fields, Host, Content-Length,
 // Sec-WebSocket-*, names outside [A-Za-z0-9-], every alias of a gateway-owned name (X-Forwarded-*, Forwarded, X-Real-IP,
 // X-Request-Id, Via, X-Sluice-* and `rules.owned`), and `rules.dropped`. traceparent and tracestate pass when valid
-// (W3C Trace Context); an invalid traceparent is dropped with its tracestate. `trusted` is whether the peer is trusted.
+// (W3C Trace Context); an invalid traceparent is dropped with its tracestate. Errors: those of connection_options().
 Result<std::vector<Field>> passing_fields(const Head& head, const FieldRules& rules);
 
 // What the gateway adds: X-Forwarded-For (appended to the trusted proxy's chain, else replaced), -Proto, -Host, -Port,
-// X-Real-IP, X-Request-Id, Via "1.1 sluice", traceparent when the client sent none.
+// X-Real-IP, X-Request-Id, Via "1.1 sluice", traceparent when the client sent no valid one. `trusted` is whether
+// request.peer is trusted: then its X-Forwarded-Proto and -Port are taken over when they are valid. -Host is always the
+// request's own, for many load balancers pass the client's X-Forwarded-Host on unseen. A peer on a unix socket has no
+// address to add.
 std::vector<std::pair<std::string, std::string>> forwarded_fields(const Request& request, bool trusted);
 
 // X-Request-Id of the client when the peer is trusted and the value is 1-128 visible token octets; else a fresh one
@@ -45,7 +57,7 @@ std::vector<std::pair<std::string, std::string>> forwarded_fields(const Request&
 std::string request_id(const Head& head, bool trusted);
 
 // Backend's response fields that may pass to the client beside a 101 or with a refusal: without hop-by-hop fields and
-// those that it nominates, Sec-WebSocket-*, Content-Length, Transfer-Encoding. Errors: be_bad_head.
+// those that it nominates, Sec-WebSocket-*, Content-Length, Transfer-Encoding. Errors: be_bad_head, Side::upstream.
 Result<std::vector<Field>> passing_response_fields(const Head& head);
 
 }  // namespace sluice::http

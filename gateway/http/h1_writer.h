@@ -15,7 +15,8 @@ class HeadWriter {
   void response(int status);  // reason from the table in base/error
   void field(std::string_view name, std::string_view value);
   void field(std::string_view name, std::uint64_t value);
-  // The head with its empty line, or Error internal if any part held an octet that no head may hold.
+  // The head with its empty line, or Error internal if any part held an octet that no head may hold or the first line
+  // was missing or written twice. The writer is as new afterwards.
   Result<std::string> finish();
 
  private:

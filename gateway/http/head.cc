@@ -1,0 +1,49 @@
+#include "http/head.h"
+
+#include <algorithm>
+
+#include "http/octets.h"
+
+namespace sluice::http {
+
+bool same_name(std::string_view a, std::string_view b) {
+  if (a.size() != b.size()) return false;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    if (a[i] != b[i] && to_lower(a[i]) != to_lower(b[i])) return false;
+  }
+  return true;
+}
+
+bool has_token(std::string_view list, std::string_view token) {
+  while (list.data() != nullptr) {
+    if (same_name(take_element(list, ','), token)) return !token.empty();
+  }
+  return false;
+}
+
+const std::string_view* Head::find(std::string_view name) const {
+  for (const Field& field : fields) {
+    if (same_name(field.name, name)) return &field.value;
+  }
+  return nullptr;
+}
+
+std::size_t Head::count(std::string_view name) const {
+  return static_cast<std::size_t>(
+      std::count_if(fields.begin(), fields.end(), [name](const Field& field) { return same_name(field.name, name); }));
+}
+
+bool Head::lists(std::string_view name, std::string_view token) const {
+  return std::any_of(fields.begin(), fields.end(), [name, token](const Field& field) {
+    return same_name(field.name, name) && has_token(field.value, token);
+  });
+}
+
+void Head::clear() {
+  method = target = reason = {};
+  status = 0;
+  minor_version = 1;
+  fields.clear();
+}
+
+}  // namespace sluice::http
