@@ -1,6 +1,7 @@
 // Identity: who the client is, after a credential was checked. Lives as long as the connection; holds no token.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>

@@ -54,6 +54,9 @@ class Jwt {
   // required claim is missing or has another value).
   Result<Identity> verify(std::string_view token, WallTime now) const;
 
+  // What was left out of the JWK Set, and why; for `check` and the log of the start.
+  const std::vector<std::string>& warnings() const;
+
  private:
   struct Impl;
   explicit Jwt(std::unique_ptr<Impl> impl);
