@@ -27,16 +27,19 @@ std::optional<T> number(std::string_view text) {
 Address Address::from(const sockaddr* raw, socklen_t size) {
   Address address;
   address.size_ = std::min<socklen_t>(size, static_cast<socklen_t>(address.storage_.size()));
+  if (address.size_ == 0) return address;
   std::memcpy(address.storage_.data(), raw, address.size_);
   return address;
 }
 
 std::optional<Address> Address::parse(std::string_view ip, std::uint16_t port) {
-  if (ip.size() >= 2 && ip.front() == '[' && ip.back() == ']') ip = ip.substr(1, ip.size() - 2);
-  if (ip.size() > 45) return std::nullopt;
+  const bool bracketed = ip.size() >= 2 && ip.front() == '[' && ip.back() == ']';
+  if (bracketed) ip = ip.substr(1, ip.size() - 2);
+  // inet_pton reads up to a NUL: what stands behind one must not be passed over.
+  if (ip.size() > 45 || ip.find('\0') != std::string_view::npos) return std::nullopt;
   const std::string text(ip);
   sockaddr_in v4{};
-  if (inet_pton(AF_INET, text.c_str(), &v4.sin_addr) == 1) {
+  if (!bracketed && inet_pton(AF_INET, text.c_str(), &v4.sin_addr) == 1) {
     v4.sin_family = AF_INET;
     v4.sin_port = htons(port);
     return from(reinterpret_cast<const sockaddr*>(&v4), sizeof v4);
@@ -136,8 +139,10 @@ std::optional<Cidr> Cidr::parse(std::string_view text) {
   cidr.bits_ = most;
   if (slash != std::string_view::npos) {
     const auto bits = number<std::uint8_t>(text.substr(slash + 1));
-    if (!bits || *bits > most) return std::nullopt;
-    cidr.bits_ = *bits;
+    // "::ffff:10.0.0.0/104" counts the 96 bits of the IPv4-mapped prefix, of which octets() shows nothing.
+    const int mapped = base->family() == AF_INET6 && most == 32 ? 96 : 0;
+    if (!bits || *bits < mapped || *bits - mapped > most) return std::nullopt;
+    cidr.bits_ = static_cast<std::uint8_t>(*bits - mapped);
   }
   for (std::size_t bit = cidr.bits_; bit < most; ++bit) {
     if (octets[bit / 8] & (0x80 >> (bit % 8))) return std::nullopt;
@@ -148,7 +153,7 @@ std::optional<Cidr> Cidr::parse(std::string_view text) {
 bool Cidr::contains(const Address& address) const {
   const Bytes mine = base_.octets();
   const Bytes theirs = address.octets();
-  if (mine.size() != theirs.size()) return false;
+  if (mine.empty() || mine.size() != theirs.size()) return false;
   const std::size_t whole = bits_ / 8;
   if (std::memcmp(mine.data(), theirs.data(), whole) != 0) return false;
   const unsigned rest = bits_ % 8;
