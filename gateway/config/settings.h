@@ -69,6 +69,12 @@ struct WebSocketSettings {
   bool reject_with_close = false;               // reject = "status" | "close"
 };
 
+// A fixed answer to plain GET and HEAD requests: the demo's page. Not a configuration key.
+struct FixedAnswer {
+  std::string type;  // Content-Type
+  std::string body;
+};
+
 struct RouteSettings {
   std::string name;       // default host + path
   std::string host;       // lower case; empty: any; "*.example.com" wildcard
@@ -78,6 +84,7 @@ struct RouteSettings {
   std::string auth;       // name; empty: none
   std::vector<std::string> rate_limit;  // names
   WebSocketSettings websocket;
+  std::optional<FixedAnswer> answer;
 };
 
 struct Settings {

@@ -1,0 +1,99 @@
+// Check: the meaning of a decoded configuration. Names are resolved, combinations judged, files read, and the Settings
+// filled in.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "config/decode.h"
+#include "config/reporter.h"
+#include "config/settings.h"
+
+namespace sluice::config {
+
+// The effective routing order and settings as readable text; secrets, keys and tokens are masked.
+std::string dump(const Settings& settings);
+
+// Reads every table of `top` into `settings`. Faults go to `reporter`; what was refused has its default.
+void interpret(const Section& top, Reporter& reporter, Settings& settings);
+
+// ---- parts of it, in check_*.cc --------------------------------------------------------------------------------------
+
+enum class FileKind : std::uint8_t { certificate, private_key, public_key, jwks, secret, token };
+
+class Checker {
+ public:
+  Checker(Reporter& reporter, Settings& settings) : reporter_(reporter), settings_(settings) {}
+  void run(const Section& top);
+
+ private:
+  // Names that can be referred to, with the place where each was defined.
+  using Names = std::map<std::string, Place, std::less<>>;
+
+  void server(const Section& section);
+  void log(const Section& section);
+  void admin(const Section& section);
+  void listener(const Section& section);
+  void listener_limits(const Section& section, ListenerSettings& out);
+  void listener_tls(const Section& section, ListenerSettings& out);
+  void certificate(const Section& section, net::TlsSettings& out);
+  void listeners_together();
+  void auth(const std::string& name, const Section& section);
+  void auth_keys(const Section& section, policy::JwtSettings& out);
+  void jwks_serves(const Section& section, const policy::JwtSettings& auth);
+  void carriers(const Section& section, policy::JwtSettings& out);
+  void claims(const Section& section, policy::JwtSettings& out);
+  void limit(const std::string& name, const Section& section);
+  void limit_action(const Section& section, policy::LimitSettings& out);
+  void limit_amounts(const Section& section, policy::LimitSettings& out);
+  void backend(const std::string& name, const Section& section);
+  void servers(const Section& section, upstream::BackendSettings& out);
+  bool server_url(const Text& url, upstream::ServerSettings& out);
+  void balance(const Section& section, upstream::BackendSettings& out);
+  void hash_key(const Text& text, upstream::BackendSettings& out);
+  void upstream_tls(const Section& section, upstream::BackendSettings& out);
+  void route(const Section& section);
+  void route_host(const Section& section, RouteSettings& out);
+  void route_path(const Section& section, RouteSettings& out);
+  void websocket(const Section& section, WebSocketSettings& out);
+  void route_effects(const Section& section, RouteSettings& out);
+  void route_duplicates(const Section& section, const RouteSettings& route);
+  void route_limits(const Section& section, const RouteSettings& route);
+  void unused();
+
+  // False after reporting when `text` names nothing in `names`.
+  bool refers(std::string_view who, std::string_view kind, const Text& text, const Names& names);
+  std::vector<std::string> references(std::string_view who, std::string_view kind, const Section& section,
+                                      std::string_view key, const Names& names);
+  std::string resolve(const Text& path) const;
+  // Content of the file that `key` names, or "" after reporting.
+  std::string read(const Section& section, std::string_view key, FileKind kind);
+  bool looks_right(const Text& path, FileKind kind, const std::string& content);
+  std::uint16_t close_code(const Section& section, std::string_view key);
+  void error(Place place, std::string message, std::string help = {}) {
+    reporter_.error(place, std::move(message), std::move(help));
+  }
+  const policy::JwtSettings* find_auth(std::string_view name) const;
+  const policy::LimitSettings* find_limit(std::string_view name) const;
+  const upstream::BackendSettings* find_backend(std::string_view name) const;
+
+  Reporter& reporter_;
+  Settings& settings_;
+  Names listeners_;
+  Names auths_;
+  Names limits_;
+  Names backends_;
+  std::map<std::string, bool, std::less<>> used_;  // "backend chat", "auth users", "rate_limit new"
+  std::map<std::string, bool, std::less<>> text_backends_;  // framing.message = "text" of a tcp backend
+  std::map<std::string, Place, std::less<>> route_names_;
+  std::multimap<std::string, std::size_t, std::less<>> route_paths_;  // host + path → index of the route
+  std::vector<Place> listener_places_;
+};
+
+// Whether the text may stand as an HTTP token (RFC 9110 §5.6.2).
+bool is_token(std::string_view text);
+
+}  // namespace sluice::config

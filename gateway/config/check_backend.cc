@@ -1,0 +1,236 @@
+// Checker: [backend.NAME].
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+
+#include "config/check.h"
+
+namespace sluice::config {
+namespace {
+
+using upstream::HashKey;
+using upstream::Scheme;
+
+bool is_host_name(std::string_view text) {
+  if (text.empty() || text.size() > 253 || text.front() == '.' || text.front() == '-') return false;
+  return std::all_of(text.begin(), text.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_';
+  });
+}
+
+upstream::Policy policy_of(std::string_view text) {
+  if (text == "least_connections") return upstream::Policy::least_connections;
+  if (text == "random_two") return upstream::Policy::random_two;
+  return text == "consistent_hash" ? upstream::Policy::consistent_hash : upstream::Policy::round_robin;
+}
+
+bool is_later_scheme(std::string_view scheme) {
+  return scheme == "http" || scheme == "https" || scheme.starts_with("dns+") || scheme.starts_with("srv+");
+}
+
+}  // namespace
+
+void Checker::backend(const std::string& name, const Section& section) {
+  upstream::BackendSettings out;
+  out.name = name;
+  servers(section, out);
+  balance(section, out);
+  out.connect_timeout = section.duration("connect_timeout");
+  out.handshake_timeout = section.duration("handshake_timeout");
+  out.retries = static_cast<std::uint32_t>(section.number("retries"));
+  upstream_tls(section.table("tls"), out);
+
+  const Section health = section.table("health");
+  out.health.active = static_cast<bool>(health);
+  out.health.interval = health.duration("interval");
+  out.health.timeout = health.duration("timeout");
+  out.health.fall = static_cast<std::uint32_t>(health.number("fall"));
+  out.health.rise = static_cast<std::uint32_t>(health.number("rise"));
+
+  const Section ejection = section.table("ejection");
+  out.ejection.failures = static_cast<std::uint32_t>(ejection.number("failures"));
+  out.ejection.base = ejection.duration("base");
+  out.ejection.most = ejection.duration("max");
+  out.ejection.max_percent = static_cast<std::uint32_t>(ejection.number("max_percent"));
+  if (ejection && out.ejection.most < out.ejection.base) {
+    error(ejection.place(ejection.has("max") ? "max" : "base"), "'max' is shorter than 'base'");
+  }
+
+  const bool tcp = !out.servers.empty() && out.servers.front().scheme == Scheme::tcp;
+  const Section framing = section.table("framing");
+  if (framing && !tcp && !out.servers.empty()) {
+    error(framing.place(), "'framing' is only for tcp:// servers");
+  } else if (framing) {
+    text_backends_[name] = framing.text("message") == "text";
+  }
+  if (tcp && section.has("handshake_timeout")) {
+    reporter_.warning(section.place("handshake_timeout"), "'handshake_timeout' has no effect for tcp:// servers");
+  }
+  settings_.backends.push_back(std::move(out));
+}
+
+void Checker::servers(const Section& section, upstream::BackendSettings& out) {
+  const Node* list = section.node("servers");
+  if (list == nullptr) return;
+  if (list->items.empty()) error(list->place, "'servers' is empty");
+  const Key* key = root().find("backend")->table->find("servers");
+  for (const Node& item : list->items) {
+    if (item.bad) continue;
+    Text url{item.text, item.place};
+    upstream::ServerSettings server;
+    if (item.kind == Node::Kind::table) {
+      const Section entry(*key->table, &item, item.place);
+      if (!entry.good("url")) continue;
+      url = {entry.text("url"), entry.place("url")};
+      server.weight = static_cast<std::uint32_t>(entry.number("weight"));
+    }
+    if (!server_url(url, server)) continue;
+    const bool twice = std::any_of(out.servers.begin(), out.servers.end(), [&](const auto& other) {
+      return other.scheme == server.scheme && other.host == server.host && other.port == server.port;
+    });
+    if (twice) {
+      error(url.place, fmt::format("server {} is listed twice", shown(url.text)), "use { url, weight } for a larger share");
+      continue;
+    }
+    if (!out.servers.empty() && (out.servers.front().scheme == Scheme::tcp) != (server.scheme == Scheme::tcp)) {
+      error(url.place, "tcp:// and ws:// servers must not stand in one backend", "make two backends");
+      continue;
+    }
+    out.servers.push_back(std::move(server));
+  }
+}
+
+bool Checker::server_url(const Text& url, upstream::ServerSettings& out) {
+  const auto refuse = [&](const std::string& why, std::string help = {}) {
+    error(url.place, fmt::format("server \"{}\" {}", shown(url.text), why), std::move(help));
+    return false;
+  };
+  const std::string_view text = url.text;
+  const std::size_t colon = text.find("://");
+  if (colon == std::string_view::npos) return refuse("is no URL", "write \"ws://HOST:PORT\", \"wss://...\" or \"tcp://...\"");
+  const std::string_view scheme = text.substr(0, colon);
+  std::string_view rest = text.substr(colon + 3);
+  if (is_later_scheme(scheme)) return refuse(fmt::format("has the scheme {}, which is not yet supported", scheme));
+  if (scheme != "ws" && scheme != "wss" && scheme != "tcp") {
+    return refuse(fmt::format("has the unknown scheme {}", shown(scheme)), "allowed: ws, wss, tcp");
+  }
+  out.scheme = scheme == "ws" ? Scheme::ws : scheme == "wss" ? Scheme::wss : Scheme::tcp;
+  out.url = url.text;
+  if (rest.find('@') != std::string_view::npos) return refuse("holds a user name", "leave out what stands before '@'");
+  if (const std::size_t end = rest.find_first_of("/?#"); end != std::string_view::npos) {
+    return refuse(rest[end] == '/' ? "has a path" : rest[end] == '?' ? "has a query" : "has a fragment",
+                  "a server is a scheme, a host and a port; the client's path goes to it as it is");
+  }
+  std::string_view port;
+  const std::size_t last = rest.rfind(':');
+  if (rest.starts_with('[')) {
+    const std::size_t close = rest.find(']');
+    if (close == std::string_view::npos) return refuse("has no ']'");
+    out.host = rest.substr(1, close - 1);
+    port = rest.substr(close + 1);
+    if (!port.empty() && port[0] != ':') return refuse("has something behind ']'");
+    if (!net::Address::parse(out.host, 1) || out.host.find(':') == std::string::npos) return refuse("is no IPv6 address");
+  } else {
+    out.host = rest.substr(0, last);
+    port = last == std::string_view::npos ? std::string_view() : rest.substr(last);
+    if (out.host.find(':') != std::string::npos) return refuse("has an IPv6 address without brackets", "write [ADDRESS]:PORT");
+    if (!is_host_name(out.host)) return refuse("has no valid host");
+  }
+  if (port.empty()) {
+    if (out.scheme == Scheme::tcp) return refuse("has no port", "tcp:// has no default port");
+    out.port = out.scheme == Scheme::ws ? 80 : 443;
+    return true;
+  }
+  port.remove_prefix(1);
+  const auto parsed = std::from_chars(port.data(), port.data() + port.size(), out.port);
+  if (parsed.ec != std::errc() || parsed.ptr != port.data() + port.size() || out.port == 0) {
+    return refuse("has no valid port", "a port is from 1 to 65535");
+  }
+  return true;
+}
+
+void Checker::balance(const Section& section, upstream::BackendSettings& out) {
+  if (!section.good("balance")) return;
+  const Node* node = section.node("balance");
+  if (node->kind == Node::Kind::text) {
+    out.policy = policy_of(node->text);
+    return;
+  }
+  const Section table = section.table("balance");
+  out.policy = policy_of(table.text("policy"));
+  out.unit = table.text("unit") == "message" ? upstream::Unit::message : upstream::Unit::connection;
+  const bool tcp = !out.servers.empty() && out.servers.front().scheme == Scheme::tcp;
+  if (tcp && out.unit == upstream::Unit::message) {
+    error(table.place("unit"), "unit = \"message\" for tcp:// servers is not yet supported",
+          "octets without frames have no messages to balance");
+  }
+  out.max_legs = static_cast<std::uint32_t>(table.number("max_legs"));
+  if (table.has("max_legs") && out.unit != upstream::Unit::message && !table.refused("unit")) {
+    error(table.place("max_legs"), "'max_legs' needs unit = \"message\"");
+  }
+  if (!table.good("key")) return;
+  if (out.policy != upstream::Policy::consistent_hash && !table.refused("policy")) {
+    error(table.place("key"), "'key' needs policy = \"consistent_hash\"");
+  } else if (!table.refused("policy")) {
+    hash_key({table.text("key"), table.place("key")}, out);
+  }
+}
+
+void Checker::hash_key(const Text& text, upstream::BackendSettings& out) {
+  const std::size_t colon = text.text.find(':');
+  const std::string kind = text.text.substr(0, colon);
+  const std::string name = colon == std::string::npos ? "" : text.text.substr(colon + 1);
+  HashKey key;
+  bool fine = true;
+  if (kind == "ip") {
+    key.kind = HashKey::Kind::ip;
+    fine = colon == std::string::npos;
+  } else if (kind == "path") {
+    key.kind = HashKey::Kind::path;
+    if (colon != std::string::npos) {
+      const auto parsed = std::from_chars(name.data(), name.data() + name.size(), key.segment);
+      fine = parsed.ec == std::errc() && parsed.ptr == name.data() + name.size() && key.segment > 0;
+    }
+  } else {
+    key.name = name;
+    fine = kind == "claim" ? !name.empty() : is_token(name);
+    if (kind == "header") {
+      key.kind = HashKey::Kind::header;
+    } else if (kind == "cookie") {
+      key.kind = HashKey::Kind::cookie;
+    } else if (kind == "query") {
+      key.kind = HashKey::Kind::query;
+    } else if (kind == "claim") {
+      key.kind = HashKey::Kind::claim;
+    } else {
+      fine = false;
+    }
+  }
+  if (!fine) {
+    error(text.place, fmt::format("'key' has the unknown value \"{}\"", shown(text.text)),
+          "allowed: ip, header:NAME, cookie:NAME, query:NAME, claim:NAME, path, path:N with N from 1");
+    return;
+  }
+  out.key = std::move(key);
+}
+
+void Checker::upstream_tls(const Section& section, upstream::BackendSettings& out) {
+  if (!section) return;
+  const bool any = std::any_of(out.servers.begin(), out.servers.end(),
+                               [](const auto& server) { return server.scheme == Scheme::wss; });
+  if (!any && !out.servers.empty()) error(section.place(), "'tls' is only for wss:// servers");
+  out.tls.ca = read(section, "ca", FileKind::certificate);
+  out.tls.certificate = read(section, "cert", FileKind::certificate);
+  out.tls.key = read(section, "key", FileKind::private_key);
+  if (section.has("cert") != section.has("key")) {
+    error(section.place(), section.has("cert") ? "'cert' needs 'key'" : "'key' needs 'cert'");
+  }
+  out.tls.server_name = section.text("server_name");
+  if (section.good("server_name") && !is_host_name(out.tls.server_name) &&
+      !net::Address::parse(out.tls.server_name, 1)) {
+    error(section.place("server_name"), fmt::format("\"{}\" is no host name", shown(out.tls.server_name)));
+  }
+}
+
+}  // namespace sluice::config

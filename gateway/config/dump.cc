@@ -1,0 +1,160 @@
+// dump: the effective settings as readable text.
+#include <fmt/format.h>
+
+#include "config/check.h"
+#include "config/routes.h"
+#include "config/units.h"
+
+namespace sluice::config {
+namespace {
+
+template <typename List>
+std::string joined(const List& list, std::string_view empty) {
+  return list.empty() ? std::string(empty) : fmt::format("{}", fmt::join(list, ", "));
+}
+
+std::string or_word(Duration duration, std::string_view word) {
+  return duration == Duration::zero() ? std::string(word) : duration_text(duration);
+}
+
+std::string or_word(std::uint64_t octets, std::string_view word) {
+  return octets == 0 ? std::string(word) : size_text(octets);
+}
+
+std::string count_or(std::uint64_t number, std::string_view word) {
+  return number == 0 ? std::string(word) : std::to_string(number);
+}
+
+const char* mask(const std::string& secret) { return secret.empty() ? "none" : "********"; }
+
+std::string text(const policy::OriginPattern& origin) {
+  return fmt::format("{}://{}{}{}", origin.scheme, origin.wildcard ? "*" : "", origin.host,
+                     origin.port == 0 ? "" : fmt::format(":{}", origin.port));
+}
+
+std::string_view text(policy::LimitSettings::Unit unit) {
+  constexpr std::string_view kNames[] = {"handshakes", "connections", "messages", "bytes"};
+  return kNames[static_cast<std::size_t>(unit)];
+}
+
+std::string_view text(policy::LimitSettings::Action action) {
+  constexpr std::string_view kNames[] = {"delay", "drop", "close", "reject"};
+  return kNames[static_cast<std::size_t>(action)];
+}
+
+std::string text(const policy::LimitSettings& limit) {
+  constexpr std::string_view kKeys[] = {"connection", "ip", "claim", "route", "listener"};
+  const bool bytes = limit.unit == policy::LimitSettings::Unit::bytes;
+  const auto amount = [bytes](std::uint64_t n) { return bytes ? size_text(n) : std::to_string(n); };
+  std::string out = fmt::format("{}{}{}: ", kKeys[static_cast<std::size_t>(limit.key)], limit.claim.empty() ? "" : ":",
+                                limit.claim);
+  if (limit.unit == policy::LimitSettings::Unit::connections) {
+    out += fmt::format("{} connections", limit.limit);
+  } else {
+    out += fmt::format("{} {} per {}, burst {}", amount(limit.rate), text(limit.unit), duration_text(limit.per),
+                       limit.burst == 0 ? "one second of rate" : amount(limit.burst));
+  }
+  out += fmt::format(", on_limit {}", text(limit.on_limit));
+  if (limit.on_limit == policy::LimitSettings::Action::close) out += fmt::format(" {}", limit.close_code);
+  return out;
+}
+
+std::string text(const upstream::BackendSettings& backend) {
+  constexpr std::string_view kPolicies[] = {"round_robin", "least_connections", "random_two", "consistent_hash"};
+  constexpr std::string_view kKeys[] = {"ip", "header:", "cookie:", "query:", "path", "claim:"};
+  std::string out = fmt::format("{} per {}", kPolicies[static_cast<std::size_t>(backend.policy)],
+                                backend.unit == upstream::Unit::message ? "message" : "connection");
+  if (backend.policy == upstream::Policy::consistent_hash) {
+    out += fmt::format(" by {}{}", kKeys[static_cast<std::size_t>(backend.key.kind)], backend.key.name);
+    if (backend.key.segment > 0) out += fmt::format(":{}", backend.key.segment);
+  }
+  if (backend.unit == upstream::Unit::message) out += fmt::format(", max_legs {}", count_or(backend.max_legs, "auto"));
+  out += fmt::format(", connect {}, handshake {}, retries {}", duration_text(backend.connect_timeout),
+                     duration_text(backend.handshake_timeout), backend.retries);
+  out += backend.health.active ? fmt::format(", tcp check every {}", duration_text(backend.health.interval))
+                               : std::string(", no active check");
+  out += "\n";
+  for (const auto& server : backend.servers) out += fmt::format("    {} weight {}\n", server.url, server.weight);
+  return out;
+}
+
+std::string text(const RouteSettings& route) {
+  const WebSocketSettings& ws = route.websocket;
+  std::string origins;
+  for (const auto& origin : ws.origins) origins += (origins.empty() ? "" : ", ") + text(origin);
+  std::string out = fmt::format("host {}, path {}, listeners {}, backend {}, auth {}, rate_limit {}, reject {}\n",
+                                route.host.empty() ? "any" : route.host, route.path, joined(route.listeners, "all"),
+                                route.backend, route.auth.empty() ? "none" : route.auth, joined(route.rate_limit, "none"),
+                                ws.reject_with_close ? "close" : "status");
+  out += fmt::format("    max_message {} up, {} down, max_fragments {}, validate_utf8 {}, compression {}\n",
+                     or_word(ws.max_message, "unlimited"), or_word(ws.max_message_to_client, "unlimited"),
+                     count_or(ws.max_fragments, "unlimited"), ws.validate_utf8, ws.pass_compression ? "pass" : "off");
+  out += fmt::format("    ping {} every {}, pong_timeout {}, idle_timeout {}, max_lifetime {}, write_stall {}\n",
+                     ws.forward_pings ? "forward" : "answer", or_word(ws.ping_interval, "off"),
+                     duration_text(ws.pong_timeout), or_word(ws.idle_timeout, "off"), or_word(ws.max_lifetime, "off"),
+                     duration_text(ws.write_stall));
+  out += fmt::format("    subprotocols {}, origins {}\n", joined(ws.subprotocols, "any"), origins.empty() ? "any" : origins);
+  return out;
+}
+
+std::string text(const ListenerSettings& listener) {
+  std::string out = fmt::format("{}", listener.bind.text());
+  if (listener.tls) {
+    std::vector<std::string> names;
+    for (const auto& certificate : listener.tls->certificates) names.push_back(certificate.name);
+    out += fmt::format(", TLS {} and later, certificates {}, alpn {}", listener.tls->min_version,
+                       listener.tls->self_signed ? "self-signed" : joined(names, "none"), joined(listener.tls->alpn, "none"));
+  } else {
+    out += ", plain";
+  }
+  out += fmt::format(", max_connections {}, rate_limit {}", count_or(listener.max_connections, "unlimited"),
+                     joined(listener.rate_limit, "none"));
+  std::vector<std::string> proxies;
+  for (const auto& block : listener.trusted_proxies) proxies.push_back(block.text());
+  return out + fmt::format(", trusted_proxies {}\n", joined(proxies, "none"));
+}
+
+std::string text(const policy::JwtSettings& auth) {
+  std::vector<std::string> algorithms;
+  for (const auto algorithm : auth.algorithms) algorithms.emplace_back(net::name(algorithm));
+  std::vector<std::string> from;
+  constexpr std::string_view kKinds[] = {"header", "cookie", "query", "subprotocol"};
+  for (const auto& carrier : auth.from) {
+    from.push_back(fmt::format("{}:{}", kKinds[static_cast<std::size_t>(carrier.kind)], carrier.name));
+  }
+  std::vector<std::string> forward;
+  for (const auto& [claim, header] : auth.forward) forward.push_back(fmt::format("{} as {}", claim, header));
+  return fmt::format("jwt {}, secret {}, public key {}, jwks {}, issuer {}, audience {}\n    from {}, forward {}, {}\n",
+                     joined(algorithms, "none"), mask(auth.secret), auth.public_key.empty() ? "none" : "set",
+                     auth.jwks.empty() ? "none" : "set", auth.issuer.empty() ? "any" : auth.issuer,
+                     joined(auth.audience, "any"), joined(from, "none"), joined(forward, "none"),
+                     auth.close_on_expiry ? fmt::format("close {} on expiry", auth.expiry_close_code) : "keep on expiry");
+}
+
+}  // namespace
+
+std::string dump(const Settings& settings) {
+  std::string out = fmt::format("file: {}\n", joined(settings.files, settings.file));
+  out += fmt::format("server: workers {}, drain_timeout {}, max_connections {}, max_handshakes {}\n",
+                     count_or(settings.server.workers, "auto"), duration_text(settings.server.drain_timeout),
+                     count_or(settings.server.max_connections, "auto"), settings.server.max_handshakes);
+  out += fmt::format("log: level {}, file {}, access {}, access_fields {}\n", name(settings.log.level), settings.log.file,
+                     settings.log.access, joined(settings.access_fields, "all"));
+  out += settings.admin.enabled
+             ? fmt::format("admin: {}, token {}\n", settings.admin.bind.text(), mask(settings.admin.token))
+             : std::string("admin: off\n");
+  for (const auto& listener : settings.listeners) out += fmt::format("listener {}: {}", listener.name, text(listener));
+  out += "routes, the first that matches in this order:\n";
+  int position = 0;
+  const Routes routes(settings.routes);
+  for (const std::uint32_t index : routes.order()) {
+    const RouteSettings& route = settings.routes[index];
+    out += fmt::format("  {}. {}: {}", ++position, route.name, text(route));
+  }
+  for (const auto& backend : settings.backends) out += fmt::format("backend {}: {}", backend.name, text(backend));
+  for (const auto& auth : settings.auths) out += fmt::format("auth {}: {}", auth.name, text(auth));
+  for (const auto& limit : settings.limits) out += fmt::format("rate_limit {}: {}\n", limit.name, text(limit));
+  return out;
+}
+
+}  // namespace sluice::config

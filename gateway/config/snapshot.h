@@ -1,0 +1,74 @@
+// Snapshot: one configuration, immutable, shared by all threads. A Session copies the pointer at birth and finishes on
+// what it began with. Live state (servers, limiter tables) is not in it: it points at them, and a reload that keeps a
+// server or a limit keeps what is known of it.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "config/routes.h"
+#include "config/settings.h"
+#include "policy/limiter.h"
+#include "upstream/cluster.h"
+
+namespace sluice::config {
+
+enum class FramerKind : std::uint8_t { ws, ws_to_tcp, tcp_to_ws };
+enum class RouteWhen : std::uint8_t { once, each_message };
+
+// A mode is a row (architecture.md "Modes are data, not code").
+struct RoutePlan {
+  FramerKind up = FramerKind::ws;
+  FramerKind down = FramerKind::ws;
+  RouteWhen when = RouteWhen::once;
+  std::uint8_t max_legs = 1;
+  bool forward_control = true;  // one WebSocket stands at each end, so pings, pongs and Close pass through
+  bool pass_deflate = true;     // permessage-deflate may be negotiated end to end
+};
+
+struct CompiledRoute {
+  const RouteSettings* settings = nullptr;
+  RoutePlan plan;
+  std::shared_ptr<const upstream::Cluster> cluster;  // null: a fixed answer
+  const policy::JwtSettings* auth = nullptr;
+  std::vector<std::shared_ptr<policy::Limiter>> limits;
+  std::vector<std::string> owned_fields;  // identity headers: client copies and aliases are stripped
+};
+
+struct CompiledListener {
+  const ListenerSettings* settings = nullptr;
+  std::vector<std::shared_ptr<policy::Limiter>> limits;
+};
+
+// What outlives snapshots. Main thread only.
+struct Memory {
+  upstream::Registry servers;
+  std::map<std::string, std::shared_ptr<policy::Limiter>> limiters;
+};
+
+class Snapshot {
+ public:
+  // Compiles checked settings; never fails.
+  Snapshot(Settings settings, Memory& memory, std::uint64_t generation);
+  Snapshot(const Snapshot&) = delete;
+  Snapshot& operator=(const Snapshot&) = delete;
+
+  const Settings& settings() const { return settings_; }
+  const std::vector<CompiledListener>& listeners() const { return listeners_; }
+  const std::vector<CompiledRoute>& routes() const { return routes_; }
+  const std::vector<std::shared_ptr<const upstream::Cluster>>& clusters() const { return clusters_; }
+  const Routes& router() const { return router_; }
+  std::uint64_t generation() const { return generation_; }
+
+ private:
+  Settings settings_;
+  Routes router_;
+  std::vector<std::shared_ptr<const upstream::Cluster>> clusters_;
+  std::vector<CompiledListener> listeners_;
+  std::vector<CompiledRoute> routes_;
+  std::uint64_t generation_;
+};
+
+}  // namespace sluice::config
