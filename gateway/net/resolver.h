@@ -1,5 +1,5 @@
 // Resolver: names to addresses by c-ares on the main loop (never on a worker). /etc/hosts, A and AAAA, TTL. Literals are
-// answered without asking anyone.
+// answered without asking anyone, and so is localhost (RFC 6761 §6.3). A changed /etc/resolv.conf is seen.
 #pragma once
 
 #include <functional>
@@ -15,7 +15,8 @@ namespace sluice::net {
 
 class Resolver {
  public:
-  explicit Resolver(event::Loop& loop);
+  // `servers`: "address:port, ..." to ask instead of those of /etc/resolv.conf.
+  explicit Resolver(event::Loop& loop, const std::string& servers = "");
   ~Resolver();  // outstanding queries are cancelled; their callbacks are not called
 
   struct Answer {
