@@ -1,6 +1,8 @@
 // Access: allow and deny by Origin (security.md T05).
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>

@@ -1,0 +1,197 @@
+#include "policy/authenticator.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+namespace sluice::policy {
+namespace {
+
+using Kind = Carrier::Kind;
+
+// What one carrier holds: nothing, one credential, or more than one.
+struct Found {
+  std::size_t count = 0;
+  std::string text;
+};
+
+// RFC 6750 §2.1, RFC 9110 §11.1: the scheme ignores case; another scheme is no credential of ours. One without a token
+// is a credential, and a bad one.
+Found in_authorization(std::string_view value) {
+  const std::size_t end = std::min(value.find(' '), value.size());
+  if (!http::same_name(value.substr(0, end), "Bearer")) return {};
+  value.remove_prefix(std::min(value.find_first_not_of(' ', end), value.size()));
+  return {1, std::string(value)};
+}
+
+Found in_header(const http::Head& head, std::string_view name) {
+  const std::size_t count = head.count(name);
+  if (count != 1) return {count, {}};
+  const std::string_view value = *head.find(name);
+  if (http::same_name(name, "Authorization")) return in_authorization(value);
+  return {value.empty() ? 0U : 1U, std::string(value)};
+}
+
+// HTTP/2 clients may send one Cookie field for each cookie (RFC 9113 §8.2.3).
+Found in_cookies(const http::Head& head, std::string_view name) {
+  Found found;
+  for (const http::Field& field : head.fields) {
+    if (!http::same_name(field.name, "Cookie")) continue;
+    const http::CookieValue cookie = http::cookie_value(field.value, name);
+    if (found.count == 0 && cookie.count > 0) found.text = cookie.value;
+    found.count += cookie.count;
+  }
+  // RFC 6265 §4.1.1: a value may stand in quotes, which are not part of it.
+  if (found.text.size() >= 2 && found.text.front() == '"' && found.text.back() == '"') {
+    found.text = found.text.substr(1, found.text.size() - 2);
+  }
+  if (found.count == 1 && found.text.empty()) found.count = 0;
+  return found;
+}
+
+Found in_query(std::string_view query, std::string_view name) {
+  http::QueryValue value = http::query_value(query, name);
+  if (value.count == 1 && value.value.empty()) value.count = 0;
+  return {value.count, std::move(value.value)};
+}
+
+// The entry behind the marker is the token; subprotocols compare exactly (RFC 6455 §4.1).
+Found in_subprotocols(const std::vector<std::string_view>& offer, std::string_view marker) {
+  Found found;
+  for (std::size_t i = 0; i < offer.size(); ++i) {
+    if (offer[i] != marker) continue;
+    if (++found.count == 1 && i + 1 < offer.size()) found.text = offer[i + 1];
+  }
+  return found;
+}
+
+Found find(const Carrier& carrier, const http::Request& request, const std::vector<std::string_view>& offer) {
+  switch (carrier.kind) {
+    case Kind::header: return in_header(*request.head, carrier.name);
+    case Kind::cookie:
+      // Every browser names its Origin when it opens a WebSocket. Without one there is nothing to check a cookie's use
+      // against, so the cookie is no credential (decisions.md, security.md T05).
+      return request.head->find("Origin") ? in_cookies(*request.head, carrier.name) : Found{};
+    case Kind::query: return in_query(request.target.query, carrier.name);
+    case Kind::subprotocol: return in_subprotocols(offer, carrier.name);
+  }
+  return {};
+}
+
+// The offer without every listed marker and the entry behind it.
+std::vector<std::string_view> without_tokens(const std::vector<Carrier>& carriers, const std::vector<std::string_view>& offer) {
+  std::vector<std::string_view> left;
+  for (std::size_t i = 0; i < offer.size(); ++i) {
+    const bool is_marker = std::any_of(carriers.begin(), carriers.end(), [&](const Carrier& carrier) {
+      return carrier.kind == Kind::subprotocol && carrier.name == offer[i];
+    });
+    if (is_marker) {
+      ++i;
+    } else {
+      left.push_back(offer[i]);
+    }
+  }
+  return left;
+}
+
+}  // namespace
+
+Result<Authenticated> Authenticator::check(const http::Request& request, const std::vector<std::string_view>& subprotocols,
+                                           WallTime now) const {
+  for (const Carrier& carrier : settings_.from) {
+    const Found found = find(carrier, request, subprotocols);
+    if (found.count == 0) continue;
+    if (found.count > 1) return fail(Errc::dup_token, Side::client, "the credential stands there more than once");
+    auto identity = jwt_.verify(found.text, now);
+    if (!identity) return fail(identity.error());
+    const bool marker_only = !subprotocols.empty() && without_tokens(settings_.from, subprotocols).empty();
+    return Authenticated{std::move(*identity), &carrier, marker_only};
+  }
+  return fail(Errc::no_token, Side::client, "no credential");
+}
+
+Scrubbed scrub(const JwtSettings& settings, const http::Request& request,
+               const std::vector<std::string_view>& subprotocols) {
+  Scrubbed scrubbed;
+  scrubbed.query = request.target.query;
+  for (const http::Field& field : request.head->fields) {
+    if (!http::same_name(field.name, "Cookie")) continue;
+    if (!scrubbed.cookie.empty()) scrubbed.cookie += "; ";
+    scrubbed.cookie += field.value;
+  }
+  for (const Carrier& carrier : settings.from) {
+    switch (carrier.kind) {
+      case Kind::header: scrubbed.dropped_fields.push_back(carrier.name); break;
+      case Kind::cookie:
+        if (http::cookie_value(scrubbed.cookie, carrier.name).count == 0) break;
+        scrubbed.cookie = http::without_cookie(scrubbed.cookie, carrier.name);
+        scrubbed.cookie_changed = true;
+        break;
+      case Kind::query:
+        if (http::query_value(scrubbed.query, carrier.name).count == 0) break;
+        scrubbed.query = http::without_query(scrubbed.query, carrier.name);
+        scrubbed.query_changed = true;
+        break;
+      case Kind::subprotocol: break;
+    }
+  }
+  scrubbed.subprotocols = without_tokens(settings.from, subprotocols);
+  return scrubbed;
+}
+
+namespace {
+
+constexpr std::array<std::string_view, 9> kSecretNames{"access_token", "token",    "ticket", "api_key", "key",
+                                                       "secret",       "password", "code",   "sig"};
+
+int hex_digit(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  const char lower = static_cast<char>(c | 0x20);
+  return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
+}
+
+std::string decoded(std::string_view name) {
+  std::string out;
+  for (std::size_t i = 0; i < name.size(); ++i) {
+    const int high = name[i] == '%' && i + 2 < name.size() ? hex_digit(name[i + 1]) : -1;
+    const int low = high >= 0 ? hex_digit(name[i + 2]) : -1;
+    if (low >= 0) {
+      out.push_back(static_cast<char>(high << 4 | low));
+      i += 2;
+    } else {
+      out.push_back(name[i]);
+    }
+  }
+  return out;
+}
+
+bool is_secret(std::string_view raw_name, const std::vector<Carrier>& carriers) {
+  const std::string name = decoded(raw_name);
+  const auto is_name = [&](std::string_view secret) { return http::same_name(secret, name); };
+  return std::any_of(kSecretNames.begin(), kSecretNames.end(), is_name) ||
+         std::any_of(carriers.begin(), carriers.end(),
+                     [&](const Carrier& carrier) { return carrier.kind == Kind::query && is_name(carrier.name); });
+}
+
+}  // namespace
+
+std::string redact_query(std::string_view query, const std::vector<Carrier>& carriers) {
+  std::string out;
+  out.reserve(query.size());
+  while (!query.empty()) {
+    // Some backends take ';' for a separator too: what follows it must not hide in the value before it.
+    const std::size_t end = std::min(query.find_first_of("&;"), query.size());
+    const std::string_view pair = query.substr(0, end);
+    const std::size_t equals = pair.find('=');
+    if (equals != std::string_view::npos && is_secret(pair.substr(0, equals), carriers)) {
+      out.append(pair.substr(0, equals)).append("=[redacted]");
+    } else {
+      out.append(pair);
+    }
+    if (end < query.size()) out.push_back(query[end]);
+    query.remove_prefix(std::min(end + 1, query.size()));
+  }
+  return out;
+}
+
+}  // namespace sluice::policy

@@ -1,0 +1,213 @@
+#include "policy/authenticator.h"
+
+#include <gtest/gtest.h>
+
+#include "support/keys.h"
+
+namespace sluice::policy {
+namespace {
+
+using Kind = Carrier::Kind;
+
+WallTime now() { return WallTime(std::chrono::seconds(1'800'000'000)); }
+
+net::CryptoContext& context() {
+  static net::CryptoContext one;
+  return one;
+}
+
+std::string token_of(std::string_view subject) {
+  std::string why;
+  return mint(context(), net::JwsAlgorithm::hs256, test::kSecret, "", R"({"exp":1800000100,"sub":")" + std::string(subject) + "\"}", why)
+      .value();
+}
+
+const Carrier kHeader{};
+const Carrier kOther{Kind::header, "X-Token"};
+const Carrier kCookie{Kind::cookie, "session"};
+const Carrier kQuery{Kind::query, "access_token"};
+const Carrier kProtocol{Kind::subprotocol, "bearer"};
+
+// A request with its texts kept alive.
+struct Asking {
+  std::vector<std::pair<std::string, std::string>> fields{};
+  std::string query{};
+  std::vector<std::string> offer{};
+
+  // The subject, or the name of the error; a '+' behind it when marker_only is set.
+  std::string check(std::vector<Carrier> from) const {
+    JwtSettings settings;
+    settings.algorithms = {net::JwsAlgorithm::hs256};
+    settings.secret = test::kSecret;
+    settings.from = std::move(from);
+    std::string why;
+    const auto jwt = Jwt::make(context(), settings, why);
+    const Authenticator authenticator(settings, *jwt);
+    http::Head head;
+    const auto answer = authenticator.check(request(head), views(), now());
+    if (!answer) return std::string(row(answer.error().code).name);
+    EXPECT_NE(answer->carrier, nullptr);
+    return answer->identity.subject + (answer->marker_only ? "+" : "");
+  }
+  Scrubbed scrubbed(std::vector<Carrier> from) const {
+    JwtSettings settings;
+    settings.from = std::move(from);
+    http::Head head;
+    return scrub(settings, request(head), views());
+  }
+  http::Request request(http::Head& head) const {
+    for (const auto& [name, value] : fields) head.fields.push_back({name, value});
+    http::Request request;
+    request.head = &head;
+    request.target.query = query;
+    request.target.has_query = !query.empty();
+    return request;
+  }
+  std::vector<std::string_view> views() const { return {offer.begin(), offer.end()}; }
+};
+
+TEST(Authenticator, FindsTheCredentialInEachCarrier) {
+  const std::string t = token_of("alice");
+  const Asking header{.fields = {{"authorization", "Bearer " + t}}};
+  EXPECT_EQ(header.check({kHeader}), "alice");
+  const Asking shouting{.fields = {{"AUTHORIZATION", "bEARER   " + t}}};
+  EXPECT_EQ(shouting.check({kHeader}), "alice");
+  const Asking other{.fields = {{"x-token", t}}};
+  EXPECT_EQ(other.check({kOther}), "alice");
+  const Asking cookie{.fields = {{"Origin", "https://a.test"}, {"Cookie", "a=b; session=" + t + "; c=d"}}};
+  EXPECT_EQ(cookie.check({kCookie}), "alice");
+  const Asking quoted{.fields = {{"Origin", "https://a.test"}, {"Cookie", "session=\"" + t + "\""}}};
+  EXPECT_EQ(quoted.check({kCookie}), "alice");
+  const Asking crumbs{.fields = {{"Origin", "https://a.test"}, {"Cookie", "a=b"}, {"Cookie", "session=" + t}}};
+  EXPECT_EQ(crumbs.check({kCookie}), "alice");
+  const Asking query{.query = "a=b&access_token=" + t};
+  EXPECT_EQ(query.check({kQuery}), "alice");
+  const Asking protocol{.offer = {"bearer", t, "chat"}};
+  EXPECT_EQ(protocol.check({kProtocol}), "alice");
+}
+
+TEST(Authenticator, SaysWhenOnlyTheMarkerCanBeAnswered) {
+  const std::string t = token_of("alice");
+  EXPECT_EQ((Asking{.offer = {"bearer", t}}.check({kProtocol})), "alice+");
+  EXPECT_EQ((Asking{.offer = {"chat", "bearer", t}}.check({kProtocol})), "alice");
+  EXPECT_EQ((Asking{.fields = {{"Authorization", "Bearer " + t}}, .offer = {"bearer", "x"}}.check({kHeader, kProtocol})), "alice+");
+  EXPECT_EQ((Asking{.fields = {{"Authorization", "Bearer " + t}}, .offer = {"chat"}}.check({kHeader, kProtocol})), "alice");
+  EXPECT_EQ((Asking{.fields = {{"Authorization", "Bearer " + t}}, .offer = {"bearer", "x"}}.check({kHeader})), "alice");
+}
+
+TEST(Authenticator, LetsTheFirstCarrierThatHoldsOneDecide) {
+  const std::string a = token_of("alice");
+  const std::string b = token_of("bob");
+  const Asking both{.fields = {{"Authorization", "Bearer " + a}}, .query = "access_token=" + b};
+  EXPECT_EQ(both.check({kHeader, kQuery}), "alice");
+  EXPECT_EQ(both.check({kQuery, kHeader}), "bob");
+  const Asking bad_first{.fields = {{"Authorization", "Bearer x"}}, .query = "access_token=" + b};
+  EXPECT_EQ(bad_first.check({kHeader, kQuery}), "bad_token");
+  const Asking only_second{.query = "access_token=" + b};
+  EXPECT_EQ(only_second.check({kHeader, kQuery}), "bob");
+  EXPECT_EQ(both.check({kOther}), "no_token");
+}
+
+TEST(Authenticator, TakesAuthorizationByBearerOnly) {
+  const std::string t = token_of("alice");
+  for (const std::string& value : {std::string("Basic YTpi"), "Token " + t, t, std::string(""), "Bearer" + t, "Bearer\t" + t}) {
+    EXPECT_EQ((Asking{.fields = {{"Authorization", value}}}.check({kHeader})), "no_token") << value;
+  }
+  EXPECT_EQ((Asking{.fields = {{"Authorization", "Basic YTpi"}}, .query = "access_token=" + t}.check({kHeader, kQuery})), "alice");
+  for (const std::string& value : {std::string("Bearer"), std::string("Bearer "), "Bearer " + t + ", Bearer " + t, "Bearer " + t + " x",
+                                   "Bearer \"" + t + "\"", "Bearer " + std::string(8193, 'a')}) {
+    EXPECT_EQ((Asking{.fields = {{"Authorization", value}}}.check({kHeader})), "bad_token") << value.substr(0, 60);
+  }
+}
+
+TEST(Authenticator, RefusesACarrierThatStandsTwice) {
+  const std::string t = token_of("alice");
+  EXPECT_EQ((Asking{.fields = {{"Authorization", "Bearer " + t}, {"authorization", "Bearer " + t}}}.check({kHeader})), "dup_token");
+  EXPECT_EQ((Asking{.fields = {{"X-Token", t}, {"X-Token", ""}}}.check({kOther})), "dup_token");
+  EXPECT_EQ((Asking{.fields = {{"Origin", "o"}, {"Cookie", "session=" + t + "; session=x"}}}.check({kCookie})), "dup_token");
+  EXPECT_EQ((Asking{.fields = {{"Origin", "o"}, {"Cookie", "session=" + t}, {"Cookie", "session=" + t}}}.check({kCookie})), "dup_token");
+  EXPECT_EQ((Asking{.query = "access_token=" + t + "&access%5ftoken=x"}.check({kQuery})), "dup_token");
+  EXPECT_EQ((Asking{.offer = {"bearer", t, "bearer", t}}.check({kProtocol})), "dup_token");
+}
+
+TEST(Authenticator, SkipsCookiesWithoutAnOrigin) {
+  const std::string t = token_of("alice");
+  const Asking cookie{.fields = {{"Cookie", "session=" + t}}, .query = "access_token=" + token_of("bob")};
+  EXPECT_EQ(cookie.check({kCookie}), "no_token");
+  EXPECT_EQ(cookie.check({kCookie, kQuery}), "bob");
+}
+
+TEST(Authenticator, TakesEmptyValuesForNone) {
+  EXPECT_EQ((Asking{.query = "access_token="}.check({kQuery})), "no_token");
+  EXPECT_EQ((Asking{.query = "access_token"}.check({kQuery})), "no_token");
+  EXPECT_EQ((Asking{.fields = {{"Origin", "o"}, {"Cookie", "session="}}}.check({kCookie})), "no_token");
+  EXPECT_EQ((Asking{.fields = {{"X-Token", ""}}}.check({kOther})), "no_token");
+  EXPECT_EQ((Asking{.offer = {"chat"}}.check({kProtocol})), "no_token");
+  EXPECT_EQ((Asking{.offer = {"chat", "bearer"}}.check({kProtocol})), "bad_token");
+  EXPECT_EQ((Asking{.offer = {"Bearer", "x"}}.check({kProtocol})), "no_token");
+  EXPECT_EQ(Asking{}.check({kHeader, kOther, kCookie, kQuery, kProtocol}), "no_token");
+}
+
+TEST(Scrub, AppliesEveryListedCarrier) {
+  const Asking asking{.fields = {{"Authorization", "Bearer x"}, {"Cookie", "a=b; session=t; c=d"}, {"Cookie", "session=u"}},
+                      .query = "a=b&access_token=t&c=d&access%5Ftoken=u",
+                      .offer = {"chat", "bearer", "t", "mqtt"}};
+  const Scrubbed scrubbed = asking.scrubbed({kHeader, kOther, kCookie, kQuery, kProtocol});
+  EXPECT_EQ(scrubbed.dropped_fields, (std::vector<std::string>{"Authorization", "X-Token"}));
+  EXPECT_EQ(scrubbed.cookie, "a=b; c=d");
+  EXPECT_TRUE(scrubbed.cookie_changed);
+  EXPECT_EQ(scrubbed.query, "a=b&c=d");
+  EXPECT_TRUE(scrubbed.query_changed);
+  EXPECT_EQ(scrubbed.subprotocols, (std::vector<std::string_view>{"chat", "mqtt"}));
+}
+
+TEST(Scrub, LeavesTheRestAlone) {
+  const Asking asking{.fields = {{"Cookie", "a=b; Session=t"}}, .query = "a=b&Access_Token=t", .offer = {"chat", "Bearer"}};
+  const Scrubbed scrubbed = asking.scrubbed({kCookie, kQuery, kProtocol});
+  EXPECT_TRUE(scrubbed.dropped_fields.empty());
+  EXPECT_FALSE(scrubbed.cookie_changed);
+  EXPECT_EQ(scrubbed.cookie, "a=b; Session=t");
+  EXPECT_FALSE(scrubbed.query_changed);
+  EXPECT_EQ(scrubbed.query, "a=b&Access_Token=t");
+  EXPECT_EQ(scrubbed.subprotocols, (std::vector<std::string_view>{"chat", "Bearer"}));
+}
+
+TEST(Scrub, LeavesNothingOfACookieOrQueryThatWasOnlyTheToken) {
+  const Asking asking{.fields = {{"Cookie", "session=t"}}, .query = "access_token=t", .offer = {"bearer", "t"}};
+  const Scrubbed scrubbed = asking.scrubbed({kCookie, kQuery, kProtocol});
+  EXPECT_TRUE(scrubbed.cookie_changed);
+  EXPECT_EQ(scrubbed.cookie, "");
+  EXPECT_TRUE(scrubbed.query_changed);
+  EXPECT_EQ(scrubbed.query, "");
+  EXPECT_TRUE(scrubbed.subprotocols.empty());
+}
+
+TEST(Scrub, TakesAMarkerWithoutATokenAway) {
+  EXPECT_EQ((Asking{.offer = {"chat", "bearer"}}.scrubbed({kProtocol}).subprotocols), (std::vector<std::string_view>{"chat"}));
+}
+
+TEST(RedactQuery, HidesTheValuesOfCarriersAndSecrets) {
+  const std::vector<Carrier> carriers{{Kind::query, "jwt"}, {Kind::header, "room"}};
+  const std::pair<const char*, const char*> rows[] = {
+      {"", ""},
+      {"a=b", "a=b"},
+      {"room=1", "room=1"},
+      {"jwt=x", "jwt=[redacted]"},
+      {"a=b&JWT=x&c=d", "a=b&JWT=[redacted]&c=d"},
+      {"access_token=x&token=y&ticket=z", "access_token=[redacted]&token=[redacted]&ticket=[redacted]"},
+      {"api_key=1&key=2&secret=3&password=4&code=5&sig=6",
+       "api_key=[redacted]&key=[redacted]&secret=[redacted]&password=[redacted]&code=[redacted]&sig=[redacted]"},
+      {"access%5ftoken=x", "access%5ftoken=[redacted]"},
+      {"%74oken=x", "%74oken=[redacted]"},
+      {"a=1;token=x", "a=1;token=[redacted]"},
+      {"token=x=y", "token=[redacted]"},
+      {"token=", "token=[redacted]"},
+      {"token", "token"},
+      {"tokens=x&mytoken=y", "tokens=x&mytoken=y"},
+      {"&&token=x&", "&&token=[redacted]&"},
+      {"%=%&%7=a", "%=%&%7=a"}};
+  for (const auto& [query, expected] : rows) EXPECT_EQ(redact_query(query, carriers), expected) << query;
+}
+
+}  // namespace
+}  // namespace sluice::policy
