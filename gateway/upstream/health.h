@@ -1,0 +1,30 @@
+// Health: active checks on the main loop. Each server of a cluster with health.active gets a TCP connect at its interval;
+// `fall` failures in a row take it down (Server::healthy), `rise` successes bring it back. Changes are logged.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "event/loop.h"
+#include "upstream/cluster.h"
+
+namespace sluice::upstream {
+
+class Health {
+ public:
+  explicit Health(event::Loop& loop);
+  Health(const Health&) = delete;
+  Health& operator=(const Health&) = delete;
+  ~Health();
+
+  // Replaces what is checked. A server that stays keeps its state; one that is no longer checked counts as healthy.
+  void watch(const std::vector<std::shared_ptr<const Cluster>>& clusters);
+
+ private:
+  class Probe;
+  event::Loop& loop_;
+  std::map<const Server*, std::unique_ptr<Probe>> probes_;
+};
+
+}  // namespace sluice::upstream
