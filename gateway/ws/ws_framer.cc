@@ -74,21 +74,30 @@ Result<Run> WsFramer::next(MutableBytes bytes) { return advance(bytes, false); }
 Result<Run> WsFramer::next_unmasked(MutableBytes bytes) { return advance(bytes, true); }
 
 Result<Run> WsFramer::advance(MutableBytes bytes, bool unmask) {
-  if (left_ > 0) return cover(Run{}, bytes, unmask);
-  if (bytes.empty()) return Run{};
-  if (const Error error = judge_first(bytes[0]); error.code != Errc::none) [[unlikely]] return fail(error);
-  if (bytes.size() < 2) return Run{};
-  const Glimpse glimpse(bytes);
-  if (const Error error = judge(glimpse); error.code != Errc::none) [[unlikely]] return fail(error);
-  if (bytes.size() < glimpse.size) return Run{};
-  if (is_control(glimpse.opcode)) return control_run(glimpse, bytes, unmask);
+  // The Run is filled where the caller receives it: copying it costs more than reading a frame header.
+  Result<Run> result;
+  const Error error = read(bytes, unmask, *result);
+  if (error.code != Errc::none) [[unlikely]] result = fail(error);
+  return result;
+}
 
+Error WsFramer::read(MutableBytes bytes, bool unmask, Run& run) {
+  if (left_ > 0) return cover(bytes, unmask, run);
+  if (bytes.empty()) return {};
+  if (const Error error = judge_first(bytes[0]); error.code != Errc::none) [[unlikely]] return error;
+  if (bytes.size() < 2) return {};
+  const Glimpse glimpse(bytes);
+  if (const Error error = judge(glimpse); error.code != Errc::none) [[unlikely]] return error;
+  if (bytes.size() < glimpse.size) return {};
+  if (is_control(glimpse.opcode)) {
+    cover_control(glimpse, bytes, unmask, run);
+    return {};
+  }
   begin_frame(glimpse, bytes);
-  Run run;
   run.size = glimpse.size;
   run.skip = unmask ? glimpse.size : 0;
   run.begins = glimpse.opcode != kContinuation;
-  return cover(run, bytes.subspan(glimpse.size), unmask);
+  return cover(bytes.subspan(glimpse.size), unmask, run);
 }
 
 // RFC 6455 §5.2, and RFC 7692 §6: RSV1 only on the first frame of a data message.
@@ -96,43 +105,41 @@ Error WsFramer::judge_first(std::uint8_t first) const {
   const std::uint8_t rsv = first & 0x70;
   const std::uint8_t opcode = first & 0x0F;
   if (rsv != 0 && !(rsv == 0x40 && rsv1_ && (opcode == kText || opcode == kBinary))) {
-    return {Errc::ws_rsv, side_, false, "RFC 6455 5.2: reserved bit without an extension"};
+    return refusal(Errc::ws_rsv, "RFC 6455 5.2: reserved bit without an extension");
   }
-  if ((opcode & 7) > 2) return {Errc::ws_opcode, side_, false, "RFC 6455 5.2: unknown opcode"};
+  if ((opcode & 7) > 2) return refusal(Errc::ws_opcode, "RFC 6455 5.2: unknown opcode");
   return {};
 }
 
 // The checks behind RSV and opcode, in the order that the header promises.
 Error WsFramer::judge(const Glimpse& glimpse) const {
-  const auto error = [this](Errc code, const char* detail) { return Error{code, side_, false, detail}; };
   if (glimpse.masked != (side_ == Side::client)) {
-    return error(Errc::ws_mask, "RFC 6455 5.1: frames of a client are masked, frames of a server are not");
+    return refusal(Errc::ws_mask, "RFC 6455 5.1: frames of a client are masked, frames of a server are not");
   }
   if (is_control(glimpse.opcode)) {
-    if (!glimpse.fin || glimpse.code > 125) return error(Errc::ws_ctl, "RFC 6455 5.5: control frame cut or over 125");
+    if (!glimpse.fin || glimpse.code > 125) return refusal(Errc::ws_ctl, "RFC 6455 5.5: control frame cut or over 125");
     return {};
   }
-  if (glimpse.code == 127 && (glimpse.low & kTopBit) != 0) return error(Errc::ws_len, "RFC 6455 5.2: top bit of length");
+  if (glimpse.code == 127 && (glimpse.low & kTopBit) != 0) return refusal(Errc::ws_len, "RFC 6455 5.2: top bit of length");
   const std::uint64_t least = glimpse.code == 127 ? 0x10000 : glimpse.code == 126 ? 126 : 0;
-  if (glimpse.high < least) return error(Errc::ws_len, "RFC 6455 5.2: length not in its minimal form");
+  if (glimpse.high < least) return refusal(Errc::ws_len, "RFC 6455 5.2: length not in its minimal form");
   if (glimpse.low < least) return {};  // not known yet
   if ((glimpse.opcode == kContinuation) != (opcode_ != kContinuation)) {
-    return error(Errc::ws_frag, "RFC 6455 5.4: continuation without a message, or a message inside another");
+    return refusal(Errc::ws_frag, "RFC 6455 5.4: continuation without a message, or a message inside another");
   }
   const std::uint64_t room = limit_ - covered_;
-  if (glimpse.low > room) return error(Errc::too_big, "message over the limit");
+  if (glimpse.low > room) return refusal(Errc::too_big, "message over the limit");
   if (glimpse.high > room) return {};  // not known yet
   if (glimpse.high < kShortFragment && max_fragments_ != 0 && fragments_ >= max_fragments_) {
-    return error(Errc::flood_frag, "too many short fragments in one message");
+    return refusal(Errc::flood_frag, "too many short fragments in one message");
   }
   return {};
 }
 
-Run WsFramer::control_run(const Glimpse& glimpse, MutableBytes bytes, bool unmask) const {
-  // Control frames are copied to where the thread keeps the one at hand: no connection pays for room that it rarely uses.
+void WsFramer::cover_control(const Glimpse& glimpse, MutableBytes bytes, bool unmask, Run& run) const {
+  // The thread keeps the copy of the control frame at hand: no connection pays for room that it rarely uses.
   static thread_local std::array<std::uint8_t, 125> scratch;
-  Run run;
-  if (bytes.size() - glimpse.size < glimpse.low) return run;
+  if (bytes.size() - glimpse.size < glimpse.low) return;
   run.control = true;
   run.opcode = glimpse.opcode;
   run.size = glimpse.size + glimpse.low;
@@ -145,7 +152,6 @@ Run WsFramer::control_run(const Glimpse& glimpse, MutableBytes bytes, bool unmas
     apply_mask(MutableBytes(scratch).first(payload.size()), mask);
   }
   run.content = Bytes(scratch).first(payload.size());
-  return run;
 }
 
 // The header has been judged and is whole: a data frame is now at hand.
@@ -167,25 +173,25 @@ void WsFramer::begin_frame(const Glimpse& glimpse, Bytes bytes) {
 }
 
 // Extends `run` over as much payload of the frame at hand as has come.
-Result<Run> WsFramer::cover(Run run, MutableBytes bytes, bool unmask) {
+Error WsFramer::cover(MutableBytes bytes, bool unmask, Run& run) {
   const std::size_t size = static_cast<std::size_t>(std::min<std::uint64_t>(left_, bytes.size()));
   const MutableBytes piece = bytes.first(size);
   const bool masked = side_ == Side::client;
   if (masked && unmask) apply_mask(piece, mask_, phase_);
-  if (checking_ && !text_goes_on(piece, unmask || !masked)) return refuse(Errc::ws_utf8, "text is not UTF-8");
+  if (checking_ && !text_goes_on(piece, unmask || !masked)) return refusal(Errc::ws_utf8, "text is not UTF-8");
   phase_ = static_cast<std::uint8_t>((phase_ + size) & 3);
   left_ -= size;
   run.size += size;
   run.payload = size;
   run.opcode = opcode_;
   if (left_ == 0 && fin_) {
-    if (checking_ && !utf8_.complete()) return refuse(Errc::ws_utf8, "text ends inside a code point");
+    if (checking_ && !utf8_.complete()) return refusal(Errc::ws_utf8, "text ends inside a code point");
     run.ends = true;
     opcode_ = kContinuation;
     covered_ = 0;
     fragments_ = 0;
   }
-  return run;
+  return {};
 }
 
 // Shows the piece to the validator; what is masked is unmasked in a copy, a block at a time.

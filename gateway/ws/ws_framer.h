@@ -43,13 +43,15 @@ class WsFramer final : public relay::Framer {
   struct Glimpse;
 
   Result<relay::Run> advance(MutableBytes bytes, bool unmask);
+  // Errc::none: `run` says what was covered.
+  Error read(MutableBytes bytes, bool unmask, relay::Run& run);
   Error judge_first(std::uint8_t first) const;
   Error judge(const Glimpse& glimpse) const;
-  relay::Run control_run(const Glimpse& glimpse, MutableBytes bytes, bool unmask) const;
   void begin_frame(const Glimpse& glimpse, Bytes bytes);
-  Result<relay::Run> cover(relay::Run run, MutableBytes bytes, bool unmask);
+  Error cover(MutableBytes bytes, bool unmask, relay::Run& run);
+  void cover_control(const Glimpse& glimpse, MutableBytes bytes, bool unmask, relay::Run& run) const;
   bool text_goes_on(Bytes piece, bool unmasked);
-  std::unexpected<Error> refuse(Errc code, const char* detail) const { return fail(code, side_, detail); }
+  Error refusal(Errc code, const char* detail) const { return {code, side_, false, detail}; }
 
   // One of these lives as long as each direction of each connection: kept within one cache line.
   std::uint64_t limit_;         // max_message, or the largest number
