@@ -1,0 +1,322 @@
+"""The command line: check, exit codes, messages with their place, token, version."""
+
+import base64
+import hashlib
+import hmac
+import json
+import re
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+import tokens
+from evil import Backend, echo
+from gateway import AUTH, BASE, BINARY, Gateway
+from ports import free_port
+
+ROOT = Path(__file__).resolve().parents[2]
+
+ISSUE = '''version = 1
+[server]
+workers = 1
+drain_timeout = "10s"
+[log]
+level  = "info"
+access = "access.log"
+[admin]
+bind = "127.0.0.1:9901"
+[[listener]]
+name = "tls"
+bind = "127.0.0.1:8443"
+[[listener.tls.certificate]]
+cert = "server.crt"
+key  = "server.key"
+[[listener]]
+name = "plain"
+bind = "127.0.0.1:8080"
+[auth.users]
+type       = "jwt"
+algorithms = ["HS256"]
+secret_file = "hs256.secret"
+issuer   = "https://id.example.com/"
+audience = "chat"
+from     = ["header:Authorization", "query:access_token", "subprotocol:bearer", "cookie:session"]
+forward  = { sub = "X-User-Id" }
+[rate_limit.messages]
+key = "connection"
+unit = "messages"
+rate = "1000000/s"
+on_limit = "delay"
+[rate_limit.bytes]
+key = "claim:sub"
+unit = "bytes"
+rate = "100GiB/s"
+on_limit = "close"
+[rate_limit.new]
+key = "ip"
+unit = "handshakes"
+rate = "50/s"
+burst = 100
+[[route]]
+path = "/chat"
+auth = "users"
+backend = "chat"
+rate_limit = ["messages", "bytes", "new"]
+[route.websocket]
+max_message   = "16MiB"
+validate_utf8 = true
+ping_interval = "25s"
+origins       = ["https://chat.example.com"]
+[[route]]
+path = "/legacy"
+backend = "legacy"
+websocket = { subprotocols = ["binary"], frame = "binary" }
+[[route]]
+path = "/*"
+backend = "rpc"
+[backend.chat]
+servers = ["ws://127.0.0.1:9001", { url = "ws://127.0.0.1:9002", weight = 2 }]
+balance = "least_connections"
+[backend.rpc]
+servers = ["ws://127.0.0.1:9001", "ws://127.0.0.1:9002"]
+balance = { unit = "message", policy = "round_robin" }
+[backend.legacy]
+servers = ["tcp://127.0.0.1:7001"]
+'''
+
+
+def sluice(*arguments, timeout=20, **how):
+    return subprocess.run([BINARY, *map(str, arguments)], capture_output=True, text=True, timeout=timeout, **how)
+
+
+@pytest.fixture
+def folder(tmp_path, authority):
+    authority.issue("server", ["localhost"], folder=tmp_path)
+    (tmp_path / "hs256.secret").write_bytes(tokens.SECRET)
+    (tmp_path / "hs256.secret").chmod(0o600)
+    return tmp_path
+
+
+def check(folder, text):
+    (folder / "sluice.toml").write_text(text)
+    return sluice("check", "--config", folder / "sluice.toml")
+
+
+def said(run):
+    return run.stdout + run.stderr
+
+
+def test_the_documented_configuration(folder):
+    run = check(folder, ISSUE)
+    assert run.returncode == 0, said(run)
+    assert "error" not in said(run)
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in (ROOT / "conf").glob("*.toml")) or ["none"])
+def test_shipped_configurations(name):
+    """conf/ holds only files that pass, or that name files which a fresh machine does not have."""
+    run = sluice("check", "--config", ROOT / "conf" / name)
+    assert run.returncode == 0, said(run)
+
+
+SMALL = '''[[listener]]
+bind = "127.0.0.1:8080"
+[[route]]
+path = "/*"
+backend = "app"
+[backend.app]
+servers = ["ws://127.0.0.1:9000"]
+'''
+
+WRONG = {
+    # what is wrong: (text, "line:column", words that must be said)
+    "unknown table": (SMALL + '[[listner]]\n', "8:3", ["unknown", "listner", "did you mean 'listener'"]),
+    "unknown key": (SMALL.replace('bind', 'bidn'), "2:1", ["bidn", "did you mean 'bind'"]),
+    "bad reference": (SMALL.replace('backend = "app"', 'backend = "aap"'), "5:", ["aap", "did you mean 'app'"]),
+    "wrong type": ('[server]\nworkers = "many"\n' + SMALL, "2:", ["workers"]),
+    "bad duration": ('[server]\ndrain_timeout = "10 parsecs"\n' + SMALL, "2:", ["drain_timeout"]),
+    "bare number": ('[server]\ndrain_timeout = 10\n' + SMALL, "2:", ["drain_timeout"]),
+    "bad size": (SMALL.replace('backend = "app"', 'backend = "app"\nwebsocket = { max_message = "1 elephant" }'), "6:", ["max_message"]),
+    "bad rate": (SMALL + '[rate_limit.x]\nkey = "ip"\nunit = "messages"\nrate = "50"\n', "", ["rate"]),
+    "no TOML": ('[[listener]\n', "1:", []),
+    "bad address": (SMALL.replace("127.0.0.1:8080", "127.0.0.1:123456"), "2:", ["bind"]),
+    "duplicate route": (SMALL + '[[route]]\npath = "/*"\nbackend = "app"\n', "", ["route"]),
+    "no listener": (SMALL.replace('[[listener]]\nbind = "127.0.0.1:8080"\n', ''), "", ["listener"]),
+    "path in a server": (SMALL.replace("9000", "9000/path"), "7:", ["path"]),
+    "unknown scheme": (SMALL.replace("ws://", "gopher://"), "7:", []),
+    "missing certificate": (SMALL.replace('8080"', '8080"\ntls = { cert = "missing.crt", key = "missing.key" }'), "3:", ["missing.crt"]),
+    "not yet: http backends": (SMALL.replace('"ws://127.0.0.1:9000"', '"http://127.0.0.1:9000"'), "7:", ["not yet supported"]),
+    "not yet: redis": (SMALL + '[redis]\nurl = "redis://x"\n', "8:", ["not yet supported", "redis"]),
+    "not yet: api keys": (SMALL + '[auth.x]\ntype = "api_key"\nkeys_file = "x"\n', "9:", ["not yet supported", "api_key"]),
+    "not yet: framing": (SMALL.replace("ws://", "tcp://") + 'framing = { type = "delimiter" }\n', "8:", ["not yet supported"]),
+    "not yet: compression": (SMALL.replace('backend = "app"', 'backend = "app"\nwebsocket = { compression = true }'), "6:", ["not yet supported"]),
+    "mixed algorithms": (SMALL + '[auth.x]\ntype = "jwt"\nalgorithms = ["HS256", "RS256"]\nsecret_file = "hs256.secret"\n', "10:", ["HS"]),
+    "secret too short": (SMALL + '[auth.x]\ntype = "jwt"\nalgorithms = ["HS256"]\nsecret_file = "short"\n', "11:", ["32"]),
+    "key of another kind": (SMALL + '[auth.x]\ntype = "jwt"\nalgorithms = ["RS256"]\nsecret_file = "hs256.secret"\n', "", ["RS256"]),
+    "drop of bytes": (SMALL + '[rate_limit.x]\nkey = "ip"\nunit = "bytes"\nrate = "1KiB/s"\non_limit = "drop"\n', "12:", ["drop"]),
+    "delay of handshakes": (SMALL + '[rate_limit.x]\nkey = "ip"\nunit = "handshakes"\nrate = "1/s"\non_limit = "delay"\n', "12:", ["delay"]),
+    "public admin without a token": ('[admin]\nbind = "0.0.0.0:9901"\n' + SMALL, "2:", ["token"]),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_configuration(folder, name):
+    text, place, words = WRONG[name]
+    (folder / "short").write_text("too short")
+    (folder / "short").chmod(0o600)
+    run = check(folder, text)
+    assert run.returncode == 2, (run.returncode, said(run))
+    assert "error" in said(run)
+    if place:
+        assert f"sluice.toml:{place}" in said(run), said(run)
+        assert re.search(r"^\s*\d+ \| ", said(run), re.M) and re.search(r"\|\s*\^", said(run)), said(run)
+    for word in words:
+        assert word in said(run), (word, said(run))
+
+
+def test_all_errors_in_one_run(folder):
+    run = check(folder, SMALL.replace("bind", "bidn").replace('backend = "app"', 'backend = "aap"') + "[serverr]\n")
+    for word in ("bidn", "aap", "serverr"):
+        assert word in said(run)
+    assert len(re.findall(r"sluice\.toml:\d+:\d+: error", said(run))) >= 3
+
+
+def test_run_refuses_what_check_refuses(folder):
+    (folder / "sluice.toml").write_text(SMALL.replace("bind", "bidn"))
+    run = sluice("run", "--config", folder / "sluice.toml")
+    assert run.returncode == 2 and "bidn" in said(run)
+
+
+def test_missing_file(folder):
+    assert sluice("check", "--config", folder / "none.toml").returncode == 2
+    assert sluice("run", "--config", folder / "none.toml").returncode == 2
+
+
+def test_usage(folder):
+    assert sluice("no-such-command").returncode == 2
+    assert sluice("run", "--no-such-option").returncode == 2
+    assert sluice("--help").returncode == 0
+    assert sluice("run", "--help").returncode == 0
+
+
+def test_version():
+    run = sluice("--version")
+    assert run.returncode == 0 and re.search(r"\d+\.\d+\.\d+", run.stdout)
+    assert "OpenSSL" in run.stdout and "libevent" in run.stdout
+
+
+def test_address_in_use_is_3(folder):
+    with Backend(echo) as taken:
+        text = SMALL.replace("8080", str(taken.port)) + f'[admin]\nbind = "127.0.0.1:{free_port()}"\n'
+        (folder / "sluice.toml").write_text(text)
+        assert sluice("run", "--config", folder / "sluice.toml").returncode == 3
+
+
+def test_admin_address_in_use_is_3(folder):
+    with Backend(echo) as taken:
+        text = SMALL.replace("8080", str(free_port())) + f'[admin]\nbind = "127.0.0.1:{taken.port}"\n'
+        (folder / "sluice.toml").write_text(text)
+        assert sluice("run", "--config", folder / "sluice.toml").returncode == 3
+
+
+def test_too_many_connections_for_the_limit_of_files(folder):
+    text = '[server]\nmax_connections = 1000000\n' + SMALL
+    (folder / "sluice.toml").write_text(text)
+    run = subprocess.run(["prlimit", "--nofile=4096:4096", BINARY, "check", "--config", folder / "sluice.toml"],
+                         capture_output=True, text=True)
+    assert run.returncode == 0 and "warning" in said(run)
+    run = subprocess.run(["prlimit", "--nofile=4096:4096", BINARY, "run", "--config", folder / "sluice.toml"],
+                         capture_output=True, text=True, timeout=20)
+    assert run.returncode in (1, 2), said(run)
+
+
+def test_secret_files(folder):
+    (folder / "hs256.secret").chmod(0o644)
+    run = check(folder, ISSUE)
+    assert run.returncode == 0 and "warning" in said(run)
+    (folder / "hs256.secret").chmod(0o666)
+    assert check(folder, ISSUE).returncode == 2
+
+
+def test_query_token_on_a_plain_listener_warns(folder):
+    run = check(folder, ISSUE)
+    assert run.returncode == 0 and "warning" in said(run) and "query" in said(run)
+
+
+def test_key_that_does_not_match(folder, authority):
+    authority.issue("other", ["localhost"], folder=folder)
+    run = check(folder, ISSUE.replace("server.key", "other.key"))
+    assert run.returncode == 2 and "other.key" in said(run) or "server.crt" in said(run)
+
+
+def test_variables(folder):
+    import os
+    text = SMALL.replace('"127.0.0.1:8080"', '"${WHERE}"')
+    (folder / "sluice.toml").write_text(text)
+    environment = dict(os.environ, WHERE="127.0.0.1:8080")
+    assert sluice("check", "--config", folder / "sluice.toml", env=environment).returncode == 0
+    run = sluice("check", "--config", folder / "sluice.toml")
+    assert run.returncode == 2 and "WHERE" in said(run)
+    (folder / "sluice.toml").write_text(SMALL.replace('"127.0.0.1:8080"', '"${WHERE:-127.0.0.1:8080}"'))
+    assert sluice("check", "--config", folder / "sluice.toml").returncode == 0
+
+
+def test_include(folder):
+    (folder / "routes.d").mkdir()
+    (folder / "routes.d" / "one.toml").write_text('[[route]]\npath = "/one"\nbackend = "app"\n')
+    (folder / "sluice.toml").write_text('include = ["routes.d/*.toml"]\n' + SMALL)
+    assert sluice("check", "--config", folder / "sluice.toml").returncode == 0
+    (folder / "routes.d" / "one.toml").write_text('[[route]]\npath = "/one"\nbackend = "nope"\n')
+    run = sluice("check", "--config", folder / "sluice.toml")
+    assert run.returncode == 2 and "one.toml:3:" in said(run)
+
+
+def test_odd_files(folder):
+    for text in ("", "\0", "x" * 100_000, "[a" * 1000, 'a = ' + "[" * 5000):
+        run = check(folder, text)
+        assert run.returncode == 2, (text[:20], run.returncode)
+
+
+def test_token(folder):
+    """`sluice token` mints what any library can check, and the gateway accepts."""
+    help_text = said(sluice("token", "--help"))
+    assert "--" in help_text
+    run = sluice("token", "--secret-file", folder / "hs256.secret", "--claim", "iss=https://id.example.com/",
+                 "--claim", "aud=chat", "--claim", "sub=eve", "--ttl", "1h")
+    assert run.returncode == 0, said(run) + help_text
+    token = run.stdout.strip()
+    head, body, signature = token.split(".")
+    decode = lambda part: base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
+    assert hmac.new(tokens.SECRET, f"{head}.{body}".encode(), hashlib.sha256).digest() == decode(signature)
+    claims = json.loads(decode(body))
+    assert claims["sub"] == "eve" and claims["aud"] == "chat" and claims["exp"] > time.time() + 3000
+    assert json.loads(decode(head))["alg"] == "HS256"
+
+
+def test_documented_configuration_runs(folder, authority, fresh_gateway):
+    """The configuration of the documentation, with ports of our own, does what it says."""
+    from evil import Backend, label, tcp_echo
+    with Backend(label("one")) as one, Backend(label("two")) as two, Backend(tcp_echo) as tcp:
+        text = ISSUE
+        for old, new in (("9901", "@admin@"), ("8443", "@tls@"), ("8080", "@plain@"), ("9001", str(one.port)),
+                         ("9002", str(two.port)), ("7001", str(tcp.port))):
+            text = text.replace(":" + old, ":" + new)
+        gateway = fresh_gateway(text)
+        token = tokens.mint()
+        origin = ("Origin", "https://chat.example.com")
+        with gateway.connect("/chat", [("Authorization", f"Bearer {token}"), origin], listener="tls") as client:
+            client.send_text("hi")
+            assert client.recv_text().endswith(":hi")
+        with gateway.client("tls") as client:
+            assert client.upgrade("/chat", [("Authorization", f"Bearer {token}"), ("Origin", "https://x")]).status == 403
+        with gateway.connect("/legacy", [("Sec-WebSocket-Protocol", "binary")]) as client:
+            client.send_binary(b"octets")
+            assert client.recv_message() == (2, b"octets")
+        with gateway.connect("/rpc/anything") as client:
+            names = []
+            for n in range(4):
+                client.send_text("x")
+                names.append(client.recv_text().partition(":")[0])
+            assert sorted(names) == ["one", "one", "two", "two"]
