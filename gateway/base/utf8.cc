@@ -14,7 +14,8 @@ enum class CodePoint { bad, cut, whole };
 CodePoint judge(const std::uint8_t* octets, std::size_t size) {
   const std::uint8_t lead = octets[0];
   if (lead < 0x80) return CodePoint::whole;
-  if (lead < 0xC2 || lead > 0xF4) return CodePoint::bad;  // a continuation, an overlong form, or beyond U+10FFFF
+  if (lead < 0xC2 || lead > 0xF4)
+    return CodePoint::bad;  // a continuation, an overlong form, or beyond U+10FFFF
   if (size > 1) {
     // The second octet carries what the lead leaves open: overlong forms, surrogates, the end of Unicode.
     const std::uint8_t least = lead == 0xE0 ? 0xA0 : lead == 0xF0 ? 0x90 : 0x80;

@@ -52,9 +52,11 @@ Result<CloseContent> parse_close(Bytes payload, Side side) {
   if (payload.empty()) return content;
   if (payload.size() == 1) return fail(Errc::ws_close, side, "RFC 6455 5.5.1: half a close code");
   content.code = load_be<std::uint16_t>(payload.data());
-  if (!valid_close_code(content.code)) return fail(Errc::ws_close, side, "RFC 6455 7.4: close code not for the wire");
+  if (!valid_close_code(content.code))
+    return fail(Errc::ws_close, side, "RFC 6455 7.4: close code not for the wire");
   content.reason = as_text(payload.subspan(2));
-  if (!valid_utf8(payload.subspan(2))) return fail(Errc::ws_utf8, side, "RFC 6455 5.5.1: close reason is not UTF-8");
+  if (!valid_utf8(payload.subspan(2)))
+    return fail(Errc::ws_utf8, side, "RFC 6455 5.5.1: close reason is not UTF-8");
   return content;
 }
 

@@ -65,7 +65,8 @@ void apply_mask(MutableBytes bytes, const std::array<std::uint8_t, 4>& mask, std
 
   std::uint8_t* at = bytes.data();
   std::size_t left = bytes.size();
-  // Straight lines of words: the compiler makes vector instructions of them at -O2, which it does not do to a loop.
+  // Straight lines of words: the compiler makes vector instructions of them at -O2, which it does not do to a
+  // loop.
   for (; left >= 32; at += 32, left -= 32) {
     mask_word(at, key);
     mask_word(at + 8, key);

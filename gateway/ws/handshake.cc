@@ -28,7 +28,9 @@ bool is_key(std::string_view text) {
   return octets && octets->size() == kKeyOctets;
 }
 
-std::unexpected<Error> bad_answer(const char* detail) { return fail(Errc::be_bad_101, Side::upstream, detail); }
+std::unexpected<Error> bad_answer(const char* detail) {
+  return fail(Errc::be_bad_101, Side::upstream, detail);
+}
 
 Result<std::string> agreed_subprotocol(const http::Head& head, const std::vector<std::string_view>& offered) {
   const std::size_t count = head.count("Sec-WebSocket-Protocol");
@@ -50,7 +52,8 @@ bool deflate_agreed(std::string_view answer, const std::vector<std::string_view>
   });
 }
 
-Result<void> agree_extensions(const http::Head& head, const std::vector<std::string_view>& offered, Agreement& agreed) {
+Result<void> agree_extensions(const http::Head& head, const std::vector<std::string_view>& offered,
+                              Agreement& agreed) {
   std::vector<std::string_view> elements;
   for (const http::Field& field : head.fields) {
     if (!http::same_name(field.name, "Sec-WebSocket-Extensions")) continue;
@@ -65,7 +68,8 @@ Result<void> agree_extensions(const http::Head& head, const std::vector<std::str
       return bad_answer("RFC 6455 4.1: extension that was not offered");
     }
     if (is_deflate(*element)) {
-      if (!deflate_agreed(*element, offered)) return bad_answer("RFC 7692 7.1: parameters that answer no offer");
+      if (!deflate_agreed(*element, offered))
+        return bad_answer("RFC 7692 7.1: parameters that answer no offer");
       agreed.deflate = true;
     }
     if (!agreed.extensions.empty()) agreed.extensions += ", ";
@@ -111,7 +115,8 @@ Result<Offer> read_offer(const http::Head& head) {
   for (const http::Field& field : head.fields) {
     if (http::same_name(field.name, "Sec-WebSocket-Protocol")) {
       if (!split_subprotocols(field.value, offer.subprotocols)) {
-        return fail(Errc::ws_subprotocol, Side::client, "RFC 6455 4.1: subprotocols are distinct tokens, at most 16");
+        return fail(Errc::ws_subprotocol, Side::client,
+                    "RFC 6455 4.1: subprotocols are distinct tokens, at most 16");
       }
     } else if (http::same_name(field.name, "Sec-WebSocket-Extensions")) {
       if (!split_extensions(field.value, offer.extensions)) {
@@ -119,7 +124,8 @@ Result<Offer> read_offer(const http::Head& head) {
       }
     }
   }
-  // RFC 7692 §7: an offer with parameters that are unknown, doubled or out of range is declined, the others stand.
+  // RFC 7692 §7: an offer with parameters that are unknown, doubled or out of range is declined, the others
+  // stand.
   std::erase_if(offer.extensions, [](std::string_view element) {
     return is_deflate(element) && !parse_deflate(element, DeflateRole::offer);
   });

@@ -151,7 +151,9 @@ bool split_extensions(std::string_view value, std::vector<std::string_view>& out
   }
 }
 
-std::string_view extension_name(std::string_view element) { return trimmed(element.substr(0, element.find(';'))); }
+std::string_view extension_name(std::string_view element) {
+  return trimmed(element.substr(0, element.find(';')));
+}
 
 std::optional<DeflateParameters> parse_deflate(std::string_view element, DeflateRole role) {
   DeflateParameters parameters;
@@ -171,7 +173,8 @@ std::optional<DeflateParameters> parse_deflate(std::string_view element, Deflate
       good = set_bits(*parameter, false, parameters.server_bits_named, parameters.server_bits);
     } else if (parameter->name == "client_max_window_bits") {
       // Without a value it only says that the client can obey one, so only an offer may hold it (§7.1.2.2).
-      good = set_bits(*parameter, role == DeflateRole::offer, parameters.client_bits_named, parameters.client_bits);
+      good = set_bits(*parameter, role == DeflateRole::offer, parameters.client_bits_named,
+                      parameters.client_bits);
     }
     if (!good) return std::nullopt;
   }
@@ -179,11 +182,14 @@ std::optional<DeflateParameters> parse_deflate(std::string_view element, Deflate
 }
 
 bool answers(const DeflateParameters& answer, const DeflateParameters& offer) {
-  // §7.1.1.1, §7.1.2.1: what the client asks of the server is granted in the answer, or the offer is declined.
+  // §7.1.1.1, §7.1.2.1: what the client asks of the server is granted in the answer, or the offer is
+  // declined.
   if (offer.server_no_context_takeover && !answer.server_no_context_takeover) return false;
-  if (offer.server_bits_named && (!answer.server_bits_named || answer.server_bits > offer.server_bits)) return false;
+  if (offer.server_bits_named && (!answer.server_bits_named || answer.server_bits > offer.server_bits))
+    return false;
   // §7.1.2.2: the server bounds the client's window only when the client said that it can obey.
-  if (answer.client_bits_named && (!offer.client_bits_named || answer.client_bits > offer.client_bits)) return false;
+  if (answer.client_bits_named && (!offer.client_bits_named || answer.client_bits > offer.client_bits))
+    return false;
   return true;
 }
 

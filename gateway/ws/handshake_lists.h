@@ -1,6 +1,6 @@
-// The two list-valued fields of the opening handshake: Sec-WebSocket-Protocol and Sec-WebSocket-Extensions (RFC 6455
-// §9.1, §11.3), and the parameters of permessage-deflate (RFC 7692 §7.1). One pass each, whatever the list holds.
-// Used by handshake.cc alone.
+// The two list-valued fields of the opening handshake: Sec-WebSocket-Protocol and Sec-WebSocket-Extensions
+// (RFC 6455 §9.1, §11.3), and the parameters of permessage-deflate (RFC 7692 §7.1). One pass each, whatever
+// the list holds. Used by handshake.cc alone.
 #pragma once
 
 #include <cstdint>
@@ -16,12 +16,12 @@ inline constexpr std::size_t kMaxExtensions = 16;
 // RFC 9110 §5.6.2.
 bool is_token(std::string_view text);
 
-// Appends the elements of one field value. False for an element that is empty, repeated or not a token, and for more
-// than kMaxSubprotocols in all.
+// Appends the elements of one field value. False for an element that is empty, repeated or not a token, and
+// for more than kMaxSubprotocols in all.
 bool split_subprotocols(std::string_view value, std::vector<std::string_view>& out);
 
-// Appends the elements of one field value, each with its parameters, trimmed. False for what is not an extension-list,
-// and for more than kMaxExtensions in all.
+// Appends the elements of one field value, each with its parameters, trimmed. False for what is not an
+// extension-list, and for more than kMaxExtensions in all.
 bool split_extensions(std::string_view value, std::vector<std::string_view>& out);
 
 std::string_view extension_name(std::string_view element);

@@ -12,7 +12,8 @@ using relay::Run;
 constexpr std::uint64_t kShortFragment = 1024;  // only fragments under this size count for max_fragments
 constexpr std::uint64_t kTopBit = std::uint64_t{1} << 63;
 
-// The least and the greatest number that a big-endian integer can still become when only its first octets are known.
+// The least and the greatest number that a big-endian integer can still become when only its first octets are
+// known.
 template <typename T>
 void bound(Bytes known, std::uint64_t& low, std::uint64_t& high) {
   if (known.size() >= sizeof(T)) [[likely]] {
@@ -36,10 +37,10 @@ struct WsFramer::Glimpse {
   std::uint8_t rsv;
   std::uint8_t opcode;
   bool masked;
-  std::uint8_t code;   // the 7 bits of length: 126 and 127 announce more octets
-  std::uint64_t low;   // the length lies between these two; they are equal when all its octets are there
+  std::uint8_t code;  // the 7 bits of length: 126 and 127 announce more octets
+  std::uint64_t low;  // the length lies between these two; they are equal when all its octets are there
   std::uint64_t high;
-  std::size_t size;    // of the whole header
+  std::size_t size;  // of the whole header
 
   explicit Glimpse(Bytes bytes)
       : fin((bytes[0] & 0x80) != 0),
@@ -77,17 +78,20 @@ Result<Run> WsFramer::advance(MutableBytes bytes, bool unmask) {
   // The Run is filled where the caller receives it: copying it costs more than reading a frame header.
   Result<Run> result;
   const Error error = read(bytes, unmask, *result);
-  if (error.code != Errc::none) [[unlikely]] result = fail(error);
+  if (error.code != Errc::none) [[unlikely]]
+    result = fail(error);
   return result;
 }
 
 Error WsFramer::read(MutableBytes bytes, bool unmask, Run& run) {
   if (left_ > 0) return cover(bytes, unmask, run);
   if (bytes.empty()) return {};
-  if (const Error error = judge_first(bytes[0]); error.code != Errc::none) [[unlikely]] return error;
+  if (const Error error = judge_first(bytes[0]); error.code != Errc::none) [[unlikely]]
+    return error;
   if (bytes.size() < 2) return {};
   const Glimpse glimpse(bytes);
-  if (const Error error = judge(glimpse); error.code != Errc::none) [[unlikely]] return error;
+  if (const Error error = judge(glimpse); error.code != Errc::none) [[unlikely]]
+    return error;
   if (bytes.size() < glimpse.size) return {};
   if (is_control(glimpse.opcode)) {
     cover_control(glimpse, bytes, unmask, run);
@@ -117,15 +121,18 @@ Error WsFramer::judge(const Glimpse& glimpse) const {
     return refusal(Errc::ws_mask, "RFC 6455 5.1: frames of a client are masked, frames of a server are not");
   }
   if (is_control(glimpse.opcode)) {
-    if (!glimpse.fin || glimpse.code > 125) return refusal(Errc::ws_ctl, "RFC 6455 5.5: control frame cut or over 125");
+    if (!glimpse.fin || glimpse.code > 125)
+      return refusal(Errc::ws_ctl, "RFC 6455 5.5: control frame cut or over 125");
     return {};
   }
-  if (glimpse.code == 127 && (glimpse.low & kTopBit) != 0) return refusal(Errc::ws_len, "RFC 6455 5.2: top bit of length");
+  if (glimpse.code == 127 && (glimpse.low & kTopBit) != 0)
+    return refusal(Errc::ws_len, "RFC 6455 5.2: top bit of length");
   const std::uint64_t least = glimpse.code == 127 ? 0x10000 : glimpse.code == 126 ? 126 : 0;
   if (glimpse.high < least) return refusal(Errc::ws_len, "RFC 6455 5.2: length not in its minimal form");
   if (glimpse.low < least) return {};  // not known yet
   if ((glimpse.opcode == kContinuation) != (opcode_ != kContinuation)) {
-    return refusal(Errc::ws_frag, "RFC 6455 5.4: continuation without a message, or a message inside another");
+    return refusal(Errc::ws_frag,
+                   "RFC 6455 5.4: continuation without a message, or a message inside another");
   }
   const std::uint64_t room = limit_ - covered_;
   if (glimpse.low > room) return refusal(Errc::too_big, "message over the limit");
@@ -162,7 +169,6 @@ void WsFramer::begin_frame(const Glimpse& glimpse, Bytes bytes) {
     fragments_ = 0;
     // What is compressed can be checked only by who inflates it.
     checking_ = validate_utf8_ && glimpse.opcode == kText && glimpse.rsv == 0;
-    utf8_.reset();
   }
   fin_ = glimpse.fin;
   left_ = glimpse.low;
@@ -178,7 +184,8 @@ Error WsFramer::cover(MutableBytes bytes, bool unmask, Run& run) {
   const MutableBytes piece = bytes.first(size);
   const bool masked = side_ == Side::client;
   if (masked && unmask) apply_mask(piece, mask_, phase_);
-  if (checking_ && !text_goes_on(piece, unmask || !masked)) return refusal(Errc::ws_utf8, "text is not UTF-8");
+  if (checking_ && !text_goes_on(piece, unmask || !masked))
+    return refusal(Errc::ws_utf8, "text is not UTF-8");
   phase_ = static_cast<std::uint8_t>((phase_ + size) & 3);
   left_ -= size;
   run.size += size;

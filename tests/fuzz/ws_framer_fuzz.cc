@@ -1,6 +1,6 @@
-// WsFramer and WsToTcp: a stream shown whole and the same stream cut anywhere mean the same messages or end in the same
-// error; what is forwarded is the stream itself, or its unmasked payload.
-// Input: an octet of rules, an octet of limits, four octets that seed the cuts, then the stream.
+// WsFramer and WsToTcp: a stream shown whole and the same stream cut anywhere mean the same messages or end
+// in the same error; what is forwarded is the stream itself, or its unmasked payload. Input: an octet of
+// rules, an octet of limits, four octets that seed the cuts, then the stream.
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>

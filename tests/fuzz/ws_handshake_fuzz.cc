@@ -1,6 +1,6 @@
-// The list-valued fields of the opening handshake: whatever they hold is refused, or read into elements that lie inside
-// the field and read the same when they are written again.
-// Input: lines "P<value>" (subprotocols), "E<value>" (extensions) or "K<value>" (key).
+// The list-valued fields of the opening handshake: whatever they hold is refused, or read into elements that
+// lie inside the field and read the same when they are written again. Input: lines "P<value>" (subprotocols),
+// "E<value>" (extensions) or "K<value>" (key).
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>

@@ -13,7 +13,11 @@ namespace {
 bool reference(std::string_view text) {
   for (std::size_t i = 0; i < text.size();) {
     const auto lead = static_cast<std::uint8_t>(text[i]);
-    const std::size_t size = lead < 0x80 ? 1 : (lead >> 5) == 6 ? 2 : (lead >> 4) == 14 ? 3 : (lead >> 3) == 30 ? 4 : 0;
+    const std::size_t size = lead < 0x80         ? 1
+                             : (lead >> 5) == 6  ? 2
+                             : (lead >> 4) == 14 ? 3
+                             : (lead >> 3) == 30 ? 4
+                                                 : 0;
     if (size == 0 || i + size > text.size()) return false;
     std::uint32_t point = size == 1 ? lead : lead & (0x7Fu >> size);
     for (std::size_t k = 1; k < size; ++k) {
@@ -66,7 +70,8 @@ std::size_t refused_at(std::string_view text) {
 }
 
 TEST(Utf8, AcceptsTheBordersOfEveryLength) {
-  for (const std::uint32_t point : {0u, 0x7Fu, 0x80u, 0x7FFu, 0x800u, 0xD7FFu, 0xE000u, 0xFFFFu, 0x10000u, 0x10FFFFu}) {
+  for (const std::uint32_t point :
+       {0u, 0x7Fu, 0x80u, 0x7FFu, 0x800u, 0xD7FFu, 0xE000u, 0xFFFFu, 0x10000u, 0x10FFFFu}) {
     const std::string text = encode(point);
     EXPECT_TRUE(valid_utf8(as_bytes(text))) << point;
     for (std::size_t piece = 1; piece <= 4; ++piece) EXPECT_TRUE(fed_in_pieces(text, piece)) << point;
@@ -75,8 +80,9 @@ TEST(Utf8, AcceptsTheBordersOfEveryLength) {
 }
 
 TEST(Utf8, RefusesOverlongSurrogatesAndBeyondUnicode) {
-  for (const std::string_view text : {"\xC0\x80", "\xC1\xBF", "\xE0\x9F\xBF", "\xF0\x8F\xBF\xBF", "\xED\xA0\x80",
-                                      "\xED\xBF\xBF", "\xF4\x90\x80\x80", "\xF5\x80\x80\x80", "\xFF", "\x80", "\xBF"}) {
+  for (const std::string_view text :
+       {"\xC0\x80", "\xC1\xBF", "\xE0\x9F\xBF", "\xF0\x8F\xBF\xBF", "\xED\xA0\x80", "\xED\xBF\xBF",
+        "\xF4\x90\x80\x80", "\xF5\x80\x80\x80", "\xFF", "\x80", "\xBF"}) {
     EXPECT_FALSE(valid_utf8(as_bytes(text)));
     for (std::size_t piece = 1; piece <= 4; ++piece) EXPECT_FALSE(fed_in_pieces(text, piece));
   }
@@ -90,7 +96,9 @@ TEST(Utf8Validator, RefusesAsEarlyAsTheOctetsAllow) {
   EXPECT_EQ(refused_at("\xC1"), 1u);
   EXPECT_EQ(refused_at("\xF5"), 1u);
   EXPECT_EQ(refused_at("\x80"), 1u);
-  EXPECT_EQ(refused_at("a\xE2\x82""a"), 4u);
+  EXPECT_EQ(refused_at("a\xE2\x82"
+                       "a"),
+            4u);
   EXPECT_EQ(refused_at("a\xE2\x82\xAC"), 0u);
 }
 

@@ -67,7 +67,8 @@ TEST(ControlFrameDeathTest, RefusesWhatMayNeverBeSent) {
 
 TEST(CloseCode, AllowsExactlyThoseOfTheWire) {
   for (unsigned code = 0; code <= 0xFFFF; ++code) {
-    const bool expected = (code >= 1000 && code <= 1003) || (code >= 1007 && code <= 1014) || (code >= 3000 && code <= 4999);
+    const bool expected =
+        (code >= 1000 && code <= 1003) || (code >= 1007 && code <= 1014) || (code >= 3000 && code <= 4999);
     ASSERT_EQ(valid_close_code(static_cast<std::uint16_t>(code)), expected) << code;
   }
 }
@@ -97,8 +98,10 @@ TEST(ParseClose, RefusesHalfACodeAndCodesThatAreNeverOnTheWire) {
   EXPECT_EQ(refusal({0x03, 0xEC}), Errc::ws_close);  // 1004
   EXPECT_EQ(refusal({0x03, 0xED}), Errc::ws_close);  // 1005
   EXPECT_EQ(refusal({0x07, 0xD0}), Errc::ws_close);  // 2000
-  for (const unsigned code : {0u, 999u, 1004u, 1005u, 1006u, 1015u, 1016u, 1100u, 2000u, 2999u, 5000u, 65535u}) {
-    EXPECT_EQ(refusal({static_cast<std::uint8_t>(code / 256), static_cast<std::uint8_t>(code % 256)}), Errc::ws_close);
+  for (const unsigned code :
+       {0u, 999u, 1004u, 1005u, 1006u, 1015u, 1016u, 1100u, 2000u, 2999u, 5000u, 65535u}) {
+    EXPECT_EQ(refusal({static_cast<std::uint8_t>(code / 256), static_cast<std::uint8_t>(code % 256)}),
+              Errc::ws_close);
   }
 }
 

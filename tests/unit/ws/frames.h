@@ -1,4 +1,5 @@
-// Builders and a reference decoder for the tests of ws/: the plainest code that can be right, no code of gateway/ in it.
+// Builders and a reference decoder for the tests of ws/: the plainest code that can be right, no code of
+// gateway/ in it.
 #pragma once
 
 #include <algorithm>
@@ -47,9 +48,9 @@ inline Octets server(std::uint8_t first, const Octets& payload) { return frame(f
 struct Event {
   std::uint8_t opcode = 0;
   bool control = false;
-  bool whole = false;   // the message ended
+  bool whole = false;  // the message ended
   std::uint64_t payload = 0;
-  Octets content;       // of a control frame
+  Octets content;  // of a control frame
   bool operator==(const Event&) const = default;
 };
 
@@ -99,8 +100,9 @@ struct Walk {
   bool at_message = true;
 };
 
-// Shows `stream` to the framer as a relay does: what was not covered is shown again with the next piece behind it.
-// `ends` holds the sizes of the prefixes that have been received at each step; the last is the whole stream.
+// Shows `stream` to the framer as a relay does: what was not covered is shown again with the next piece
+// behind it. `ends` holds the sizes of the prefixes that have been received at each step; the last is the
+// whole stream.
 inline Walk walk(relay::Framer& framer, Octets stream, const std::vector<std::size_t>& ends) {
   Walk walk;
   std::size_t open = SIZE_MAX;
@@ -119,7 +121,8 @@ inline Walk walk(relay::Framer& framer, Octets stream, const std::vector<std::si
                             from + static_cast<std::ptrdiff_t>(run.size));
       walk.covered += run.size;
       if (run.control) {
-        walk.events.push_back({run.opcode, true, true, run.payload, {run.content.begin(), run.content.end()}});
+        walk.events.push_back(
+            {run.opcode, true, true, run.payload, {run.content.begin(), run.content.end()}});
         continue;
       }
       if (run.begins) {
@@ -137,7 +140,9 @@ inline Walk walk(relay::Framer& framer, Octets stream, const std::vector<std::si
   return walk;
 }
 
-inline Walk walk_whole(relay::Framer& framer, const Octets& stream) { return walk(framer, stream, {stream.size()}); }
+inline Walk walk_whole(relay::Framer& framer, const Octets& stream) {
+  return walk(framer, stream, {stream.size()});
+}
 
 inline std::vector<std::size_t> every_octet(std::size_t size) {
   std::vector<std::size_t> ends;

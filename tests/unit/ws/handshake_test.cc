@@ -68,7 +68,8 @@ TEST(Handshake, MakesADifferentKeyOfSixteenOctetsEachTime) {
 
 TEST(Handshake, RecognisesWhoWantsAWebSocket) {
   EXPECT_TRUE(wants_websocket(request()));
-  EXPECT_TRUE(wants_websocket(changed(changed(request(), "Upgrade", "WebSocket"), "connection", "keep-alive, uPgRaDe")));
+  EXPECT_TRUE(wants_websocket(
+      changed(changed(request(), "Upgrade", "WebSocket"), "connection", "keep-alive, uPgRaDe")));
   EXPECT_FALSE(wants_websocket(without(request(), "Connection")));
   EXPECT_FALSE(wants_websocket(without(request(), "Upgrade")));
   EXPECT_FALSE(wants_websocket(changed(request(), "Upgrade", "h2c")));
@@ -93,7 +94,8 @@ TEST(Handshake, RefusesOtherMethodsAndBodies) {
   EXPECT_EQ(refusal(post), Errc::method);
   EXPECT_EQ(refusal(with(request(), "Content-Length", "0")), Errc::none);  // A04
   EXPECT_EQ(refusal(with(request(), "Content-Length", "1")), Errc::body_on_upgrade);
-  EXPECT_EQ(refusal(with(with(request(), "Content-Length", "0"), "content-length", "5")), Errc::body_on_upgrade);
+  EXPECT_EQ(refusal(with(with(request(), "Content-Length", "0"), "content-length", "5")),
+            Errc::body_on_upgrade);
   EXPECT_EQ(refusal(with(request(), "Transfer-Encoding", "chunked")), Errc::body_on_upgrade);  // A05
   EXPECT_EQ(refusal(with(request(), "Transfer-Encoding", "identity")), Errc::body_on_upgrade);
 }
@@ -107,9 +109,10 @@ TEST(Handshake, RefusesOtherVersions) {  // A02
 }
 
 TEST(Handshake, RefusesKeysThatAreNotSixteenOctetsOnce) {  // A03
-  for (const std::string_view key : {"dGhlIHNhbXBsZSBub25j", "dGhlIHNhbXBsZSBub25jZWE=", "!!!!", "a", "",
-                                     "dGhlIHNhbXBsZSBub25jZQ=", "dGhlIHNhbXBsZSBub25jZQ===", "dGhlIHNhbXBsZSBub25jZWFh",
-                                     "dGhlIHNhbXBsZSBub25j!Q==", "dGhlIHNhbXBsZSBub25jZ Q="}) {
+  for (const std::string_view key :
+       {"dGhlIHNhbXBsZSBub25j", "dGhlIHNhbXBsZSBub25jZWE=", "!!!!", "a", "",
+        "dGhlIHNhbXBsZSBub25jZQ=", "dGhlIHNhbXBsZSBub25jZQ===", "dGhlIHNhbXBsZSBub25jZWFh",
+        "dGhlIHNhbXBsZSBub25j!Q==", "dGhlIHNhbXBsZSBub25jZ Q="}) {
     EXPECT_EQ(refusal(changed(request(), "Sec-WebSocket-Key", key)), Errc::ws_key) << key;
   }
   EXPECT_EQ(refusal(without(request(), "Sec-WebSocket-Key")), Errc::ws_key);
@@ -117,13 +120,14 @@ TEST(Handshake, RefusesKeysThatAreNotSixteenOctetsOnce) {  // A03
 }
 
 TEST(Handshake, ReadsSubprotocolsInOrderOverSeveralFields) {
-  const http::Head head =
-      with(with(request(), "Sec-WebSocket-Protocol", "chat, \t superchat"), "sec-websocket-protocol", "v1.chat");
+  const http::Head head = with(with(request(), "Sec-WebSocket-Protocol", "chat, \t superchat"),
+                               "sec-websocket-protocol", "v1.chat");
   EXPECT_EQ(read_offer(head)->subprotocols, (Views{"chat", "superchat", "v1.chat"}));
 }
 
 TEST(Handshake, RefusesBrokenSubprotocolLists) {
-  for (const std::string_view list : {"", ",", "a,", ",a", "a,,b", "a,a", "a b", "a;b", "\"a\"", "a/b", "a, \xC3\xA9"}) {
+  for (const std::string_view list :
+       {"", ",", "a,", ",a", "a,,b", "a,a", "a b", "a;b", "\"a\"", "a/b", "a, \xC3\xA9"}) {
     EXPECT_EQ(refusal(with(request(), "Sec-WebSocket-Protocol", list)), Errc::ws_subprotocol) << list;
   }
   EXPECT_EQ(refusal(with(with(request(), "Sec-WebSocket-Protocol", "a"), "Sec-WebSocket-Protocol", "a")),
@@ -132,24 +136,47 @@ TEST(Handshake, RefusesBrokenSubprotocolLists) {
   for (int i = 1; i < 16; ++i) sixteen += ",p" + std::to_string(i);
   EXPECT_EQ(refusal(with(request(), "Sec-WebSocket-Protocol", sixteen)), Errc::none);
   EXPECT_EQ(refusal(with(request(), "Sec-WebSocket-Protocol", sixteen + ",p16")), Errc::ws_subprotocol);
-  EXPECT_EQ(refusal(with(with(request(), "Sec-WebSocket-Protocol", sixteen), "Sec-WebSocket-Protocol", "p16")),
-            Errc::ws_subprotocol);
+  EXPECT_EQ(
+      refusal(with(with(request(), "Sec-WebSocket-Protocol", sixteen), "Sec-WebSocket-Protocol", "p16")),
+      Errc::ws_subprotocol);
 }
 
 TEST(Handshake, ReadsExtensionsWithTheirParameters) {
-  const http::Head head = with(
-      with(request(), "Sec-WebSocket-Extensions", "permessage-deflate ;  client_max_window_bits , x-a; b=\"c\" ;d=e"),
-      "Sec-WebSocket-Extensions", "x-z");
+  const http::Head head = with(with(request(), "Sec-WebSocket-Extensions",
+                                    "permessage-deflate ;  client_max_window_bits , x-a; b=\"c\" ;d=e"),
+                               "Sec-WebSocket-Extensions", "x-z");
   EXPECT_EQ(read_offer(head)->extensions,
             (Views{"permessage-deflate ;  client_max_window_bits", "x-a; b=\"c\" ;d=e", "x-z"}));
   // A separator inside quotes separates nothing, and what is quoted must be a token (§9.1).
-  EXPECT_EQ(read_offer(with(request(), "Sec-WebSocket-Extensions", "x-a; b=\"c\\d\""))->extensions.size(), 1u);
+  EXPECT_EQ(read_offer(with(request(), "Sec-WebSocket-Extensions", "x-a; b=\"c\\d\""))->extensions.size(),
+            1u);
 }
 
 TEST(Handshake, RefusesBrokenExtensionLists) {
-  for (const std::string_view list : {"", ",", ";", "a,", ",a", "a,,b", "a;", "a;;b", "a; b=", "a; =b", "a; b=c d", "a b",
-                                      "a; b=\"c", "a; b=\"", "a; b=\"\"", "a; b=\"c,d\"", "a; b=\"c d\"", "a; b=\"c\"d",
-                                      "a; b=\"c\\", "a; b=\"\\\"\"", "a=b", "\"a\"", "a; b = c", "a\x01"}) {
+  for (const std::string_view list : {"",
+                                      ",",
+                                      ";",
+                                      "a,",
+                                      ",a",
+                                      "a,,b",
+                                      "a;",
+                                      "a;;b",
+                                      "a; b=",
+                                      "a; =b",
+                                      "a; b=c d",
+                                      "a b",
+                                      "a; b=\"c",
+                                      "a; b=\"",
+                                      "a; b=\"\"",
+                                      "a; b=\"c,d\"",
+                                      "a; b=\"c d\"",
+                                      "a; b=\"c\"d",
+                                      "a; b=\"c\\",
+                                      "a; b=\"\\\"\"",
+                                      "a=b",
+                                      "\"a\"",
+                                      "a; b = c",
+                                      "a\x01"}) {
     EXPECT_EQ(refusal(with(request(), "Sec-WebSocket-Extensions", list)), Errc::ws_handshake) << list;
   }
   std::string many = "x0";
@@ -188,8 +215,10 @@ std::size_t offers_kept(const std::string& parameters) {
 TEST(Handshake, DeclinesDeflateOffersThatRfc7692Forbids) {
   for (const std::string_view good :
        {"", "; server_no_context_takeover", "; client_no_context_takeover", "; client_max_window_bits",
-        "; client_max_window_bits=8", "; server_max_window_bits=15; client_max_window_bits=15", "; server_max_window_bits=8",
-        "; server_no_context_takeover; client_no_context_takeover; server_max_window_bits=10; client_max_window_bits"}) {
+        "; client_max_window_bits=8", "; server_max_window_bits=15; client_max_window_bits=15",
+        "; server_max_window_bits=8",
+        "; server_no_context_takeover; client_no_context_takeover; server_max_window_bits=10; "
+        "client_max_window_bits"}) {
     EXPECT_EQ(offers_kept(std::string(good)), 1u) << good;
   }
   for (const std::string_view bad :
@@ -198,8 +227,8 @@ TEST(Handshake, DeclinesDeflateOffersThatRfc7692Forbids) {
         "; server_max_window_bits=100", "; client_max_window_bits=7", "; client_max_window_bits=16",
         "; client_max_window_bits=x", "; server_max_window_bits=10; server_max_window_bits=10",
         "; client_max_window_bits; client_max_window_bits=9", "; server_no_context_takeover=1",
-        "; server_no_context_takeover; server_no_context_takeover", "; client_no_context_takeover=true", "; unknown",
-        "; Server_No_Context_Takeover"}) {
+        "; server_no_context_takeover; server_no_context_takeover", "; client_no_context_takeover=true",
+        "; unknown", "; Server_No_Context_Takeover"}) {
     EXPECT_EQ(offers_kept(std::string(bad)), 0u) << bad;
   }
   const http::Head both = with(request(), "Sec-WebSocket-Extensions",
@@ -207,7 +236,8 @@ TEST(Handshake, DeclinesDeflateOffersThatRfc7692Forbids) {
   EXPECT_EQ(read_offer(both)->extensions, (Views{"permessage-deflate", "x-other"}));
 }
 
-// ---- the upstream's answer -----------------------------------------------------------------------------------------
+// ---- the upstream's answer
+// -----------------------------------------------------------------------------------------
 
 http::Head answer() {
   http::Head head;
@@ -228,7 +258,8 @@ bool agrees(const http::Head& head, const Views& subprotocols = {}, const Views&
 
 TEST(Answer, IsAcceptedWhenItMatchesWhatWasSent) {
   EXPECT_TRUE(agrees(answer()));
-  EXPECT_TRUE(agrees(changed(changed(answer(), "Upgrade", "WebSocket"), "Connection", "keep-alive, Upgrade")));
+  EXPECT_TRUE(
+      agrees(changed(changed(answer(), "Upgrade", "WebSocket"), "Connection", "keep-alive, Upgrade")));
 }
 
 TEST(Answer, IsRefusedWithoutWhatRfc6455Requires) {  // A31
@@ -254,14 +285,16 @@ TEST(Answer, IsRefusedWithoutWhatRfc6455Requires) {  // A31
 TEST(Answer, NamesAnOfferedSubprotocolOrNone) {
   const Views offered = {"chat", "superchat"};
   EXPECT_TRUE(agrees(answer(), offered));
-  const auto agreement = check_answer(with(answer(), "Sec-WebSocket-Protocol", "superchat"), kKey, offered, {});
+  const auto agreement =
+      check_answer(with(answer(), "Sec-WebSocket-Protocol", "superchat"), kKey, offered, {});
   ASSERT_TRUE(agreement);
   EXPECT_EQ(agreement->subprotocol, "superchat");
   for (const std::string_view wrong : {"other", "", "Chat", "chat, superchat"}) {
     EXPECT_FALSE(agrees(with(answer(), "Sec-WebSocket-Protocol", wrong), offered)) << wrong;
   }
   EXPECT_FALSE(agrees(with(answer(), "Sec-WebSocket-Protocol", "chat")));
-  EXPECT_FALSE(agrees(with(with(answer(), "Sec-WebSocket-Protocol", "chat"), "Sec-WebSocket-Protocol", "chat"), offered));
+  EXPECT_FALSE(agrees(
+      with(with(answer(), "Sec-WebSocket-Protocol", "chat"), "Sec-WebSocket-Protocol", "chat"), offered));
 }
 
 TEST(Answer, NamesOfferedExtensionsOnly) {  // A32
@@ -278,8 +311,9 @@ TEST(Answer, NamesOfferedExtensionsOnly) {  // A32
   const auto both = check_answer(with(deflate, "sec-websocket-extensions", "x-other; b=1"), kKey, {}, two);
   ASSERT_TRUE(both);
   EXPECT_EQ(both->extensions, "permessage-deflate, x-other; b=1");
-  for (const std::string_view wrong : {"", "x-third", "permessage-deflate, x-third", "permessage-deflate, permessage-deflate",
-                                       "permessage-deflate;", "permessage-deflate x"}) {
+  for (const std::string_view wrong :
+       {"", "x-third", "permessage-deflate, x-third", "permessage-deflate, permessage-deflate",
+        "permessage-deflate;", "permessage-deflate x"}) {
     EXPECT_FALSE(agrees(with(answer(), "Sec-WebSocket-Extensions", wrong), {}, two)) << wrong;
   }
 }
@@ -294,11 +328,13 @@ TEST(Answer, GrantsOnlyDeflateParametersThatRfc7692Allows) {
   EXPECT_TRUE(deflate_agrees("; server_no_context_takeover", plain));
   EXPECT_TRUE(deflate_agrees("; client_no_context_takeover", plain));
   EXPECT_TRUE(deflate_agrees("; server_max_window_bits=8", plain));
-  EXPECT_FALSE(deflate_agrees("; client_max_window_bits=15", plain));  // the client did not say that it can obey
+  EXPECT_FALSE(
+      deflate_agrees("; client_max_window_bits=15", plain));  // the client did not say that it can obey
   for (const std::string_view bad :
        {"; server_max_window_bits", "; server_max_window_bits=7", "; server_max_window_bits=16",
-        "; server_max_window_bits=\"15\"", "; server_max_window_bits=9; server_max_window_bits=9", "; unknown",
-        "; server_no_context_takeover=1", "; client_no_context_takeover; client_no_context_takeover"}) {
+        "; server_max_window_bits=\"15\"", "; server_max_window_bits=9; server_max_window_bits=9",
+        "; unknown", "; server_no_context_takeover=1",
+        "; client_no_context_takeover; client_no_context_takeover"}) {
     EXPECT_FALSE(deflate_agrees(bad, plain)) << bad;
   }
   const Views hinted = {"permessage-deflate; client_max_window_bits"};

@@ -11,8 +11,9 @@ using namespace test;
 
 TEST(WsToTcp, ForwardsUnmaskedPayloadOnlyHoweverItIsCut) {
   const Octets large(3000, 0xE7);
-  const Octets stream = client(0x82, text("hello ")) + client(0x02, text("wor"), {1, 2, 3, 4}) + client(0x89, text("ping")) +
-                        client(0x00, {}) + client(0x80, text("ld"), {5, 6, 7, 8}) + client(0x82, large) +
+  const Octets stream = client(0x82, text("hello ")) + client(0x02, text("wor"), {1, 2, 3, 4}) +
+                        client(0x89, text("ping")) + client(0x00, {}) +
+                        client(0x80, text("ld"), {5, 6, 7, 8}) + client(0x82, large) +
                         client(0x88, {3, 0xE8});
   const Octets expected = text("hello world") + large;
   for (std::size_t cut = 0; cut <= stream.size(); ++cut) {
@@ -57,7 +58,8 @@ TEST(WsToTcp, ValidatesLikeTheFramer) {
 }
 
 TEST(TcpToWs, PutsOneHeaderInFrontOfAllThatCame) {
-  for (const std::size_t size : {std::size_t{1}, std::size_t{125}, std::size_t{126}, std::size_t{65535}, std::size_t{65536}}) {
+  for (const std::size_t size :
+       {std::size_t{1}, std::size_t{125}, std::size_t{126}, std::size_t{65535}, std::size_t{65536}}) {
     TcpToWs framer(kBinary);
     Octets bytes(size, 0xFF);
     const auto run = framer.next(bytes);
@@ -79,7 +81,9 @@ TEST(TcpToWs, SaysNothingAboutNothing) {
 }
 
 TEST(TcpToWs, HoldsBackACutCodePointInTextMode) {
-  const Octets euro = text("a\xE2\x82\xAC" "b\xF0\x9F\x98\x80");
+  const Octets euro = text(
+      "a\xE2\x82\xAC"
+      "b\xF0\x9F\x98\x80");
   for (std::size_t cut = 0; cut <= euro.size(); ++cut) {
     TcpToWs framer(kText);
     Octets bytes = euro;
@@ -117,7 +121,8 @@ TEST(Tunnel, CarriesBytesThereAndBackCutEverywhere) {
     TcpToWs back(kBinary);
     Octets sent;
     for (std::size_t at = 0; at < bytes.size();) {
-      const auto run = back.next(MutableBytes(bytes).subspan(at, std::min<std::size_t>(4, bytes.size() - at)));
+      const auto run =
+          back.next(MutableBytes(bytes).subspan(at, std::min<std::size_t>(4, bytes.size() - at)));
       sent = std::move(sent) + Octets(run->prefix.begin(), run->prefix.begin() + run->prefix_size) +
              Octets(bytes.begin() + at, bytes.begin() + at + run->size);
       at += run->size;

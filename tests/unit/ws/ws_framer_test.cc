@@ -152,8 +152,8 @@ TEST(WsFramer, HandsOverCloseContentWithoutJudgingIt) {  // A25-A27
 }
 
 TEST(WsFramer, RefusesTheWrongMask) {
-  EXPECT_EQ(refusal(rules(), Octets{0x81, 0x05} + text("Hello")), Errc::ws_mask);                       // A15
-  EXPECT_EQ(refusal(rules(Side::upstream), Octets{0x81, 0x81} + kM + text("A")), Errc::ws_mask);        // A33
+  EXPECT_EQ(refusal(rules(), Octets{0x81, 0x05} + text("Hello")), Errc::ws_mask);                 // A15
+  EXPECT_EQ(refusal(rules(Side::upstream), Octets{0x81, 0x81} + kM + text("A")), Errc::ws_mask);  // A33
   EXPECT_EQ(refusal(rules(), Octets{0x89, 0x00}), Errc::ws_mask);
 }
 
@@ -237,7 +237,8 @@ TEST(WsFramer, AddsUpTheFragmentsOfAMessageOnly) {
   const Octets open = client(0x01, five) + client(0x00, five);
   EXPECT_EQ(refusal(limited, open + client(0x80, {})), Errc::none);
   EXPECT_EQ(refusal(limited, open + client(0x80, {1})), Errc::too_big);
-  EXPECT_EQ(refusal(limited, open + client(0x89, five) + client(0x80, {}) + client(0x82, Octets(10, 0))), Errc::none);
+  EXPECT_EQ(refusal(limited, open + client(0x89, five) + client(0x80, {}) + client(0x82, Octets(10, 0))),
+            Errc::none);
   EXPECT_EQ(refusal(limited, client(0x82, Octets(10, 0)) + client(0x82, Octets(11, 0))), Errc::too_big);
   EXPECT_EQ(refusal(limited, client(0x82, Octets(300, 0))), Errc::too_big);
 }
@@ -272,6 +273,12 @@ TEST(WsFramer, KeepsTheOrderOfItsChecks) {
   EXPECT_EQ(refusal(limited, Octets{0x00, 0xFE, 0xFF, 0xFF} + kM), Errc::ws_frag);
   EXPECT_EQ(refusal(limited, Octets{0x01, 0x80} + kM + Octets{0x00, 0x85} + kM), Errc::too_big);
   EXPECT_EQ(refusal(limited, Octets{0x01, 0x80} + kM + Octets{0x00, 0x81} + kM), Errc::flood_frag);
+  // Two octets of length that may still prove either: the earlier check decides, so nothing is said before it
+  // can.
+  limited.max_message = 300;
+  EXPECT_EQ(refusal(limited, Octets{0x01, 0x80} + kM + Octets{0x00, 0xFE, 0x01, 0xF0} + kM), Errc::too_big);
+  EXPECT_EQ(refusal(limited, Octets{0x01, 0x80} + kM + Octets{0x00, 0xFE, 0x01, 0x10} + kM),
+            Errc::flood_frag);
 }
 
 TEST(WsFramer, RefusesAFloodOfShortFragments) {  // A28
@@ -292,7 +299,8 @@ TEST(WsFramer, CountsOnlyFragmentsUnder1KiBOfOneMessage) {
   few.max_fragments = 2;
   const Octets large = server(0x00, Octets(1024, 1));
   const Octets almost = server(0x00, Octets(1023, 1));
-  EXPECT_EQ(refusal(few, server(0x02, Octets(1024, 1)) + large + large + almost + almost + large), Errc::none);
+  EXPECT_EQ(refusal(few, server(0x02, Octets(1024, 1)) + large + large + almost + almost + large),
+            Errc::none);
   EXPECT_EQ(refusal(few, server(0x02, {}) + almost + large), Errc::none);
   EXPECT_EQ(refusal(few, server(0x02, {}) + almost + almost), Errc::flood_frag);
   const Octets message = server(0x02, {}) + server(0x80, {});
@@ -351,9 +359,10 @@ Octets rich_stream(Side side) {
   const auto put = [side](std::uint8_t first, const Octets& payload) {
     return side == Side::client ? client(first, payload) : server(first, payload);
   };
-  return put(0x81, text("hello")) + put(0x01, text("f\xC3")) + put(0x89, {}) + put(0x00, {}) + put(0x00, {0xA9}) +
-         put(0x8A, text("pong")) + put(0x80, {}) + put(0x82, Octets(126, 1)) + put(0x82, {}) + put(0x02, Octets(700, 2)) +
-         put(0x89, Octets(125, 'p')) + put(0x80, Octets(125, 3)) + put(0x88, {3, 0xE8});
+  return put(0x81, text("hello")) + put(0x01, text("f\xC3")) + put(0x89, {}) + put(0x00, {}) +
+         put(0x00, {0xA9}) + put(0x8A, text("pong")) + put(0x80, {}) + put(0x82, Octets(126, 1)) +
+         put(0x82, {}) + put(0x02, Octets(700, 2)) + put(0x89, Octets(125, 'p')) + put(0x80, Octets(125, 3)) +
+         put(0x88, {3, 0xE8});
 }
 
 TEST(WsFramer, SaysTheSameAtEveryCut) {
@@ -446,13 +455,15 @@ TEST(WsFramer, GivesOneVerdictOnRandomOctetsHoweverCut) {
     from.max_message = random() % 3 == 0 ? 0 : random() % 2000;
     from.max_fragments = random() % 4;
     from.rsv1 = random() % 2 == 0;
-    static constexpr std::uint8_t kFirst[] = {0x00, 0x01, 0x02, 0x80, 0x81, 0x82, 0x88, 0x89, 0xC1, 0x41, 0x83};
+    static constexpr std::uint8_t kFirst[] = {0x00, 0x01, 0x02, 0x80, 0x81, 0x82,
+                                              0x88, 0x89, 0xC1, 0x41, 0x83};
     Octets stream;
     for (unsigned frames = random() % 6; frames > 0; --frames) {
       Octets piece(2 + random() % 30);
       for (auto& octet : piece) octet = static_cast<std::uint8_t>(random() % 5 == 0 ? random() : 0);
       piece[0] = kFirst[random() % std::size(kFirst)];
-      piece[1] = static_cast<std::uint8_t>((from.side == Side::client ? 0x80 : 0) | (random() % 3 == 0 ? 126 + random() % 2 : random() % 20));
+      piece[1] = static_cast<std::uint8_t>((from.side == Side::client ? 0x80 : 0) |
+                                           (random() % 3 == 0 ? 126 + random() % 2 : random() % 20));
       stream = std::move(stream) + piece;
     }
     WsFramer whole(from);
