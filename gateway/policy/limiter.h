@@ -12,6 +12,7 @@
 #include <string_view>
 
 #include "base/answer.h"
+#include "base/bytes.h"
 #include "base/time.h"
 
 namespace sluice::policy {
@@ -46,10 +47,12 @@ class Rate {
     unsigned __int128 tat = 0;  // theoretical arrival time, ns since the clock's zero, 64 fractional bits
   };
 
-  // Takes `units` if they conform (all of them fit under the burst); returns zero, else how long until they would.
+  // Takes `units` if they conform (all of them fit under the burst); returns zero, else how long until they would (more
+  // than the burst never do). Every wait that a Rate returns is a year at most, so that now + wait cannot overflow.
   Duration take(State& state, std::uint64_t units, Instant now) const;
-  // delay and close: admits when the bucket is not in debt (TAT <= now + tolerance of the burst), then owes all `units`
-  // however many they are; returns zero when admitted, else how long until it would be.
+  // delay and close: admits when the bucket is not in debt (TAT <= now + tolerance of the burst: one unit of it is left;
+  // with a burst of 1 that is TAT <= now), then owes all `units` however many they are; returns zero when admitted, else
+  // how long until it would be.
   Duration owe(State& state, std::uint64_t units, Instant now) const;
   // Adds units to what is owed without asking (payload of a message that was admitted before).
   void charge(State& state, std::uint64_t units, Instant now) const;
@@ -104,7 +107,8 @@ class Limiter {
  public:
   explicit Limiter(LimitSettings settings);
   ~Limiter();
-  const LimitSettings& settings() const { return settings_; }
+  // As of the last update. The reference stays good, with what it held, for as long as the Limiter lives.
+  const LimitSettings& settings() const;
   // New numbers after a reload; what is owed stays owed. Key, unit and table stay as they were made.
   void update(const LimitSettings& settings);
 
@@ -125,7 +129,6 @@ class Limiter {
   friend class Bucket;
   friend class Permit;
   struct Impl;
-  LimitSettings settings_;
   std::unique_ptr<Impl> impl_;
   std::atomic<std::uint64_t> overflows_{0};
   std::atomic<std::uint64_t> refused_{0};
