@@ -61,12 +61,12 @@ enum class Stage : std::uint8_t {
   X(no_backend, backend, 503, 1013, warn, false)             \
   X(be_connect, backend, 503, 1013, warn, true)              \
   X(be_tls, backend, 502, 1011, warn, true)                  \
-  X(be_timeout, backend, 504, 1013, warn, true)              \
+  X(be_timeout, backend, 504, 1013, warn, false)              \
   X(be_bad_101, backend, 502, 1011, warn, false)             \
   X(be_bad_head, backend, 502, 1011, warn, false)            \
   X(be_preface_data, backend, 502, 1011, warn, false)        \
   X(be_refused, backend, 502, 1011, info, false)             \
-  X(be_lost, backend, 502, 1011, warn, true)                 \
+  X(be_lost, backend, 502, 1011, warn, false)                 \
   X(be_frame, backend, 502, 1011, warn, false)               \
   X(ws_rsv, ws, 400, 1002, info, false)                      \
   X(ws_mask, ws, 400, 1002, info, false)                     \

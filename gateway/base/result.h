@@ -1,4 +1,4 @@
-// Result<T>: a value or an Error. TRY is the only macro in the house.
+// Result<T>: a value or an Error. TRY (and TRY_VOID, for calls without a value) are the only macros of the house.
 #pragma once
 
 #include <expected>
@@ -32,3 +32,9 @@ inline void check(bool condition, const char* why) {
     if (!try_result) [[unlikely]] return std::unexpected<::sluice::Error>(try_result.error()); \
     std::move(*try_result);                                                               \
   })
+
+#define TRY_VOID(expression)                                                                                         \
+  do {                                                                                                               \
+    if (auto try_result = (expression); !try_result) [[unlikely]]                                                    \
+      return std::unexpected<::sluice::Error>(try_result.error());                                                   \
+  } while (false)

@@ -72,13 +72,18 @@ class Stream {
   // The last fill / write blocked and no edge has come since.
   bool starved() const { return starved_; }
   bool jammed() const { return jammed_; }
-  // The last receive was short and no edge has come since: one more fill() would be a guess. A sweep clears this now and
-  // then, because an error that arrived together with the last octets announces itself by no further edge.
-  void unstarve() { starved_ = false; }
+  // True when the last receive was short, so that starved() is a conclusion and not the kernel's word: an error that came
+  // together with the last octets announces itself by no further edge. Then the next fill() asks the kernel. For a sweep.
+  bool recheck() {
+    if (!concluded_) return false;
+    concluded_ = starved_ = false;
+    return true;
+  }
 
  protected:
   bool starved_ = false;
   bool jammed_ = false;
+  bool concluded_ = false;
 };
 
 }  // namespace sluice::net

@@ -26,7 +26,7 @@ SocketStream::SocketStream(const Place& place, Fd fd, bool connecting)
 SocketStream::~SocketStream() { SocketStream::close(); }
 
 void SocketStream::on_edge(event::Edge edge) {
-  if (edge.readable) starved_ = false;
+  if (edge.readable) starved_ = concluded_ = false;
   if (edge.writable) jammed_ = false;
   if (edge.closed) closed_edge_ = true;
   if (ready_) ready_->on_ready();
@@ -105,7 +105,7 @@ Io SocketStream::receive(MutableBytes room, std::size_t& n) {
   if (got == 0) return Io::end;
   n = static_cast<std::size_t>(got);
   // A short receive has emptied the socket: the next octets bring an edge. Not so when the end has been announced.
-  if (n < room.size() && !closed_edge_) starved_ = true;
+  if (n < room.size() && !closed_edge_) starved_ = concluded_ = true;
   return Io::ok;
 }
 

@@ -158,6 +158,15 @@ bool Relay::inject(net::Stream& to, Bytes frame) {
   return true;
 }
 
+bool Relay::flush_owed() {
+  if (owed_.empty() || !to_) return true;
+  std::size_t taken = 0;
+  const Bytes owed = owed_.bytes();
+  if (to_->write({&owed, 1}, taken) == Io::error) return true;  // whoever reads or writes next learns of it
+  owed_.consume(taken);
+  return owed_.empty();
+}
+
 void Relay::forget(const net::Stream& stream) {
   if (to_ != &stream) return;
   to_ = nullptr;

@@ -64,9 +64,14 @@ class Relay {
   // else false and nothing has happened. Octets that the kernel does not take are owed.
   bool inject(net::Stream& to, Bytes frame);
   // Whether everything forwarded so far has left this relay and ends with a whole frame / message.
-  bool at_frame_boundary() const { return owed_.empty() && framer_.at_frame_boundary(); }
-  bool at_message_boundary() const { return owed_.empty() && framer_.at_message_boundary(); }
+  // (A held run that begins a message has not been forwarded: the framer is ahead of what has left.)
+  bool at_frame_boundary() const { return owed_.empty() && (framer_.at_frame_boundary() || holds_whole()); }
+  bool at_message_boundary() const { return owed_.empty() && (framer_.at_message_boundary() || holds_whole()); }
   bool owes() const { return !owed_.empty(); }
+  // Tries to send what is owed; true when nothing is.
+  bool flush_owed();
+  // A data run waits for the host's leave or for a destination.
+  bool holds() const { return has_held_; }
 
   // Octets that came in since the last look; the session's idea of activity.
   bool take_activity() { return std::exchange(active_, false); }
@@ -86,6 +91,7 @@ class Relay {
     Why stop = Why::starved;  // why approving went no further
     bool more = false;        // stopped only because the parts were full or the destination changes
   };
+  bool holds_whole() const { return has_held_ && held_.begins; }
   void approve(Approved& approved);
   bool add(Approved& approved, const Run& run, Bytes octets);
   void hold(const Run& run, bool admitted);

@@ -1,0 +1,134 @@
+#include "session/access_log.h"
+
+#include <algorithm>
+
+#include "base/json.h"
+#include "base/log.h"
+
+namespace sluice::session {
+
+namespace {
+
+constexpr std::size_t kMostText = 1024;  // octets of one field (security.md T35)
+
+// Writes members, leaving out those that log.access_fields does not name.
+class Line {
+ public:
+  explicit Line(const std::vector<std::string>& fields) : fields_(fields) { json_.begin_object(); }
+
+  Line& add(std::string_view name, std::string_view value) {
+    if (!value.empty() && wanted(name)) json_.field(name, value.substr(0, kMostText));
+    return *this;
+  }
+  Line& add(std::string_view name, std::uint64_t value) {
+    if (wanted(name)) json_.field(name, value);
+    return *this;
+  }
+  Line& add_flag(std::string_view name, bool value) {
+    if (value && wanted(name)) json_.field(name, value);
+    return *this;
+  }
+  void write() {
+    json_.end_object();
+    log::access(json_.take());
+  }
+
+ private:
+  bool wanted(std::string_view name) const {
+    return fields_.empty() || std::ranges::find(fields_, name) != fields_.end();
+  }
+  const std::vector<std::string>& fields_;
+  JsonWriter json_;
+};
+
+std::uint64_t milliseconds(Duration duration) {
+  return static_cast<std::uint64_t>(
+      std::max<std::int64_t>(0, std::chrono::duration_cast<std::chrono::milliseconds>(duration).count()));
+}
+
+std::string_view field_value(const http::Head& head, std::string_view name) {
+  const std::string_view* value = head.find(name);
+  return value ? *value : std::string_view();
+}
+
+void add_server(Line& line, const RouteRuntime& route, const Leg* leg) {
+  if (!route.compiled->cluster) return;
+  line.add("backend", route.compiled->cluster->settings().name);
+  if (leg) line.add("server", leg->server().settings().url);
+}
+
+void add_error(Line& line, const Error& error) {
+  line.add("reason", row(error.code).name);
+  line.add("error", error.detail);
+}
+
+std::string shown_path(const Opening& opening, const RouteRuntime* route) {
+  const http::Target& target = opening.request.target;
+  if (!target.has_query) return target.path;
+  static const std::vector<policy::Carrier> kNone;
+  const auto& carriers = route && route->compiled->auth ? route->compiled->auth->from : kNone;
+  return target.path + "?" + policy::redact_query(target.query, carriers);
+}
+
+}  // namespace
+
+void log_opening(const Opened& opened, const Opening& opening, const Record& record, const ListenerRuntime& listener,
+                 WallTime wall, Instant now) {
+  if (!log::access_enabled()) return;
+  const http::Request& request = opening.request;
+  static const std::vector<std::string> kAll;
+  Line line(listener.access_fields ? *listener.access_fields : kAll);
+  line.add("ts", log::timestamp(wall.time_since_epoch().count()));
+  line.add("event", opened.status == 101 ? "ws_open" : "http");
+  line.add("id", record.id);
+  line.add("trace_id", [&] {
+    const std::string_view parent = field_value(opening.head, "traceparent");
+    return parent.size() >= 35 ? parent.substr(3, 32) : std::string_view();
+  }());
+  line.add("listener", listener.compiled->settings->name);
+  line.add("client_ip", record.client).add("client_port", std::uint64_t{request.peer.port()});
+  if (opening.trusted) line.add("peer_ip", request.peer.ip());
+  if (request.tls.active) {
+    line.add("tls_version", request.tls.version).add("tls_sni", request.tls.sni).add("alpn", request.tls.alpn);
+  }
+  line.add("method", opening.head.method).add("host", request.host.host);
+  line.add("path", shown_path(opening, opened.route));
+  line.add("status", static_cast<std::uint64_t>(opened.status));
+  if (opened.route) {
+    line.add("route", opened.route->compiled->settings->name);
+    add_server(line, *opened.route, opened.leg);
+  }
+  line.add("user_agent", field_value(opening.head, "User-Agent")).add("origin", field_value(opening.head, "Origin"));
+  line.add("subprotocol", record.subprotocol).add("extensions", opening.agreement.extensions);
+  if (opening.has_identity) line.add("auth_method", opening.authenticated.identity.method);
+  line.add("subject", record.subject);
+  line.add("duration_ms", milliseconds(now - opening.started));
+  if (opened.leg) line.add("connect_ms", milliseconds(opened.leg->connect_time()));
+  line.add_flag("rate_limited", record.rate_limited);
+  if (opened.error) add_error(line, *opened.error);
+  line.write();
+}
+
+void log_closing(const Record& record, const RouteRuntime& route, const ListenerRuntime& listener, const Leg* leg,
+                 WallTime wall, Duration age) {
+  if (!log::access_enabled()) return;
+  static const std::vector<std::string> kAll;
+  Line line(listener.access_fields ? *listener.access_fields : kAll);
+  line.add("ts", log::timestamp(wall.time_since_epoch().count()));
+  line.add("event", route.compiled->plan.up == config::FramerKind::ws_to_tcp ? "tcp_close" : "ws_close");
+  line.add("id", record.id);
+  line.add("listener", listener.compiled->settings->name);
+  line.add("client_ip", record.client).add("path", record.path).add("route", route.compiled->settings->name);
+  add_server(line, route, leg);
+  line.add("subprotocol", record.subprotocol).add("subject", record.subject);
+  line.add("duration_ms", milliseconds(age));
+  line.add("bytes_in", record.bytes_in).add("bytes_out", record.bytes_out);
+  line.add("messages_in", record.messages_in).add("messages_out", record.messages_out);
+  line.add("close_code", std::uint64_t{record.close_code}).add("close_initiator", name(record.initiator));
+  line.add("close_reason", record.close_reason);
+  line.add_flag("rate_limited", record.rate_limited);
+  if (record.error.code != Errc::none) add_error(line, record.error);
+  line.write();
+}
+
+}  // namespace sluice::session

@@ -1,0 +1,131 @@
+#include "session/answers.h"
+
+#include <algorithm>
+
+#include "base/random.h"
+#include "http/h1_writer.h"
+
+namespace sluice::session {
+
+namespace {
+
+// RFC 6750 §3: no error code when no credential was sent.
+std::string challenge(const Error& error) {
+  switch (error.code) {
+    case Errc::no_token: return R"(Bearer realm="sluice")";
+    case Errc::scope: return R"(Bearer realm="sluice", error="insufficient_scope")";
+    case Errc::dup_token: return R"(Bearer realm="sluice", error="invalid_request")";
+    case Errc::token_expired:
+      return R"(Bearer realm="sluice", error="invalid_token", error_description="expired")";
+    default: return R"(Bearer realm="sluice", error="invalid_token")";
+  }
+}
+
+std::uint64_t retry_seconds(const Error& error, Duration wait) {
+  const auto seconds = static_cast<std::uint64_t>(std::max<std::int64_t>(
+      1, std::chrono::ceil<std::chrono::seconds>(wait).count()));
+  // Spread, so that those who were refused together do not come back together.
+  return row(error.code).stage == Stage::ratelimit ? seconds : seconds + random_below(5);
+}
+
+std::string refusal(const Error& error, const std::string& id, Duration retry_after) {
+  const int status = row(error.code).status == 0 ? 400 : row(error.code).status;
+  // The reason's name is ours, the id was made or checked by us: nothing of the request is repeated.
+  const std::string body =
+      std::string(reason_phrase(status)) + " (" + std::string(row(error.code).name) + ")" + "\n";
+  http::HeadWriter head;
+  head.response(status);
+  head.field("Content-Type", "text/plain; charset=utf-8");
+  head.field("Content-Length", static_cast<std::uint64_t>(body.size()));
+  head.field("Cache-Control", "no-store");
+  head.field("Connection", status == 426 ? "Upgrade, close" : "close");
+  if (!id.empty()) head.field("X-Request-Id", id);
+  if (status == 405) head.field("Allow", "GET");
+  if (status == 426) {
+    head.field("Upgrade", "websocket");
+    head.field("Sec-WebSocket-Version", "13");
+  }
+  const Stage stage = row(error.code).stage;
+  if (stage == Stage::auth && (status == 401 || error.code == Errc::scope || error.code == Errc::dup_token)) {
+    head.field("WWW-Authenticate", challenge(error));
+  }
+  if (status == 429 || status == 503) head.field("Retry-After", retry_seconds(error, retry_after));
+  auto text = head.finish();
+  check(text.has_value(), "an answer of our own holds a forbidden octet");
+  return *text + body;
+}
+
+}  // namespace
+
+Result<std::string> switching_head(const Opening& opening) {
+  http::HeadWriter head;
+  head.response(101);
+  head.field("Upgrade", "websocket");
+  head.field("Connection", "Upgrade");
+  head.field("Sec-WebSocket-Accept", ws::accept_value(opening.offer.key));
+  if (!opening.agreement.subprotocol.empty()) head.field("Sec-WebSocket-Protocol", opening.agreement.subprotocol);
+  if (!opening.agreement.extensions.empty()) head.field("Sec-WebSocket-Extensions", opening.agreement.extensions);
+  for (const auto& [name, value] : opening.answer_fields) head.field(name, value);
+  return head.finish();
+}
+
+std::string refusal_head_and_body(const Error& error, const Opening& opening, const RouteRuntime*) {
+  return refusal(error, opening.request.id, opening.retry_after);
+}
+
+Result<std::string> relayed_answer(const Refusal& refusal, const http::Request& request) {
+  http::HeadWriter head;
+  head.response(refusal.status);
+  for (const auto& [name, value] : refusal.fields) head.field(name, value);
+  const bool bodiless = refusal.status == 204 || refusal.status == 304;
+  if (!bodiless) head.field("Content-Length", static_cast<std::uint64_t>(refusal.body.size()));
+  head.field("Connection", "close");
+  head.field("X-Request-Id", request.id);
+  return TRY(head.finish()) + (bodiless ? std::string() : refusal.body);
+}
+
+std::string fixed_answer(const config::FixedAnswer& answer, const http::Request& request) {
+  http::HeadWriter head;
+  head.response(200);
+  head.field("Content-Type", answer.type);
+  head.field("Content-Length", static_cast<std::uint64_t>(answer.body.size()));
+  head.field("Cache-Control", "no-store");
+  head.field("X-Content-Type-Options", "nosniff");
+  head.field("Referrer-Policy", "no-referrer");
+  head.field("Content-Security-Policy",
+             "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self' wss:; "
+             "base-uri 'none'; form-action 'none'; frame-ancestors 'none'");
+  head.field("Connection", "close");
+  auto text = head.finish();
+  check(text.has_value(), "a fixed answer holds a forbidden octet");
+  return request.head->method == "HEAD" ? *text : *text + answer.body;
+}
+
+std::string early_subprotocol(const Opening& opening, const config::WebSocketSettings& rules) {
+  for (const std::string_view offered : opening.scrubbed.subprotocols) {
+    if (rules.subprotocols.empty() || std::ranges::find(rules.subprotocols, offered) != rules.subprotocols.end()) {
+      return std::string(offered);
+    }
+  }
+  // Only the marker and the token were offered, or nothing: the marker may be answered, the token never.
+  if (opening.scrubbed.subprotocols.empty() && !opening.offer.subprotocols.empty()) {
+    return std::string(opening.offer.subprotocols.front());
+  }
+  return {};
+}
+
+Outcome outcome_of(const Error& error) {
+  switch (row(error.code).stage) {
+    case Stage::head: return error.code == Errc::head_timeout ? Outcome::timeout : Outcome::bad_request;
+    case Stage::route: return Outcome::bad_request;
+    case Stage::origin: return Outcome::origin;
+    case Stage::auth: return row(error.code).status == 403 ? Outcome::forbidden : Outcome::unauthorized;
+    case Stage::ratelimit: return Outcome::rate_limited;
+    case Stage::backend:
+      if (error.code == Errc::be_refused) return Outcome::backend_refused;
+      return error.code == Errc::be_timeout ? Outcome::timeout : Outcome::no_backend;
+    default: return Outcome::other;
+  }
+}
+
+}  // namespace sluice::session

@@ -1,0 +1,89 @@
+#include "session/arrival.h"
+
+#include "base/log.h"
+#include "session/h1_front.h"
+
+namespace sluice::session {
+
+Arrival::Arrival(House& house, Admission admission, net::Fd fd, std::shared_ptr<const Runtime> runtime,
+                 std::size_t listener, const net::Address& peer, std::uint16_t local_port)
+    : StreamOwner(house),
+      admission_(std::move(admission)),
+      runtime_(std::move(runtime)),
+      listener_(listener),
+      peer_(peer),
+      local_port_(local_port),
+      started_(house.loop.now()),
+      stream_(std::make_unique<net::TlsStream>(house.place, std::move(fd), runtime_->listeners[listener].tls->accept(),
+                                               false)),
+      deadline_(house.loop, [this] {
+        late_ = true;
+        wake();
+      }) {
+  stream_->set_ready(this);
+  deadline_.arm_common(runtime_->listeners[listener].compiled->settings->tls_timeout);
+}
+
+void Arrival::count(bool done) {
+  ListenerTally& tally = *runtime_->listeners[listener_].tally;
+  if (!done) {
+    tally.tls_failed.add();
+    house_.tally.rejects[static_cast<std::size_t>(late_ ? Errc::tls_timeout : Errc::tls_failed)].add();
+    return;
+  }
+  tally.tls[stream_->version() == "TLSv1.3" ? 1 : 0][stream_->resumed() ? 1 : 0].add();
+  tally.tls_seconds.observe(std::chrono::duration<double>(house_.loop.now() - started_).count());
+}
+
+Step Arrival::advance() {
+  while (!stream_->established()) {
+    if (late_) {
+      count(false);
+      return Step::done;
+    }
+    const Io io = stream_->fill();
+    stream_->settle();
+    if (stream_->established()) break;
+    if (io == Io::blocked) return Step::wait;
+    if (io != Io::ok) {
+      count(false);
+      if (log::enabled(Level::debug)) {
+        log::event(Level::debug, "tls_failed", {{"client_ip", peer_.ip()}, {"error", stream_->failure()}});
+      }
+      return Step::done;
+    }
+  }
+  count(true);
+  http::TlsFacts facts;
+  facts.active = true;
+  facts.version = stream_->version();
+  facts.sni = stream_->sni();
+  facts.alpn = stream_->alpn();
+  facts.client_cert = stream_->has_client_certificate();
+  if (facts.client_cert) {
+    facts.client_subject = stream_->client_subject();
+    facts.client_san = stream_->client_san();
+  }
+  // Every ALPN name that is served today is HTTP/1.1; another Front would be chosen here.
+  house_.adopt(std::make_unique<H1Front>(house_, std::move(admission_), std::move(stream_), std::move(runtime_),
+                                         listener_, peer_, local_port_, std::move(facts)));
+  return Step::done;
+}
+
+std::unique_ptr<StreamOwner> receive(House& house, Admission admission, net::Fd fd,
+                                     std::shared_ptr<const Runtime> runtime, std::size_t listener,
+                                     const net::Address& peer) {
+  const config::ListenerSettings& settings = *runtime->listeners[listener].compiled->settings;
+  if (!peer.is_unix()) {
+    net::set_bounds(fd.get(), {.notsent_lowat = settings.notsent_lowat, .send_buffer = settings.send_buffer});
+  }
+  const std::uint16_t port = settings.bind.port();
+  if (runtime->listeners[listener].tls) {
+    return std::make_unique<Arrival>(house, std::move(admission), std::move(fd), std::move(runtime), listener, peer, port);
+  }
+  auto stream = std::make_unique<net::TcpStream>(house.place, std::move(fd), false);
+  return std::make_unique<H1Front>(house, std::move(admission), std::move(stream), std::move(runtime), listener, peer,
+                                   port, http::TlsFacts{});
+}
+
+}  // namespace sluice::session

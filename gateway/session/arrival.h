@@ -1,0 +1,41 @@
+// Arrival: an accepted connection until it is known what it speaks: the TLS handshake, under one deadline. Then it
+// replaces itself by the Front that ALPN picks.
+#pragma once
+
+#include <memory>
+
+#include "net/tls_stream.h"
+#include "session/admission.h"
+#include "session/front.h"
+
+namespace sluice::session {
+
+class Arrival final : public StreamOwner {
+ public:
+  Arrival(House& house, Admission admission, net::Fd fd, std::shared_ptr<const Runtime> runtime, std::size_t listener,
+          const net::Address& peer, std::uint16_t local_port);
+
+  Step tick() override { return Step::wait; }
+  void drain() override { act(Step::done); }
+
+ private:
+  Step advance() override;
+  void count(bool done);
+
+  Admission admission_;
+  std::shared_ptr<const Runtime> runtime_;
+  std::size_t listener_;
+  net::Address peer_;
+  std::uint16_t local_port_;
+  Instant started_;
+  std::unique_ptr<net::TlsStream> stream_;
+  event::Timer deadline_;
+  bool late_ = false;
+};
+
+// The owner of a fresh connection: an Arrival for TLS, its Front at once without.
+std::unique_ptr<StreamOwner> receive(House& house, Admission admission, net::Fd fd,
+                                     std::shared_ptr<const Runtime> runtime, std::size_t listener,
+                                     const net::Address& peer);
+
+}  // namespace sluice::session

@@ -1,0 +1,335 @@
+// How a relaying Session ends.
+//
+//   who speaks first        what the other side gets                      when both are done
+//   ----------------------  --------------------------------------------  -----------------------------------
+//   client Close            the same Close, inline (per connection), or   the upstream's Close has come back
+//                           one to every leg (per message); TCP: the end  (≤ close_timeout)
+//   upstream Close          the same Close, inline or at a boundary       the client's Close has come back
+//   client gone             1001 to every leg                             at once, or ≤ 1 s
+//   upstream gone           1011 at a frame boundary; inside a frame the  the client's Close has come back
+//                           client is cut (1006). TCP in order: 1000
+//   the gateway (end)       the table's code to the client, 1001 up       both Closes, or ≤ close_timeout
+//   drain                   1001 at a message boundary; its messages      the client's Close, then ours up
+//                           still pass
+//
+// A Close of the gateway's own waits for its boundary at most 1 s, then that side is cut.
+#include <algorithm>
+#include <array>
+
+#include "session/session.h"
+#include "ws/control.h"
+
+namespace sluice::session {
+
+namespace {
+
+constexpr auto kBoundaryWait = std::chrono::seconds(1);
+constexpr auto kGoneWait = std::chrono::seconds(1);
+
+}  // namespace
+
+void Session::note_close(std::uint16_t code, Side initiator, std::string_view reason) {
+  if (record_.close_code != 0) return;  // the first one tells the story
+  record_.close_code = code;
+  record_.initiator = initiator;
+  record_.close_reason = reason;
+}
+
+void Session::closing_until(Duration wait) {
+  const Instant when = now() + wait;
+  if (deadline_ > when) deadline_ = when;
+}
+
+// ---- who begins --------------------------------------------------------------------------------------------------------
+
+void Session::end(Error error, Side initiator) {
+  if (ending_) return;
+  ending_ = true;
+  record_.error = error;
+  std::uint16_t code = error.side == Side::upstream ? std::uint16_t{1011} : row(error.code).close_code;
+  if (close_override_ != 0) code = close_override_;
+  note_close(code == 0 ? 1006 : code, initiator, row(error.code).name);
+  if (code == 0) {
+    cut_client();
+  } else if (!client_close_out_) {
+    client_close_due_ = true;
+    client_close_code_ = code;
+    client_close_reason_ = row(error.code).name;
+  }
+  close_legs(1001);
+  boundary_deadline_ = std::min(boundary_deadline_, now() + kBoundaryWait);
+  closing_until(rules().close_timeout);
+}
+
+void Session::close_legs(std::uint16_t code) {
+  for (const auto& leg : legs_) {
+    if (leg->state() == Leg::State::closed || leg->close_out) continue;
+    if (!leg->relaying()) {
+      leg->close();
+      continue;
+    }
+    if (leg->close_code != 1002) leg->close_code = code;
+    leg->close_due = true;
+  }
+}
+
+void Session::drain() {
+  if (phase_ != Phase::relay) return;  // a handshake that is under way goes on and is drained when it relays
+  if (ending_ || client_close_out_ || client_close_in_ || draining_) return;
+  draining_ = true;
+  client_close_due_ = true;
+  client_close_code_ = 1001;
+  client_close_reason_ = "draining";
+  record_.error = {Errc::draining, Side::gateway, false, ""};
+  note_close(1001, Side::gateway, "draining");
+  boundary_deadline_ = now() + kBoundaryWait;
+  closing_until(rules().close_timeout);
+}
+
+// True when the frame itself is forwarded.
+bool Session::on_client_close(const ws::CloseContent& close) {
+  client_close_in_ = true;
+  note_close(close.code, Side::client, close.reason);
+  closing_until(rules().close_timeout);
+  if (ending_) return false;
+  if (!per_message() && !tcp()) {
+    Leg& leg = *legs_.front();
+    if (!leg.relaying() || leg.close_out) return false;
+    leg.close_out = true;
+    return true;
+  }
+  close_legs(close.code == 1005 ? std::uint16_t{1000} : close.code);
+  boundary_deadline_ = now() + kBoundaryWait;
+  client_close_code_ = close.code;
+  client_close_reason_ = close.reason;
+  // Before TCP the echo waits for the upstream's last octets; before several legs nobody else will send one.
+  if (!tcp() && !client_close_out_) client_close_due_ = true;
+  return false;
+}
+
+bool Session::on_leg_close(Leg& leg, const ws::CloseContent& close) {
+  leg.close_in = true;
+  note_close(close.code, Side::upstream, close.reason);
+  closing_until(rules().close_timeout);
+  if (!per_message()) {
+    if (client_close_out_ || client_close_due_ || client_gone_) return false;
+    client_close_out_ = true;
+    return true;
+  }
+  leg.close_due = !leg.close_out;
+  leg.close_code = close.code == 1005 ? std::uint16_t{1000} : close.code;
+  close_legs(1001);
+  if (!client_close_out_ && !client_close_due_) {
+    client_close_due_ = true;
+    client_close_code_ = close.code;
+    client_close_reason_ = close.reason;
+  }
+  boundary_deadline_ = std::min(boundary_deadline_, now() + kBoundaryWait);
+  return false;
+}
+
+void Session::on_client_end() {
+  if (client_gone_) return;
+  client_gone_ = true;
+  client_.close();
+  for (const auto& leg : legs_) {
+    if (leg->relaying()) leg->relay().forget(client_);
+  }
+  if (!client_close_in_ && !client_close_out_) {
+    record_.error = {Errc::client_lost, Side::client, false, "the connection ended without Close"};
+    note_close(1006, Side::client, "");
+  }
+  ending_ = true;
+  client_close_due_ = false;
+  close_legs(1001);
+  boundary_deadline_ = std::min(boundary_deadline_, now() + kBoundaryWait);
+  closing_until(kGoneWait);
+}
+
+void Session::cut_client() {
+  client_gone_ = true;
+  client_close_due_ = false;
+  client_.abort();
+  for (const auto& leg : legs_) {
+    if (leg->relaying()) leg->relay().forget(client_);
+  }
+}
+
+void Session::on_leg_end(Leg& leg, bool in_order) {
+  if (leg.state() == Leg::State::closed) return;
+  if (tcp() && in_order && !leg.close_in) {
+    // The end of a TCP stream is its Close. Ours to it follows when the client has answered.
+    leg.close_in = true;
+    note_close(1000, Side::upstream, "");
+    closing_until(rules().close_timeout);
+    leg.close_due = !leg.close_out;
+    if (!client_close_out_ && !client_close_due_ && !client_gone_) {
+      client_close_due_ = true;
+      client_close_code_ = client_close_in_ ? client_close_code_ : std::uint16_t{1000};
+      boundary_deadline_ = std::min(boundary_deadline_, now() + kBoundaryWait);
+    }
+    return;
+  }
+  if (leg.close_in || (client_close_in_ && leg.close_out)) {
+    // It has said what it had to say, or left instead of answering a Close.
+    const bool answered = leg.close_in;
+    retire_leg(leg);
+    if (!answered && !client_close_out_ && !client_close_due_ && !client_gone_) {
+      client_close_due_ = true;
+      client_close_code_ = record_.close_code;
+      client_close_reason_ = record_.close_reason;
+    }
+    return;
+  }
+  leg_died(leg, {Errc::be_lost, Side::upstream, false, in_order ? "ended without Close" : "connection lost"});
+}
+
+// Lost without a Close of its own.
+void Session::leg_died(Leg& leg, Error error) {
+  const bool inside_frame = !leg.framer().at_frame_boundary();
+  route_->compiled->cluster->report(leg.server(), false, now());
+  retire_leg(leg);
+  if (ending_) return;
+  if (inside_frame && !client_close_out_) {
+    // The rest of the frame will never come, and nothing else may stand in its place.
+    record_.error = error;
+    note_close(1006, Side::upstream, "");
+    ending_ = true;
+    cut_client();
+    close_legs(1001);
+    boundary_deadline_ = now() + kBoundaryWait;
+    closing_until(kGoneWait);
+    return;
+  }
+  end(error, Side::upstream);
+}
+
+void Session::retire_leg(Leg& leg) {
+  up_->forget(leg.stream());
+  if (gate_ == &leg) gate_ = nullptr;
+  if (pending_leg_ == &leg) pending_leg_ = nullptr;
+  leg.close();
+}
+
+// ---- control frames of the gateway's own ---------------------------------------------------------------------------------
+
+void Session::emit() {
+  emit_to_client();
+  for (const auto& leg : legs_) emit_to_leg(*leg);
+}
+
+void Session::emit_to_client() {
+  if (client_gone_ || client_close_out_ || !(client_close_due_ || pong_due_ || ping_due_)) return;
+  Leg* writer = gate_ ? gate_ : legs_.front().get();
+  for (const auto& leg : legs_) {
+    if (!leg->flush_owed()) return;  // octets of a message wait to leave
+  }
+  // A drain ends between messages, everything else between frames.
+  const bool whole = draining_ ? writer->at_message_boundary() : writer->at_frame_boundary();
+  if (pong_due_ && writer->at_frame_boundary() &&
+      writer->inject(client_, ws::ControlFrame::make(ws::kPong, as_bytes(pong_), false).bytes())) {
+    pong_due_ = false;
+    pong_.clear();
+  }
+  if (ping_due_ && writer->at_frame_boundary()) {
+    std::array<std::uint8_t, 8> mark;
+    store_be(mark.data(), ping_mark_);
+    if (writer->inject(client_, ws::ControlFrame::make(ws::kPing, mark, false).bytes())) ping_due_ = false;
+  }
+  if (client_close_due_ && whole &&
+      writer->inject(client_, ws::ControlFrame::close(client_close_code_, client_close_reason_, false).bytes())) {
+    client_close_due_ = false;
+    client_close_out_ = true;
+  }
+}
+
+void Session::emit_to_leg(Leg& leg) {
+  if (!leg.relaying() || leg.close_out || !(leg.close_due || leg.pong_due || leg.ping_due)) return;
+  if (&leg == target_ && !up_->at_frame_boundary()) return;
+  if (tcp()) {
+    if (up_->owes() || !leg.close_due) return;
+    leg.stream().finish();
+    leg.close_out = true;
+    leg.close_due = false;
+    return;
+  }
+  if (leg.pong_due && up_->inject(leg.stream(), ws::ControlFrame::make(ws::kPong, as_bytes(leg.pong), true).bytes())) {
+    leg.pong_due = false;
+    leg.pong.clear();
+  }
+  if (leg.ping_due) {
+    std::array<std::uint8_t, 8> mark;
+    store_be(mark.data(), leg.ping_mark);
+    if (up_->inject(leg.stream(), ws::ControlFrame::make(ws::kPing, mark, true).bytes())) leg.ping_due = false;
+  }
+  if (leg.close_due && up_->inject(leg.stream(), ws::ControlFrame::close(leg.close_code, "", true).bytes())) {
+    leg.close_due = false;
+    leg.close_out = true;
+  }
+}
+
+// ---- when it is over -----------------------------------------------------------------------------------------------------
+
+bool Session::client_done() const {
+  return client_gone_ || (client_close_out_ && (client_close_in_ || client_cut_));
+}
+
+bool Session::leg_done(const Leg& leg) const {
+  return leg.state() == Leg::State::closed || (leg.close_out && leg.close_in);
+}
+
+Step Session::settle_closing() {
+  if (deadline_ == kNever) return Step::wait;
+  // A client that has answered a drain: now the upstream is told.
+  if (draining_ && client_close_in_) {
+    close_legs(1001);
+    emit();
+  }
+  if (now() >= boundary_deadline_) {
+    if (client_close_due_) {
+      cut_client();
+      ending_ = true;
+      close_legs(1001);
+    }
+    for (const auto& leg : legs_) {
+      if (leg->relaying() && leg->close_due) retire_leg(*leg);
+    }
+    boundary_deadline_ = kNever;
+  }
+  const bool owing = up_->owes() || std::ranges::any_of(legs_, [](const auto& leg) { return !leg->flush_owed(); });
+  const bool legs_done =
+      !owing && std::ranges::all_of(legs_, [this](const auto& leg) { return leg_done(*leg); });
+  const bool late = now() >= deadline_;
+  if ((!client_done() || !legs_done) && !late) {
+    arm(std::min(deadline_, boundary_deadline_));
+    return Step::wait;
+  }
+  if (late && !client_done() && record_.error.code == Errc::none) {
+    record_.error = {Errc::close_timeout, client_close_in_ ? Side::upstream : Side::client, false, ""};
+  }
+  if (late) {
+    close_legs(1001);
+    emit();
+    if (!client_close_out_ && !client_gone_ && client_close_in_) {
+      client_close_due_ = true;
+      client_close_code_ = record_.close_code;
+      emit_to_client();
+    }
+  }
+  log_close();
+  for (const auto& leg : legs_) {
+    if (leg->relaying()) leg->stream().finish();
+    leg->close();
+  }
+  permits_.clear();
+  if (client_gone_) {
+    phase_ = Phase::done;
+    return Step::done;
+  }
+  client_.finish();
+  phase_ = Phase::linger;
+  deadline_ = now() + kGoneWait;
+  return Step::next;
+}
+
+}  // namespace sluice::session

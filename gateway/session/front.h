@@ -1,0 +1,81 @@
+// House and StreamOwner: what a connection sees of its worker, and what a worker sees of a connection.
+//
+// One place ends a life: code below returns a Step, and only StreamOwner::wake (the trampoline) acts on it.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "base/answer.h"
+#include "base/slot_map.h"
+#include "event/loop.h"
+#include "event/timer.h"
+#include "net/stream.h"
+#include "session/runtime.h"
+
+namespace sluice {
+class JsonWriter;
+}
+
+namespace sluice::session {
+
+class StreamOwner;
+
+// The worker, as its connections see it. Outlives them.
+class House {
+ public:
+  House(event::Loop& its_loop, net::Place& its_place, WorkerTally& its_tally)
+      : loop(its_loop), place(its_place), tally(its_tally) {}
+  event::Loop& loop;
+  net::Place& place;
+  WorkerTally& tally;
+  unsigned worker = 0;
+  bool draining = false;
+
+  // Takes over a new owner and calls it for the first time in the next pass.
+  virtual void adopt(std::unique_ptr<StreamOwner> owner) = 0;
+  // Frees it at the end of the pass. Called by StreamOwner::act only.
+  virtual void retire(StreamOwner& owner) = 0;
+  // The owner of that name, or null when it is gone.
+  virtual StreamOwner* find(Slot slot) = 0;
+
+ protected:
+  ~House() = default;
+};
+
+class StreamOwner : public net::Ready {
+ public:
+  explicit StreamOwner(House& house) : house_(house) {}
+  virtual ~StreamOwner() = default;
+  StreamOwner(const StreamOwner&) = delete;
+  StreamOwner& operator=(const StreamOwner&) = delete;
+
+  // The trampoline: every edge and every timer comes in here.
+  void on_ready() final { wake(); }
+  void wake();
+
+  // Looked at about once a second: pings, idleness, expiry.
+  virtual Step tick() = 0;
+  // Say goodbye: the connection is to end in order, soon.
+  virtual void drain() = 0;
+  // One JSON object of what /api/v1/connections says; nothing for a connection that is no session yet.
+  virtual void describe(JsonWriter&) const {}
+  // Worker's sweep and drain act through this.
+  void act(Step step);
+
+  Slot slot;  // the worker's name for it
+
+ protected:
+  // Runs until it has nothing to do: wait, or done.
+  virtual Step advance() = 0;
+  // Calls again in the next pass (a budget was spent).
+  void wake_later();
+  House& house_;
+
+ private:
+  bool retired_ = false;
+  bool later_ = false;
+};
+
+}  // namespace sluice::session

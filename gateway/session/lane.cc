@@ -1,0 +1,190 @@
+#include "session/lane.h"
+
+#include "session/limit_key.h"
+#include "session/session.h"
+#include "ws/control.h"
+
+namespace sluice::session {
+
+namespace {
+
+void count_message(RouteTally::Flow& flow, std::uint8_t opcode, std::uint64_t size) {
+  flow.messages[opcode == ws::kText ? 0 : 1].add();
+  flow.sizes.observe(static_cast<double>(size));
+}
+
+bool is_mark(Bytes payload, std::uint64_t mark) {
+  return mark != 0 && payload.size() == sizeof mark && load_be<std::uint64_t>(payload.data()) == mark;
+}
+
+}  // namespace
+
+// ---- client → upstream ------------------------------------------------------------------------------------------------
+
+Verdict UpLane::admit(const relay::Run& run) {
+  if (session_.client_close_in_) return Verdict::consume();  // after Close nothing counts (RFC 6455 §5.5.1)
+  if (run.control) return control(run);
+  // A message that has begun to pass is finished, so that the upstream is left at a boundary; no new one begins.
+  if (session_.ending_ && run.begins) return Verdict::consume();
+  if (!session_.per_message()) {
+    const Leg& leg = *session_.legs_.front();
+    if (leg.close_out || leg.state() == Leg::State::closed) return Verdict::consume();
+  }
+  const Verdict verdict = meter(run);
+  if (verdict.allowed()) count(run);
+  return verdict;
+}
+
+// All limits of the session, each once per run; where one makes the run wait, those before it are not asked again.
+Verdict UpLane::meter(const relay::Run& run) {
+  using Limit = policy::LimitSettings;
+  const Instant now = session_.now();
+  for (; metered_ < meters.size(); ++metered_) {
+    Meter& meter = meters[metered_];
+    const Limit& limit = meter.limiter->settings();
+    const bool by_bytes = limit.unit == Limit::Unit::bytes;
+    if (!by_bytes && !run.begins) continue;
+    Duration wait{};
+    if (by_bytes && !run.begins) {
+      wait = meter.debt(now);
+      if (wait == Duration::zero()) meter.charge(run.payload, now);
+    } else if (limit.on_limit == Limit::Action::drop) {
+      wait = meter.take(1, now);
+    } else {
+      wait = meter.owe(by_bytes ? run.payload : 1, now);
+    }
+    if (wait == Duration::zero()) continue;
+    meter.limiter->count_refused();
+    session_.record_.rate_limited = true;
+    if (limit.on_limit == Limit::Action::delay) {
+      resume_at = now + wait;
+      return Verdict::wait(resume_at);
+    }
+    metered_ = 0;
+    if (limit.on_limit == Limit::Action::drop) {
+      session_.route_->tally->discarded_limit.add();
+      return Verdict::consume();
+    }
+    session_.close_override_ = limit.close_code;
+    return Verdict::deny({limit_errc(limit.key), Side::client, false, "message or byte rate"});
+  }
+  metered_ = 0;
+  return Verdict::allow();
+}
+
+void UpLane::count(const relay::Run& run) {
+  RouteTally::Flow& flow = session_.route_->tally->flow[static_cast<std::size_t>(Direction::up)];
+  if (run.begins) {
+    size_ = 0;
+    session_.last_data_ = session_.now();
+  }
+  size_ += run.payload;
+  flow.bytes.add(run.payload);
+  session_.record_.bytes_in += run.payload;
+  if (!run.ends) return;
+  ++session_.record_.messages_in;
+  count_message(flow, run.opcode, size_);
+}
+
+Verdict UpLane::control(const relay::Run& run) {
+  const config::WebSocketSettings& rules = session_.rules();
+  const Instant now = session_.now();
+  if (rules.control_rate > 0) {
+    const Duration interval = std::chrono::seconds(1) / static_cast<std::int64_t>(rules.control_rate);
+    if (control_tat_ < now) control_tat_ = now;
+    control_tat_ += interval;
+    if (control_tat_ - now > interval * static_cast<std::int64_t>(rules.control_burst)) {
+      return Verdict::deny({Errc::flood_ctl, Side::client, false, "too many control frames"});
+    }
+  }
+  if (run.opcode == ws::kClose) {
+    const auto close = ws::parse_close(run.content, Side::client);
+    if (!close) return Verdict::deny(close.error());
+    return session_.on_client_close(*close) ? Verdict::allow() : Verdict::consume();
+  }
+  if (run.opcode == ws::kPong && is_mark(run.content, session_.ping_mark_)) {
+    session_.house_.tally.ping_seconds.observe(std::chrono::duration<double>(now - session_.ping_sent_).count());
+    session_.ping_mark_ = 0;
+    session_.ping_sent_ = {};
+    return Verdict::consume();
+  }
+  const bool forward = session_.route_->compiled->plan.forward_control && !session_.ending_ &&
+                       session_.legs_.front()->relaying() && !session_.legs_.front()->close_out;
+  if (forward) return Verdict::allow();
+  if (run.opcode == ws::kPing) {
+    // Only the newest is answered (RFC 6455 §5.5.3), so a flood is owed one answer.
+    session_.pong_.assign(as_text(run.content));
+    session_.pong_due_ = true;
+  }
+  return Verdict::consume();
+}
+
+net::Stream* UpLane::route(const relay::Run& run) {
+  if (session_.per_message()) return session_.leg_for(run);
+  Leg& leg = *session_.legs_.front();
+  return leg.relaying() ? &leg.stream() : nullptr;
+}
+
+// ---- upstream → client ------------------------------------------------------------------------------------------------
+
+Verdict DownLane::admit(const relay::Run& run) {
+  if (leg_.close_in) return Verdict::consume();
+  if (run.control) return control(run);
+  // The message at hand may be finished; no new one begins once a Close stands in line for the client.
+  const bool closing = session_.client_close_out_ || session_.client_gone_ ||
+                       (run.begins && (session_.client_close_due_ || session_.ending_));
+  if (closing) {
+    if (run.begins) session_.route_->tally->discarded_closing.add();
+    return Verdict::consume();
+  }
+  RouteTally::Flow& flow = session_.route_->tally->flow[static_cast<std::size_t>(Direction::down)];
+  if (run.begins) {
+    size_ = 0;
+    session_.last_data_ = session_.now();
+  }
+  size_ += run.payload;
+  flow.bytes.add(run.payload);
+  session_.record_.bytes_out += run.payload;
+  if (run.ends) {
+    ++session_.record_.messages_out;
+    count_message(flow, run.opcode, size_);
+  }
+  return Verdict::allow();
+}
+
+Verdict DownLane::control(const relay::Run& run) {
+  if (run.opcode == ws::kClose) {
+    const auto close = ws::parse_close(run.content, Side::upstream);
+    if (!close) return Verdict::deny(close.error());
+    return session_.on_leg_close(leg_, *close) ? Verdict::allow() : Verdict::consume();
+  }
+  if (run.opcode == ws::kPong && is_mark(run.content, leg_.ping_mark)) {
+    leg_.ping_mark = 0;
+    leg_.ping_sent = {};
+    return Verdict::consume();
+  }
+  const bool forward = session_.route_->compiled->plan.forward_control && !session_.client_close_out_ &&
+                       !session_.client_close_due_ && !session_.client_gone_;
+  if (forward) return Verdict::allow();
+  if (run.opcode == ws::kPing) {
+    leg_.pong.assign(as_text(run.content));
+    leg_.pong_due = true;
+  }
+  return Verdict::consume();
+}
+
+// Per message: one leg writes to the client at a time, from the first octet of a message to its last.
+net::Stream* DownLane::route(const relay::Run&) {
+  if (!session_.per_message()) return &session_.client_;
+  if (session_.gate_ && session_.gate_ != &leg_) return nullptr;
+  session_.gate_ = &leg_;
+  return &session_.client_;
+}
+
+void DownLane::settled() {
+  if (session_.gate_ != &leg_ || leg_.relay().owes()) return;
+  session_.gate_ = nullptr;
+  session_.gate_freed_ = true;
+}
+
+}  // namespace sluice::session

@@ -1,0 +1,67 @@
+// UpLane, DownLane: who may pass in one direction of a session, and where to. They count, apply limits, and answer or
+// forward control frames; they never write.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "policy/limiter.h"
+#include "relay/relay.h"
+#include "session/tally.h"
+
+namespace sluice::session {
+
+class Session;
+class Leg;
+
+// One messages or bytes limit of a session.
+struct Meter {
+  policy::Limiter* limiter = nullptr;  // kept alive by the session's runtime
+  policy::Bucket bucket;               // for keys that connections share
+  policy::Rate rate;                   // for key = "connection": no table is asked
+  policy::Rate::State state;
+  bool own = false;
+
+  Duration owe(std::uint64_t units, Instant now);
+  Duration take(std::uint64_t units, Instant now);
+  Duration debt(Instant now);
+  void charge(std::uint64_t units, Instant now);
+};
+
+class UpLane final : public relay::RelayHost {
+ public:
+  explicit UpLane(Session& session) : session_(session) {}
+  Verdict admit(const relay::Run& run) override;
+  net::Stream* route(const relay::Run& run) override;
+  void settled() override {}
+
+  std::vector<Meter> meters;
+  Instant resume_at{};  // when a delayed message may pass
+
+ private:
+  Verdict control(const relay::Run& run);
+  Verdict meter(const relay::Run& run);
+  void count(const relay::Run& run);
+
+  Session& session_;
+  std::size_t metered_ = 0;        // meters that the run at hand has passed
+  std::uint64_t size_ = 0;         // payload octets of the message at hand
+  Instant control_tat_{};          // GCRA of control frames
+};
+
+class DownLane final : public relay::RelayHost {
+ public:
+  DownLane(Session& session, Leg& leg) : session_(session), leg_(leg) {}
+  Verdict admit(const relay::Run& run) override;
+  net::Stream* route(const relay::Run& run) override;
+  void settled() override;
+
+ private:
+  Verdict control(const relay::Run& run);
+
+  Session& session_;
+  Leg& leg_;
+  std::uint64_t size_ = 0;
+};
+
+}  // namespace sluice::session

@@ -1,0 +1,240 @@
+#include "session/leg.h"
+
+#include <algorithm>
+#include <cerrno>
+
+#include "http/forwarded.h"
+#include "net/tcp_stream.h"
+#include "net/tls_stream.h"
+
+namespace sluice::session {
+
+namespace {
+
+constexpr std::size_t kMostRefusal = 64 * 1024;  // octets of an answer's body that are relayed
+constexpr unsigned kMostInterim = 5;             // 1xx answers before the final one
+constexpr net::SocketBounds kUpstreamBounds{.receive_buffer = 256 * 1024};
+
+}  // namespace
+
+Leg::Leg(House& house, std::shared_ptr<upstream::Server> server, net::Ready& owner)
+    : house_(house), use_(std::move(server)), owner_(owner) {}
+
+Leg::~Leg() { close(); }
+
+void Leg::close() {
+  if (stream_) stream_->close();
+  state_ = State::closed;
+}
+
+void Leg::abort() {
+  if (stream_) stream_->abort();
+  state_ = State::closed;
+}
+
+Error Leg::stream_error(Errc code, const char* detail) const { return {code, Side::upstream, false, detail}; }
+
+bool Leg::start(const LegPlan& plan) {
+  opening_ = std::make_unique<Opening>();
+  opening_->started = house_.loop.now();
+  opening_->addresses = server().addresses();
+  deadline_ = opening_->started + plan.backend->connect_timeout;
+  return next_address(plan, stream_error(Errc::no_backend, "the server's name has not been resolved")).has_value();
+}
+
+// One name may stand for several addresses: they are tried in turn within the one deadline.
+Result<void> Leg::next_address(const LegPlan& plan, Error last) {
+  stream_.reset();
+  while (opening_->next_address < opening_->addresses.size()) {
+    const net::Address& address = opening_->addresses[opening_->next_address++];
+    int error = 0;
+    net::Fd fd = net::connect_to(address, kUpstreamBounds, error);
+    if (!fd) {
+      last = stream_error(error == EMFILE || error == ENFILE ? Errc::fd_limit : Errc::be_connect, "connect failed");
+      continue;
+    }
+    if (plan.tls) {
+      const std::string& name =
+          plan.backend->tls.server_name.empty() ? server().settings().host : plan.backend->tls.server_name;
+      stream_ = std::make_unique<net::TlsStream>(house_.place, std::move(fd), plan.tls->connect(name), true);
+    } else {
+      stream_ = std::make_unique<net::TcpStream>(house_.place, std::move(fd), true);
+    }
+    stream_->set_ready(&owner_);
+    state_ = State::connecting;
+    return {};
+  }
+  state_ = State::closed;
+  return fail(last);
+}
+
+Result<Leg::State> Leg::advance(const LegPlan& plan) {
+  if (state_ == State::connecting) {
+    auto& socket = static_cast<net::SocketStream&>(*stream_);
+    if (socket.jammed() && socket.starved()) return state_;
+    if (net::socket_error(socket.fd()) != 0) {
+      TRY_VOID(next_address(plan, stream_error(Errc::be_connect, "connection refused or unreachable")));
+      return state_;
+    }
+    return connected(plan);
+  }
+  if (state_ == State::tls) return secure(plan);
+  if (state_ == State::greeting) {
+    TRY_VOID(greet());
+    if (opening_->out.empty()) return on_head(plan);
+    return state_;
+  }
+  if (state_ == State::refusing) return read_refusal();
+  return state_;
+}
+
+Result<Leg::State> Leg::connected(const LegPlan& plan) {
+  opening_->connected = house_.loop.now();
+  house_.tally.connect_seconds.observe(std::chrono::duration<double>(connect_time()).count());
+  server().connects.fetch_add(1, std::memory_order_relaxed);
+  if (plan.tls) {
+    state_ = State::tls;
+    return secure(plan);
+  }
+  if (server().settings().scheme == upstream::Scheme::tcp) {
+    state_ = State::open;
+    deadline_ = kNever;
+    return state_;
+  }
+  state_ = State::greeting;
+  opening_->key = ws::fresh_key();
+  opening_->out = plan.head_before_key + opening_->key + plan.head_after_key;
+  deadline_ = house_.loop.now() + plan.backend->handshake_timeout;
+  return advance(plan);
+}
+
+Result<Leg::State> Leg::secure(const LegPlan& plan) {
+  auto& tls = static_cast<net::TlsStream&>(*stream_);
+  std::size_t taken = 0;
+  while (!tls.established()) {
+    if (tls.write({}, taken) == Io::error) return fail(Errc::be_tls, Side::upstream, "TLS handshake with the upstream");
+    if (tls.established()) break;
+    const Io io = tls.fill();
+    tls.settle();
+    if (io == Io::blocked) return state_;
+    if (io != Io::ok) return fail(Errc::be_tls, Side::upstream, "TLS handshake with the upstream");
+  }
+  tls.settle();
+  if (!tls.received().empty()) {
+    // Data before anything was asked is not an answer to us (security.md T03).
+    return fail(Errc::be_preface_data, Side::upstream, "data before the request");
+  }
+  state_ = State::greeting;
+  opening_->key = ws::fresh_key();
+  opening_->out = plan.head_before_key + opening_->key + plan.head_after_key;
+  deadline_ = house_.loop.now() + plan.backend->handshake_timeout;
+  return advance(plan);
+}
+
+Result<Leg::State> Leg::greet() {
+  std::string& out = opening_->out;
+  if (out.empty()) return state_;
+  const Bytes part = as_bytes(out);
+  std::size_t taken = 0;
+  if (stream_->write({&part, 1}, taken) == Io::error) {
+    return fail(stream_error(Errc::be_lost, "the upstream closed before the request was sent"));
+  }
+  out.erase(0, taken);
+  return state_;
+}
+
+Result<Leg::State> Leg::on_head(const LegPlan& plan) {
+  Opening& opening = *opening_;
+  while (true) {
+    const MutableBytes received = stream_->received();
+    if (!received.empty()) {
+      const std::size_t size = TRY(opening.parser.parse(received, opening.head));
+      if (size > 0 && opening.head.status >= 100 && opening.head.status < 200 && opening.head.status != 101) {
+        if (++opening.interim > kMostInterim) return fail(Errc::be_bad_101, Side::upstream, "too many 1xx answers");
+        stream_->consume(size);
+        opening.parser = http::HeadParser(http::HeadParser::Kind::response);
+        continue;
+      }
+      if (size > 0 && opening.head.status == 101) {
+        opening.agreement =
+            TRY(ws::check_answer(opening.head, opening.key, plan.subprotocols, plan.extensions));
+        for (const http::Field& field : TRY(http::passing_response_fields(opening.head))) {
+          opening.refusal.fields.emplace_back(field.name, field.value);
+        }
+        stream_->consume(size);
+        stream_->settle();
+        state_ = State::open;
+        deadline_ = kNever;
+        return state_;
+      }
+      if (size > 0) {
+        opening.body = TRY(http::response_body(opening.head, "GET"));
+        opening.refusal.status = opening.head.status;
+        for (const http::Field& field : TRY(http::passing_response_fields(opening.head))) {
+          opening.refusal.fields.emplace_back(field.name, field.value);
+        }
+        stream_->consume(size);
+        stream_->settle();
+        state_ = State::refusing;
+        return read_refusal();
+      }
+    }
+    const Io io = stream_->fill();
+    stream_->settle();
+    if (io == Io::blocked) return state_;
+    if (io != Io::ok) {
+      return fail(Error{Errc::be_lost, Side::upstream, received.empty(), "the upstream closed before it answered"});
+    }
+  }
+}
+
+// Collects what is left of an answer other than 101, as far as it is worth relaying.
+Result<Leg::State> Leg::read_refusal() {
+  Opening& opening = *opening_;
+  const auto finish = [&] {
+    opening.answered = true;
+    return state_;
+  };
+  while (true) {
+    const MutableBytes received = stream_->received();
+    std::size_t want = received.size();
+    if (opening.body.kind == http::BodyLength::Kind::none) return finish();
+    if (opening.body.kind == http::BodyLength::Kind::length) {
+      if (opening.body.length > kMostRefusal) return finish();
+      want = std::min<std::size_t>(want, opening.body.length - opening.refusal.body.size());
+    }
+    if (opening.body.kind == http::BodyLength::Kind::chunked) return finish();  // status and fields only
+    want = std::min(want, kMostRefusal - opening.refusal.body.size());
+    opening.refusal.body.append(as_text(received.first(want)));
+    stream_->consume(received.size());
+    if (opening.refusal.body.size() == kMostRefusal ||
+        (opening.body.kind == http::BodyLength::Kind::length && opening.refusal.body.size() == opening.body.length)) {
+      return finish();
+    }
+    const Io io = stream_->fill();
+    stream_->settle();
+    if (io == Io::blocked) return state_;
+    if (io == Io::end && opening.body.kind == http::BodyLength::Kind::until_close) return finish();
+    if (io != Io::ok) return fail(stream_error(Errc::be_lost, "the upstream closed inside its answer"));
+  }
+}
+
+Error Leg::timed_out() const {
+  Error error = stream_error(Errc::be_timeout, "connect timed out");
+  // Once the request is out another backend is not asked the same: it may be at work on it.
+  if (state_ == State::greeting || state_ == State::refusing) {
+    error = {Errc::be_timeout, Side::upstream, false, "the upstream did not answer the handshake in time"};
+  } else {
+    error.retry = true;
+  }
+  return error;
+}
+
+void Leg::relay_through(std::unique_ptr<relay::Framer> framer, relay::RelayHost& host) {
+  opening_.reset();
+  framer_ = std::move(framer);
+  relay_.emplace(*stream_, *framer_, host, house_.place.pool);
+  last_in = house_.loop.now();
+}
+
+}  // namespace sluice::session

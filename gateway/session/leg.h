@@ -1,0 +1,132 @@
+// Leg: the chosen upstream side of a session, from connect to its verified 101, and then the direction upstream → client.
+//
+//     connecting → tls → greeting (head out, head in) → open → closed
+//                                      └─ refused: a final answer other than 101, kept to be relayed
+//
+// It never retries: the Session owns the list of candidates and makes another Leg.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "http/h1_parser.h"
+#include "net/stream.h"
+#include "relay/relay.h"
+#include "session/front.h"
+#include "upstream/backend.h"
+#include "ws/handshake.h"
+
+namespace sluice::session {
+
+// What a leg needs to open. Owned by the Session until the leg is open.
+struct LegPlan {
+  const upstream::BackendSettings* backend = nullptr;
+  const net::TlsClient* tls = nullptr;
+  std::string head_before_key;  // the upgrade head up to and including "Sec-WebSocket-Key: "
+  std::string head_after_key;
+  std::vector<std::string_view> subprotocols;  // what the head offers
+  std::vector<std::string_view> extensions;
+};
+
+// A final answer of an upstream that was not 101 (RFC 6455 §4.1): relayed to the client, then everything closes.
+struct Refusal {
+  int status = 0;
+  std::vector<std::pair<std::string, std::string>> fields;
+  std::string body;
+};
+
+class Leg {
+ public:
+  enum class State : std::uint8_t { connecting, tls, greeting, refusing, open, closed };
+
+  Leg(House& house, std::shared_ptr<upstream::Server> server, net::Ready& owner);
+  ~Leg();
+
+  // Starts the first address; false when none could be tried (error() says why).
+  bool start(const LegPlan& plan);
+  // Moves on as far as it can. After an Error the leg is dead. State::open or refusing with complete() ends the opening.
+  Result<State> advance(const LegPlan& plan);
+  // The opening's deadline passed: which error that is depends on how far it got.
+  Error timed_out() const;
+  // When the phase at hand must be over (kNever once open).
+  Instant deadline() const { return deadline_; }
+
+  State state() const { return state_; }
+  bool refused() const { return opening_ && opening_->answered; }
+  Refusal take_refusal() { return std::move(opening_->refusal); }
+  ws::Agreement take_agreement() { return std::move(opening_->agreement); }
+  std::vector<std::pair<std::string, std::string>> take_answer_fields() { return std::move(opening_->refusal.fields); }
+  Duration connect_time() const { return opening_ ? opening_->connected - opening_->started : Duration{}; }
+
+  // From open on.
+  net::Stream& stream() { return *stream_; }
+  upstream::Server& server() const { return *use_.get(); }
+  // Ends the opening: frees what only it needed and joins the relay.
+  void relay_through(std::unique_ptr<relay::Framer> framer, relay::RelayHost& host);
+  relay::Relay& relay() { return *relay_; }
+  relay::Framer& framer() { return *framer_; }
+  // Towards the client, whether or not the upstream still lives.
+  bool at_frame_boundary() const { return !relay_ || relay_->at_frame_boundary(); }
+  bool at_message_boundary() const { return !relay_ || relay_->at_message_boundary(); }
+  bool flush_owed() { return !relay_ || relay_->flush_owed(); }
+  bool inject(net::Stream& client, Bytes frame) { return relay_ && relay_->inject(client, frame); }
+  std::string_view agreed_subprotocol() const { return opening_->agreement.subprotocol; }
+  bool relaying() const { return relay_.has_value() && state_ == State::open; }
+
+  void close();
+  void abort();
+
+  // Closing and liveness, kept by the Session.
+  bool deaf = false;        // it broke the protocol: nothing that it sends is read any more
+  bool close_in = false;    // its Close (or, for TCP, its end) has been received
+  bool close_out = false;   // a Close has been sent or forwarded to it
+  bool close_due = false;   // a Close of the gateway's own waits for a frame boundary
+  bool pong_due = false;
+  bool ping_due = false;
+  std::uint16_t close_code = 1001;
+  Instant last_in{};
+  Instant jammed_since{};   // of the direction client → this leg; zero: not jammed
+  Instant ping_sent{};      // zero: none is outstanding
+  std::uint64_t ping_mark = 0;
+  std::string pong;         // newest unanswered ping's payload
+
+ private:
+  struct Opening {
+    Instant started{};
+    Instant connected{};
+    std::size_t next_address = 0;
+    std::vector<net::Address> addresses;
+    std::string key;
+    std::string out;             // head that waits to leave
+    http::HeadParser parser{http::HeadParser::Kind::response};
+    http::Head head;
+    unsigned interim = 0;        // 1xx answers seen
+    bool head_done = false;
+    http::BodyLength body;
+    ws::Agreement agreement;
+    Refusal refusal;
+    bool answered = false;       // refusal is complete
+  };
+
+  Result<void> next_address(const LegPlan& plan, Error last);
+  Result<State> connected(const LegPlan& plan);
+  Result<State> secure(const LegPlan& plan);
+  Result<State> greet();
+  Result<State> on_head(const LegPlan& plan);
+  Result<State> read_refusal();
+  Error stream_error(Errc code, const char* detail) const;
+
+  House& house_;
+  upstream::ServerUse use_;
+  net::Ready& owner_;
+  std::unique_ptr<net::Stream> stream_;
+  std::unique_ptr<Opening> opening_;
+  std::unique_ptr<relay::Framer> framer_;
+  std::optional<relay::Relay> relay_;
+  Instant deadline_ = kNever;
+  State state_ = State::closed;
+};
+
+}  // namespace sluice::session

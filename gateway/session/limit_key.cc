@@ -1,0 +1,71 @@
+#include "session/limit_key.h"
+
+#include <algorithm>
+
+namespace sluice::session {
+
+namespace {
+
+using Key = policy::LimitSettings::Key;
+
+constexpr std::size_t kV6Prefix = 8;  // octets: one subscriber has a whole /64 (security.md T38)
+
+std::string address_key(const net::Address& address) {
+  const Bytes octets = address.octets();
+  return std::string(as_text(octets.first(std::min(octets.size(), octets.size() == 16 ? kV6Prefix : octets.size()))));
+}
+
+}  // namespace
+
+Errc limit_errc(Key key) {
+  switch (key) {
+    case Key::connection: return Errc::rl_connection;
+    case Key::ip: return Errc::rl_ip;
+    case Key::claim: return Errc::rl_user;
+    case Key::route: return Errc::rl_route;
+    case Key::listener: return Errc::rl_listener;
+  }
+  return Errc::rl_connection;
+}
+
+LimitKey::LimitKey(const policy::LimitSettings& limit, const Opening& opening,
+                   const config::ListenerSettings& listener, const std::string& route)
+    : error_{limit_errc(limit.key), Side::client, false, ""} {
+  switch (limit.key) {
+    case Key::connection: break;
+    case Key::ip: text_ = address_key(opening.request.client); break;
+    case Key::route: text_ = route; break;
+    case Key::listener: text_ = listener.name; break;
+    case Key::claim: {
+      bool bad = false;
+      const auto claim = opening.authenticated.identity.claim_text(limit.claim, bad);
+      // Who has no such claim shares a budget with the others at that address: leaving it out must not lift the limit.
+      text_ = claim ? "c" + *claim : "a" + address_key(opening.request.client);
+      break;
+    }
+  }
+}
+
+Meter make_meter(policy::Limiter& limiter, Bytes key, Instant now) {
+  Meter meter;
+  meter.limiter = &limiter;
+  const policy::LimitSettings& limit = limiter.settings();
+  meter.own = limit.key == Key::connection;
+  if (meter.own) {
+    meter.rate = policy::Rate(limit.rate, limit.per, limit.burst);
+  } else {
+    meter.bucket = limiter.bucket(key, now);
+  }
+  return meter;
+}
+
+Duration Meter::owe(std::uint64_t units, Instant now) { return own ? rate.owe(state, units, now) : bucket.owe(units, now); }
+Duration Meter::take(std::uint64_t units, Instant now) {
+  return own ? rate.take(state, units, now) : bucket.take(units, now);
+}
+Duration Meter::debt(Instant now) { return own ? rate.debt(state, now) : bucket.debt(now); }
+void Meter::charge(std::uint64_t units, Instant now) {
+  own ? rate.charge(state, units, now) : bucket.charge(units, now);
+}
+
+}  // namespace sluice::session

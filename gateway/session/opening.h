@@ -1,0 +1,62 @@
+// Opening: what a session needs until the client has its answer, and Record: what it remembers for the close line.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "http/head.h"
+#include "http/request.h"
+#include "policy/authenticator.h"
+#include "session/leg.h"
+#include "ws/handshake.h"
+
+namespace sluice::session {
+
+struct Opening {
+  http::Head head;               // views into the client's received bytes, which do not move until the answer
+  std::optional<Error> bad_head;  // it could not be parsed or did not come: only to be refused
+  std::size_t head_size = 0;     // octets to consume then
+  http::Request request;
+  bool trusted = false;          // the peer is a trusted proxy
+  ws::Offer offer;
+  bool websocket = false;        // the handshake itself is valid
+  policy::Authenticated authenticated;
+  bool has_identity = false;
+  policy::Scrubbed scrubbed;
+  std::vector<std::string_view> subprotocols;  // what may be offered upstream
+  std::string chosen_subprotocol;              // answered when no upstream chooses (TCP, early acceptance)
+  std::vector<std::string_view> extensions;    // what is offered upstream
+  std::vector<std::pair<std::string, std::string>> identity_fields;
+  std::vector<std::shared_ptr<upstream::Server>> candidates;
+  std::size_t next_candidate = 0;
+  std::uint64_t key_hash = 0;
+  Error last_error{};
+  Duration retry_after{};
+  Instant started{};
+  Instant authenticated_at{};
+  ws::Agreement agreement;
+  std::vector<std::pair<std::string, std::string>> answer_fields;
+};
+
+// Kept for as long as the connection: small.
+struct Record {
+  std::string id;
+  std::string client;  // its IP address
+  std::string path;
+  std::string subject;
+  std::string subprotocol;
+  std::uint64_t messages_in = 0;
+  std::uint64_t messages_out = 0;
+  std::uint64_t bytes_in = 0;
+  std::uint64_t bytes_out = 0;
+  std::uint16_t close_code = 0;
+  Side initiator = Side::gateway;
+  std::string close_reason;
+  Error error{};
+  std::uint64_t key_hash = 0;  // for legs that open later
+  bool rate_limited = false;
+};
+
+}  // namespace sluice::session

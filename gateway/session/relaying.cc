@@ -1,0 +1,244 @@
+// The relay phase of a Session: pumping both directions, further legs in per-message mode, and what is looked at once a
+// second.
+#include <algorithm>
+
+#include "base/random.h"
+#include "session/session.h"
+
+namespace sluice::session {
+
+namespace {
+
+using Why = relay::Relay::Why;
+constexpr auto kGateStall = std::chrono::seconds(30);
+
+}  // namespace
+
+Step Session::relay() {
+  spent_ = false;
+  advance_opening_legs();
+  relay::Budget up_budget;
+  pump_up(up_budget);
+  relay::Budget down_budget;
+  do {
+    gate_freed_ = false;
+    for (std::size_t i = 0; i < legs_.size(); ++i) pump_down(*legs_[i], down_budget);
+  } while (gate_freed_ && per_message() && !spent_);
+  emit();
+  return settle_closing();
+}
+
+void Session::pump_up(relay::Budget& budget) {
+  if (client_gone_ || client_cut_) return;
+  const Why why = up_->pump(budget);
+  if (up_->take_activity()) last_client_in_ = now();
+  Leg* sink = nullptr;
+  for (const auto& leg : legs_) {
+    if (leg->state() == Leg::State::open && &leg->stream() == up_->to()) sink = leg.get();
+  }
+  if (sink && why != Why::jammed) sink->jammed_since = {};
+  switch (why) {
+    case Why::starved: break;
+    case Why::jammed:
+      if (sink && sink->jammed_since == Instant{}) {
+        sink->jammed_since = now();
+        route_->tally->flow[static_cast<std::size_t>(Direction::up)].pauses.add();
+      }
+      break;
+    case Why::held:
+      if (up_lane_->resume_at > now()) arm(up_lane_->resume_at);
+      break;
+    case Why::budget: spent_ = true; break;
+    case Why::from_end:
+    case Why::from_error: on_client_end(); break;
+    case Why::to_error:
+      if (sink) on_leg_end(*sink, false);
+      break;
+    case Why::denied:
+      client_cut_ = row(up_->error().code).stage == Stage::ws;
+      if (client_cut_) route_->tally->invalid[static_cast<std::size_t>(up_->error().code)].add();
+      end(up_->error(), Side::gateway);
+      break;
+  }
+}
+
+void Session::pump_down(Leg& leg, relay::Budget& budget) {
+  if (!leg.relaying() || leg.deaf) return;
+  const Why why = leg.relay().pump(budget);
+  if (leg.relay().take_activity()) leg.last_in = now();
+  if (why != Why::jammed && why != Why::held) client_jammed_since_ = {};
+  switch (why) {
+    case Why::starved:
+    case Why::held: break;
+    case Why::jammed:
+      if (client_jammed_since_ == Instant{}) {
+        client_jammed_since_ = now();
+        route_->tally->flow[static_cast<std::size_t>(Direction::down)].pauses.add();
+      }
+      break;
+    case Why::budget: spent_ = true; break;
+    case Why::from_end: on_leg_end(leg, true); break;
+    case Why::from_error: on_leg_end(leg, false); break;
+    case Why::to_error: on_client_end(); break;
+    case Why::denied:
+      route_->tally->invalid[static_cast<std::size_t>(leg.relay().error().code)].add();
+      leg.close_in = leg.deaf = true;
+      leg.close_code = 1002;
+      end(leg.relay().error(), Side::gateway);
+      break;
+  }
+}
+
+// ---- per message ----------------------------------------------------------------------------------------------------
+
+// The leg of a message: the first usable candidate by the route's algorithm that has a leg or may get one.
+net::Stream* Session::leg_for(const relay::Run& run) {
+  if (!run.begins) return target_ && target_->relaying() ? &target_->stream() : nullptr;
+  const auto usable = [this](const upstream::Server& server) -> Leg* {
+    for (const auto& leg : legs_) {
+      if (leg->state() != Leg::State::closed && &leg->server() == &server) return leg.get();
+    }
+    return nullptr;
+  };
+  if (!pending_leg_) {
+    const auto candidates = route_->compiled->cluster->order(record_.key_hash, now());
+    for (const auto& server : candidates) {
+      pending_leg_ = usable(*server);
+      if (!pending_leg_ && legs_.size() < route_->compiled->plan.max_legs) pending_leg_ = open_leg(server);
+      if (pending_leg_) break;
+    }
+    // Every candidate is gone or the legs are used up: whoever is open serves.
+    if (!pending_leg_) {
+      const auto open = std::ranges::find_if(legs_, [](const auto& leg) { return leg->relaying(); });
+      if (open == legs_.end()) return nullptr;
+      pending_leg_ = open->get();
+    }
+  }
+  if (!pending_leg_->relaying()) return nullptr;
+  target_ = std::exchange(pending_leg_, nullptr);
+  return &target_->stream();
+}
+
+Leg* Session::open_leg(const std::shared_ptr<upstream::Server>& server) {
+  auto leg = std::make_unique<Leg>(house_, server, ready_);
+  if (!leg->start(*leg_plan_)) {
+    route_->compiled->cluster->report(*server, false, now());
+    return nullptr;
+  }
+  down_lanes_.push_back(std::make_unique<DownLane>(*this, *leg));
+  legs_.push_back(std::move(leg));
+  arm(legs_.back()->deadline());
+  return legs_.back().get();
+}
+
+void Session::advance_opening_legs() {
+  if (!leg_plan_) return;
+  for (std::size_t i = 0; i < legs_.size(); ++i) {
+    Leg& leg = *legs_[i];
+    if (leg.state() == Leg::State::open || leg.state() == Leg::State::closed) continue;
+    const auto state = leg.advance(*leg_plan_);
+    const bool late = now() >= leg.deadline();
+    const bool agreed = state && *state == Leg::State::open && leg.agreed_subprotocol() == agreed_subprotocol_;
+    if (agreed) {
+      route_->compiled->cluster->report(leg.server(), true, now());
+      leg.relay_through(down_framer(false), *down_lanes_[i]);
+    } else if (!state || late || leg.refused() || *state == Leg::State::open) {
+      // A leg that cannot be had is a failed candidate: the message goes to another.
+      route_->compiled->cluster->report(leg.server(), false, now());
+      leg.close();
+      if (pending_leg_ == &leg) pending_leg_ = nullptr;
+    } else {
+      arm(leg.deadline());
+    }
+  }
+}
+
+// ---- once a second ----------------------------------------------------------------------------------------------------
+
+Step Session::tick() {
+  if (phase_ != Phase::relay) return Step::wait;
+  const config::WebSocketSettings& r = rules();
+  const Instant time = now();
+  // An error that came together with the last octets announces itself by no further edge: one more receive finds it.
+  bool work = client_.recheck();
+  for (const auto& leg : legs_) work = (leg->relaying() && leg->stream().recheck()) || work;
+
+  if (!ending_) {
+    const bool limited = r.max_lifetime > Duration::zero() && time - born_ >= r.max_lifetime;
+    const bool idle = r.idle_timeout > Duration::zero() && time - last_data_ >= r.idle_timeout;
+    const bool cut_message = !up_framer_->at_message_boundary() || !client_.received().empty();
+    // Octets that we do not read (a limit, a full upstream) are not the client's silence.
+    const bool stalled = cut_message && client_.starved() && !up_->holds() && time - last_client_in_ >= r.fragment_timeout;
+    if (time >= expires_) {
+      close_override_ = route_->compiled->auth->expiry_close_code;
+      end({Errc::token_expired, Side::client, false, "token expired"}, Side::gateway);
+    } else if (limited) {
+      end({Errc::lifetime, Side::gateway, false, ""}, Side::gateway);
+    } else if (idle) {
+      end({Errc::idle, Side::gateway, false, ""}, Side::gateway);
+    } else if (stalled) {
+      end({Errc::frag_timeout, Side::client, false, "no octet inside a message"}, Side::gateway);
+    }
+    work = work || ending_;
+  }
+  work = tick_client(time) || work;
+  for (const auto& leg : legs_) work = tick_leg(*leg, time) || work;
+  if (time >= deadline_ || time >= boundary_deadline_) work = true;
+  return work ? Step::next : Step::wait;
+}
+
+// Pings and stalls of the client's side; true when something is to be done.
+bool Session::tick_client(Instant time) {
+  const config::WebSocketSettings& r = rules();
+  if (client_gone_) return false;
+  if (client_jammed_since_ != Instant{} && time - client_jammed_since_ >= r.write_stall) {
+    route_->tally->slow_consumers.add();
+    end({Errc::slow_reader, Side::client, false, "took nothing for too long"}, Side::gateway);
+    return true;
+  }
+  if (r.ping_interval == Duration::zero() || client_close_out_ || ending_) return false;
+  if (ping_sent_ != Instant{}) {
+    if (last_client_in_ > ping_sent_) {
+      ping_sent_ = {};  // whatever it says, it lives
+    } else if (time - ping_sent_ >= r.pong_timeout) {
+      end({Errc::ping_timeout, Side::client, false, "no answer to a ping"}, Side::client);
+      return true;
+    }
+    return false;
+  }
+  if (time - last_client_in_ < r.ping_interval) return false;
+  ping_due_ = true;
+  ping_mark_ = random_u64() | 1;
+  ping_sent_ = time;
+  return true;
+}
+
+bool Session::tick_leg(Leg& leg, Instant time) {
+  const config::WebSocketSettings& r = rules();
+  if (!leg.relaying()) return false;
+  if (leg.jammed_since != Instant{} && time - leg.jammed_since >= r.write_stall) {
+    leg_died(leg, {Errc::slow_reader, Side::upstream, false, "the upstream took nothing for too long"});
+    return true;
+  }
+  if (gate_ == &leg && legs_.size() > 1 && client_jammed_since_ == Instant{} && time - leg.last_in >= kGateStall) {
+    leg_died(leg, {Errc::be_lost, Side::upstream, false, "stalled inside a message"});
+    return true;
+  }
+  if (r.ping_interval == Duration::zero() || tcp() || leg.close_out) return false;
+  if (leg.ping_sent != Instant{}) {
+    if (leg.last_in > leg.ping_sent) {
+      leg.ping_sent = {};
+    } else if (time - leg.ping_sent >= r.pong_timeout && client_jammed_since_ == Instant{}) {
+      leg_died(leg, {Errc::ping_timeout, Side::upstream, false, "the upstream does not answer pings"});
+      return true;
+    }
+    return false;
+  }
+  if (time - leg.last_in < r.ping_interval || client_jammed_since_ != Instant{}) return false;
+  leg.ping_due = true;
+  leg.ping_mark = random_u64() | 1;
+  leg.ping_sent = time;
+  return true;
+}
+
+}  // namespace sluice::session

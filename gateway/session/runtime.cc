@@ -1,0 +1,80 @@
+#include "session/runtime.h"
+
+namespace sluice::session {
+
+std::size_t close_label(std::uint16_t code) {
+  if (code >= 1000 && code <= 1015) return code - 1000u;
+  if (code >= 3000 && code <= 3999) return 16;
+  if (code >= 4000 && code <= 4999) return 17;
+  return 18;
+}
+
+std::string_view close_label_name(std::size_t index) {
+  constexpr std::string_view kNames[kCloseLabels] = {"1000", "1001", "1002", "1003", "1004", "1005", "1006",
+                                                     "1007", "1008", "1009", "1010", "1011", "1012", "1013",
+                                                     "1014", "1015", "3xxx", "4xxx", "other"};
+  return kNames[index];
+}
+
+namespace {
+
+bool add_route(Runtime& runtime, const config::CompiledRoute& compiled, net::CryptoContext& crypto,
+               TallyBook& tallies, std::string& why) {
+  RouteRuntime route;
+  route.compiled = &compiled;
+  route.tally = &tallies.route(compiled.settings->name);
+  if (compiled.auth) {
+    auto& authenticator = runtime.authenticators[compiled.auth->name];
+    if (!authenticator) {
+      auto jwt = policy::Jwt::make(crypto, *compiled.auth, why);
+      if (!jwt) {
+        why = "auth '" + compiled.auth->name + "': " + why;
+        return false;
+      }
+      authenticator = std::make_unique<policy::Authenticator>(*compiled.auth, *jwt);
+      runtime.tokens[compiled.auth->name] = std::move(jwt);
+    }
+    route.authenticator = authenticator.get();
+  }
+  if (compiled.cluster && compiled.cluster->settings().servers.front().scheme == upstream::Scheme::wss) {
+    const upstream::UpstreamTls& tls = compiled.cluster->settings().tls;
+    auto client = net::TlsClient::make(crypto, {tls.ca, tls.certificate, tls.key}, why);
+    if (!client) {
+      why = "backend '" + compiled.cluster->settings().name + "': " + why;
+      return false;
+    }
+    route.tls = client.get();
+    runtime.clients.push_back(std::move(client));
+  }
+  runtime.routes.push_back(route);
+  return true;
+}
+
+}  // namespace
+
+std::shared_ptr<const Runtime> build_runtime(std::shared_ptr<const config::Snapshot> snapshot,
+                                             net::CryptoContext& crypto, const net::TicketKeys& tickets,
+                                             TallyBook& tallies, std::string& why) {
+  auto runtime = std::make_shared<Runtime>();
+  runtime->snapshot = snapshot;
+  for (const config::CompiledListener& compiled : snapshot->listeners()) {
+    ListenerRuntime listener{&compiled, nullptr, &tallies.listener(compiled.settings->name),
+                             &snapshot->settings().access_fields};
+    if (compiled.settings->tls) {
+      auto profile = net::TlsProfile::make(crypto, *compiled.settings->tls, tickets, why);
+      if (!profile) {
+        why = "listener '" + compiled.settings->name + "': " + why;
+        return nullptr;
+      }
+      listener.tls = profile.get();
+      runtime->profiles.push_back(std::move(profile));
+    }
+    runtime->listeners.push_back(listener);
+  }
+  for (const config::CompiledRoute& compiled : snapshot->routes()) {
+    if (!add_route(*runtime, compiled, crypto, tallies, why)) return nullptr;
+  }
+  return runtime;
+}
+
+}  // namespace sluice::session

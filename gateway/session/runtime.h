@@ -1,0 +1,61 @@
+// Runtime: what one worker needs of one Snapshot and may not share with other threads: TLS contexts, token keys, and the
+// worker's own copies of the counters. Built by server/worker on its own thread; a Session holds it by shared_ptr until it
+// ends, so that a reload leaves it as it was.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "config/snapshot.h"
+#include "net/crypto.h"
+#include "net/tls_client.h"
+#include "net/tls_profile.h"
+#include "policy/authenticator.h"
+#include "session/tally.h"
+
+namespace sluice::session {
+
+struct RouteRuntime {
+  const config::CompiledRoute* compiled = nullptr;
+  const policy::Authenticator* authenticator = nullptr;  // null: no auth
+  const net::TlsClient* tls = nullptr;                   // for wss:// backends
+  RouteTally* tally = nullptr;
+};
+
+struct ListenerRuntime {
+  const config::CompiledListener* compiled = nullptr;
+  const net::TlsProfile* tls = nullptr;  // null: plain
+  ListenerTally* tally = nullptr;
+  const std::vector<std::string>* access_fields = nullptr;  // of the access lines; empty: all
+};
+
+struct Runtime {
+  std::shared_ptr<const config::Snapshot> snapshot;
+  std::vector<ListenerRuntime> listeners;  // in the snapshot's order
+  std::vector<RouteRuntime> routes;
+
+  // Owned parts that the above point into.
+  std::vector<std::unique_ptr<net::TlsProfile>> profiles;
+  std::vector<std::unique_ptr<net::TlsClient>> clients;
+  std::map<std::string, std::unique_ptr<policy::Jwt>> tokens;
+  std::map<std::string, std::unique_ptr<policy::Authenticator>> authenticators;
+};
+
+// Where the counters of routes and listeners live: by name, for as long as the process, so that a reload forgets nothing.
+class TallyBook {
+ public:
+  virtual RouteTally& route(const std::string& name) = 0;
+  virtual ListenerTally& listener(const std::string& name) = 0;
+
+ protected:
+  ~TallyBook() = default;
+};
+
+// nullptr and `why` when a certificate or key cannot be used.
+std::shared_ptr<const Runtime> build_runtime(std::shared_ptr<const config::Snapshot> snapshot,
+                                             net::CryptoContext& crypto, const net::TicketKeys& tickets,
+                                             TallyBook& tallies, std::string& why);
+
+}  // namespace sluice::session

@@ -1,0 +1,487 @@
+#include "session/session.h"
+
+#include <algorithm>
+
+#include "base/json.h"
+#include "http/forwarded.h"
+#include "http/h1_writer.h"
+#include "policy/access.h"
+#include "session/access_log.h"
+#include "session/answers.h"
+#include "session/limit_key.h"
+#include "session/upgrade.h"
+#include "upstream/hash_key.h"
+#include "ws/tunnel.h"
+
+namespace sluice::session {
+
+namespace {
+
+constexpr auto kFlushTimeout = std::chrono::seconds(10);
+constexpr auto kLinger = std::chrono::seconds(1);
+constexpr std::size_t kLingerOctets = 64 * 1024;
+
+}  // namespace
+
+Session::Session(House& house, net::Ready& ready, net::Stream& client, std::shared_ptr<const Runtime> runtime,
+                 std::size_t listener, std::unique_ptr<Opening> opening)
+    : house_(house),
+      ready_(ready),
+      client_(client),
+      runtime_(std::move(runtime)),
+      listener_(&runtime_->listeners[listener]),
+      opening_(std::move(opening)),
+      born_(house.loop.now()) {}
+
+Session::~Session() {
+  if (relaying_counted_) route_->tally->connections.sub();
+}
+
+Step Session::advance() {
+  switch (phase_) {
+    case Phase::admit: return admit();
+    case Phase::choose: return choose();
+    case Phase::open: return open();
+    case Phase::answer: return flush_then(Phase::relay);
+    case Phase::relay: return relay();
+    case Phase::linger: return linger();
+    case Phase::done: return Step::done;
+  }
+  return Step::done;
+}
+
+// ---- admit ----------------------------------------------------------------------------------------------------------
+
+Step Session::admit() {
+  record_.client = opening_->request.peer.ip();
+  if (opening_->bad_head) return refuse(*opening_->bad_head);
+  if (house_.draining) return refuse({Errc::draining, Side::gateway, false, ""});
+  const Result<void> judged = judge();
+  if (!judged) return refuse(judged.error());
+  if (opening_->request.kind == http::Request::Kind::http) {
+    out_ = fixed_answer(*route_->compiled->settings->answer, opening_->request);
+    log_open(200, nullptr);
+    return flush_then(Phase::linger);
+  }
+  phase_ = Phase::choose;
+  return Step::next;
+}
+
+Result<void> Session::judge() {
+  Opening& o = *opening_;
+  http::Request& request = o.request;
+  const config::ListenerSettings& listener = *listener_->compiled->settings;
+  o.trusted = std::ranges::any_of(listener.trusted_proxies,
+                                  [&](const net::Cidr& cidr) { return cidr.contains(request.peer); });
+  request.id = http::request_id(o.head, o.trusted);
+  request.client = http::client_address(o.head, request.peer, listener.trusted_proxies);
+  record_.id = request.id;
+  record_.client = request.client.ip();
+
+  TRY_VOID(http::check_single_fields(o.head));
+  request.target = TRY(http::canonical_target(o.head.target));
+  record_.path = request.target.path;
+  request.host = TRY(http::request_host(o.head, request.target));
+  TRY(http::connection_options(o.head));
+  const http::BodyLength body = TRY(http::request_body(o.head));
+  const bool mutual = listener.tls && listener.tls->client_auth != net::TlsSettings::ClientAuth::off;
+  if (mutual && !request.tls.sni.empty() && request.tls.sni != request.host.host) {
+    return fail(Errc::misdirected, Side::client, "Host differs from SNI on a listener with client certificates");
+  }
+
+  const int index = runtime_->snapshot->router().find(listener.name, request.host.host, request.target.path);
+  if (index < 0) return fail(Errc::no_route);
+  route_ = &runtime_->routes[static_cast<std::size_t>(index)];
+  if (!ws::wants_websocket(o.head)) {
+    if (route_->compiled->settings->answer && (o.head.method == "GET" || o.head.method == "HEAD")) return {};
+    return fail(route_->compiled->cluster ? Errc::upgrade_required : Errc::method);
+  }
+  if (!route_->compiled->cluster) return fail(Errc::no_route);
+  request.kind = http::Request::Kind::websocket;
+  if (body.kind == http::BodyLength::Kind::chunked || body.length > 0) return fail(Errc::body_on_upgrade);
+  o.offer = TRY(ws::read_offer(o.head));
+  o.websocket = true;
+  return judge_policies();
+}
+
+Result<void> Session::judge_policies() {
+  Opening& o = *opening_;
+  const http::Request& request = o.request;
+  const config::CompiledRoute& route = *route_->compiled;
+  const bool cookies = route.auth && std::ranges::any_of(route.auth->from, [](const policy::Carrier& carrier) {
+                         return carrier.kind == policy::Carrier::Kind::cookie;
+                       });
+  TRY_VOID(policy::check_origin(o.head, rules().origins, cookies));
+  up_lane_ = std::make_unique<UpLane>(*this);
+  TRY_VOID(judge_limits(true));
+
+  o.scrubbed.subprotocols = o.offer.subprotocols;
+  if (route_->authenticator) {
+    auto authenticated = route_->authenticator->check(request, o.offer.subprotocols, house_.loop.wall());
+    o.authenticated_at = now();
+    const Errc outcome = authenticated ? Errc::none : authenticated.error().code;
+    house_.tally.auth[static_cast<std::size_t>(outcome)].add();
+    o.scrubbed = policy::scrub(*route.auth, request, o.offer.subprotocols);
+    if (!authenticated) return fail(authenticated.error());
+    o.authenticated = std::move(*authenticated);
+    o.has_identity = true;
+    TRY_VOID(judge_identity());
+  }
+  TRY_VOID(judge_limits(false));
+  return judge_subprotocols();
+}
+
+Result<void> Session::judge_identity() {
+  Opening& o = *opening_;
+  const policy::Identity& identity = o.authenticated.identity;
+  const policy::JwtSettings& auth = *route_->compiled->auth;
+  record_.subject = identity.subject;
+  if (identity.expires && auth.close_on_expiry) {
+    // A monotonic deadline, set once: turning the wall clock back does not extend a connection.
+    const auto left = identity.expiry - house_.loop.wall() + std::chrono::seconds(auth.leeway_seconds);
+    expires_ = now() + std::max<Duration>(left, Duration::zero());
+  }
+  for (const auto& [claim, header] : auth.forward) {
+    bool bad = false;
+    const auto text = identity.claim_text(claim, bad);
+    if (bad) return fail(Errc::bad_claim, Side::client, "a claim to be forwarded cannot stand in a header");
+    if (text) o.identity_fields.emplace_back(header, *text);
+  }
+  return {};
+}
+
+Result<void> Session::judge_subprotocols() {
+  Opening& o = *opening_;
+  const std::vector<std::string>& allowed = rules().subprotocols;
+  for (const std::string_view offered : o.scrubbed.subprotocols) {
+    if (allowed.empty() || std::ranges::find(allowed, offered) != allowed.end()) o.subprotocols.push_back(offered);
+  }
+  if (!o.scrubbed.subprotocols.empty() && o.subprotocols.empty()) {
+    return fail(Errc::ws_subprotocol, Side::client, "none of the offered subprotocols is served here");
+  }
+  if (route_->compiled->plan.pass_deflate) {
+    for (const std::string_view extension : o.offer.extensions) {
+      if (ws::is_deflate(extension)) o.extensions.push_back(extension);
+    }
+  }
+  if (!o.subprotocols.empty()) o.chosen_subprotocol = o.subprotocols.front();
+  return {};
+}
+
+Result<void> Session::judge_limits(bool before_auth) {
+  if (before_auth) {
+    for (const auto& limiter : listener_->compiled->limits) TRY_VOID(judge_limit(*limiter));
+  }
+  for (const auto& limiter : route_->compiled->limits) {
+    // What an identity may do is asked once it is known, everything else before a signature costs anything.
+    const bool by_claim = limiter->settings().key == policy::LimitSettings::Key::claim;
+    if (by_claim != before_auth) TRY_VOID(judge_limit(*limiter));
+  }
+  return {};
+}
+
+Result<void> Session::judge_limit(policy::Limiter& limiter) {
+  const policy::LimitSettings& limit = limiter.settings();
+  using Unit = policy::LimitSettings::Unit;
+  const LimitKey key(limit, *opening_, *listener_->compiled->settings, route_->compiled->settings->name);
+  const auto refused = [&](Duration wait) {
+    limiter.count_refused();
+    record_.rate_limited = true;
+    opening_->retry_after = wait;
+    return fail(key.refusal());
+  };
+  switch (limit.unit) {
+    case Unit::handshakes: {
+      const Duration wait = limiter.take(key.octets(), 1, now());
+      if (wait > Duration::zero()) return refused(wait);
+      return {};
+    }
+    case Unit::connections: {
+      bool granted = false;
+      policy::Permit permit = limiter.acquire(key.octets(), now(), granted);
+      if (!granted) return refused(std::chrono::seconds(1));
+      permits_.push_back(std::move(permit));
+      return {};
+    }
+    case Unit::messages:
+    case Unit::bytes: up_lane_->meters.push_back(make_meter(limiter, key.octets(), now())); return {};
+  }
+  return {};
+}
+
+// ---- choose and open ------------------------------------------------------------------------------------------------
+
+Step Session::choose() {
+  Opening& o = *opening_;
+  const upstream::Cluster& cluster = *route_->compiled->cluster;
+  if (o.candidates.empty()) {
+    if (cluster.settings().policy == upstream::Policy::consistent_hash) {
+      o.key_hash = upstream::hash_of(cluster.settings().key, o.request, o.authenticated.identity);
+      record_.key_hash = o.key_hash;
+    }
+    o.candidates = cluster.order(o.key_hash, now());
+    if (o.candidates.empty()) return refuse({Errc::no_backend, Side::upstream, false, "no server is usable"});
+  }
+  if (o.next_candidate == o.candidates.size()) return refuse(o.last_error);
+  if (!leg_plan_) {
+    auto plan = make_leg_plan(*route_, o, o.subprotocols, o.extensions);
+    if (!plan) return refuse(plan.error());
+    leg_plan_ = std::make_unique<LegPlan>(std::move(*plan));
+  }
+  legs_.clear();
+  legs_.push_back(std::make_unique<Leg>(house_, o.candidates[o.next_candidate++], ready_));
+  if (!legs_.front()->start(*leg_plan_)) {
+    return candidate_failed({Errc::be_connect, Side::upstream, true, "connect failed"});
+  }
+  phase_ = Phase::open;
+  return Step::next;
+}
+
+Step Session::open() {
+  Leg& leg = *legs_.front();
+  const Result<Leg::State> state = leg.advance(*leg_plan_);
+  if (!state) return candidate_failed(state.error());
+  if (leg.refused()) {
+    const Refusal refusal = leg.take_refusal();
+    route_->compiled->cluster->report(leg.server(), refusal.status < 502 || refusal.status > 504, now());
+    leg.close();
+    return relay_refusal(refusal);
+  }
+  if (*state != Leg::State::open) {
+    if (now() >= leg.deadline()) return candidate_failed(leg.timed_out());
+    arm(leg.deadline());
+    return Step::wait;
+  }
+  route_->compiled->cluster->report(leg.server(), true, now());
+  Opening& o = *opening_;
+  o.agreement = leg.take_agreement();
+  o.answer_fields = leg.take_answer_fields();
+  agreed_subprotocol_ = o.agreement.subprotocol;
+  if (tcp()) o.agreement.subprotocol = o.chosen_subprotocol;
+  // The marker, never the token, when nothing else was offered (decisions.md).
+  if (o.agreement.subprotocol.empty() && o.authenticated.marker_only) {
+    o.agreement.subprotocol = o.authenticated.carrier->name;
+  }
+  record_.subprotocol = o.agreement.subprotocol;
+  auto head = switching_head(o);
+  if (!head) return refuse(head.error());
+  out_ = std::move(*head);
+  return flush_then(Phase::relay);
+}
+
+Step Session::candidate_failed(Error error) {
+  Opening& o = *opening_;
+  Leg& leg = *legs_.front();
+  if (error.code != Errc::fd_limit) route_->compiled->cluster->report(leg.server(), false, now());
+  leg.server().failures.fetch_add(1, std::memory_order_relaxed);
+  leg.close();
+  o.last_error = error;
+  if (!error.retryable()) return refuse(error);
+  if (o.next_candidate < o.candidates.size()) route_->tally->retries.add();
+  phase_ = Phase::choose;
+  return Step::next;
+}
+
+// ---- answers ----------------------------------------------------------------------------------------------------------
+
+Step Session::refuse(Error error) {
+  Opening& o = *opening_;
+  house_.tally.rejects[static_cast<std::size_t>(error.code)].add();
+  record_.error = error;
+  if (error.side == Side::upstream || error.code == Errc::no_backend) o.retry_after = std::chrono::seconds(1);
+  const bool as_close = o.websocket && route_ && rules().reject_with_close &&
+                        (row(error.code).stage == Stage::auth || row(error.code).stage == Stage::ratelimit ||
+                         row(error.code).stage == Stage::origin);
+  if (as_close) {
+    // Accepted only to be closed: a browser sees close codes, never statuses.
+    o.agreement.subprotocol = o.chosen_subprotocol.empty() ? early_subprotocol(o, rules()) : o.chosen_subprotocol;
+    const std::uint16_t code = row(error.code).stage == Stage::ratelimit ? std::uint16_t{4429} : row(error.code).close_code;
+    auto head = switching_head(o);
+    if (head) {
+      out_ = std::move(*head);
+      out_ += as_text(ws::ControlFrame::close(code, row(error.code).name, false).bytes());
+      log_open(101, &error);
+      note_close(code, Side::gateway, row(error.code).name);
+      log_close();
+      return flush_then(Phase::linger);
+    }
+  }
+  const int status = row(error.code).status;
+  out_ = refusal_head_and_body(error, o, route_);
+  log_open(status, &error);
+  if (route_) route_->tally->requests[static_cast<std::size_t>(status)].add();
+  return flush_then(Phase::linger);
+}
+
+Step Session::relay_refusal(const Refusal& refusal) {
+  Opening& o = *opening_;
+  const Error error{Errc::be_refused, Side::upstream, false, "the upstream refused the handshake"};
+  record_.error = error;
+  house_.tally.rejects[static_cast<std::size_t>(error.code)].add();
+  auto head = relayed_answer(refusal, o.request);
+  if (!head) return refuse(head.error());
+  out_ = std::move(*head);
+  log_open(refusal.status, &error);
+  if (refusal.status < 600) route_->tally->requests[static_cast<std::size_t>(refusal.status)].add();
+  return flush_then(Phase::linger);
+}
+
+// Sends out_, then goes on with `next`.
+Step Session::flush_then(Phase next) {
+  if (phase_ != Phase::answer) {
+    phase_ = Phase::answer;
+    after_flush_ = next;
+    deadline_ = now() + kFlushTimeout;
+  }
+  const Bytes part = as_bytes(out_);
+  std::size_t taken = 0;
+  const Io io = client_.write({&part, part.empty() ? 0u : 1u}, taken);
+  if (io == Io::error) {
+    phase_ = Phase::done;
+    return Step::done;
+  }
+  out_.erase(0, taken);
+  if (!out_.empty()) {
+    if (now() >= deadline_) {
+      phase_ = Phase::done;
+      return Step::done;
+    }
+    arm(deadline_);
+    return Step::wait;
+  }
+  out_.shrink_to_fit();
+  deadline_ = kNever;
+  phase_ = after_flush_;
+  if (phase_ == Phase::relay) {
+    start_relaying();
+  } else if (phase_ == Phase::linger) {
+    client_.finish();
+    deadline_ = now() + kLinger;
+  }
+  return Step::next;
+}
+
+// Reads and drops what the other side still had in flight, so that a close does not become a reset that would take the
+// answer away from it; bounded in time and octets.
+Step Session::linger() {
+  std::size_t dropped = 0;
+  std::size_t taken = 0;
+  if (client_.write({}, taken) == Io::error) return phase_ = Phase::done, Step::done;
+  while (dropped < kLingerOctets && now() < deadline_) {
+    client_.consume(client_.received().size());
+    const Io io = client_.fill();
+    dropped += client_.received().size();
+    client_.settle();
+    if (io == Io::blocked) {
+      arm(deadline_);
+      return Step::wait;
+    }
+    if (io != Io::ok) break;
+  }
+  phase_ = Phase::done;
+  return Step::done;
+}
+
+// ---- from opening to relaying ------------------------------------------------------------------------------------------
+
+void Session::start_relaying() {
+  Opening& o = *opening_;
+  Leg& leg = *legs_.front();
+  route_->tally->handshakes[static_cast<std::size_t>(Outcome::accepted)].add();
+  route_->tally->handshake_seconds.observe(std::chrono::duration<double>(now() - o.started).count());
+  log_open(101, nullptr);
+
+  client_.consume(o.head_size);
+  client_.settle();
+  const bool deflate = o.agreement.deflate;
+  up_framer_ = up_framer(deflate);
+  up_.emplace(client_, *up_framer_, *up_lane_, house_.place.pool);
+  down_lanes_.push_back(std::make_unique<DownLane>(*this, leg));
+  leg.relay_through(down_framer(deflate), *down_lanes_.back());
+  target_ = &leg;
+
+  if (per_message()) {
+    // Later legs are offered only what was agreed with the first.
+    std::vector<std::string_view> only;
+    if (!agreed_subprotocol_.empty()) only.push_back(agreed_subprotocol_);
+    auto plan = make_leg_plan(*route_, o, only, {});
+    check(plan.has_value(), "a head that was good is bad");
+    *leg_plan_ = std::move(*plan);
+  } else {
+    leg_plan_.reset();
+  }
+  opening_.reset();
+  if (timer_) house_.loop.retire(std::move(timer_));  // this may run inside its call
+
+  route_->tally->connections.add();
+  relaying_counted_ = true;
+  last_client_in_ = last_data_ = now();
+  if (house_.draining) drain();
+}
+
+std::unique_ptr<relay::Framer> Session::up_framer(bool deflate) const {
+  const ws::FramingRules framing{.side = Side::client,
+                                 .max_message = rules().max_message,
+                                 .max_fragments = rules().max_fragments,
+                                 .rsv1 = deflate,
+                                 .validate_utf8 = rules().validate_utf8};
+  if (route_->compiled->plan.up == config::FramerKind::ws_to_tcp) return std::make_unique<ws::WsToTcp>(framing);
+  return std::make_unique<ws::WsFramer>(framing);
+}
+
+std::unique_ptr<relay::Framer> Session::down_framer(bool deflate) const {
+  if (route_->compiled->plan.down == config::FramerKind::tcp_to_ws) {
+    return std::make_unique<ws::TcpToWs>(rules().text_frames ? ws::kText : ws::kBinary);
+  }
+  return std::make_unique<ws::WsFramer>(ws::FramingRules{.side = Side::upstream,
+                                                         .max_message = rules().max_message_to_client,
+                                                         .max_fragments = 0,
+                                                         .rsv1 = deflate,
+                                                         .validate_utf8 = rules().validate_utf8});
+}
+
+void Session::arm(Instant when) {
+  if (when == kNever) return;
+  if (!timer_) timer_ = std::make_unique<event::Timer>(house_.loop, [this] { ready_.on_ready(); });
+  timer_->arm(when - now());
+}
+
+// ---- what is seen of it -------------------------------------------------------------------------------------------------
+
+void Session::describe(JsonWriter& out) const {
+  out.begin_object();
+  out.field("id", record_.id).field("client_ip", record_.client);
+  out.field("listener", listener_->compiled->settings->name);
+  if (route_) out.field("route", route_->compiled->settings->name);
+  if (!legs_.empty() && legs_.front()->state() != Leg::State::closed) {
+    out.field("server", legs_.front()->server().settings().url);
+  }
+  if (!record_.subject.empty()) out.field("subject", record_.subject);
+  if (!record_.subprotocol.empty()) out.field("subprotocol", record_.subprotocol);
+  out.field("path", record_.path);
+  out.field("age_ms", std::chrono::duration_cast<std::chrono::milliseconds>(now() - born_).count());
+  out.field("messages_in", record_.messages_in).field("messages_out", record_.messages_out);
+  out.field("bytes_in", record_.bytes_in).field("bytes_out", record_.bytes_out);
+  out.end_object();
+}
+
+void Session::log_open(int status, const Error* error) {
+  Opened line;
+  line.status = status;
+  line.error = error;
+  line.route = route_;
+  line.leg = legs_.empty() ? nullptr : legs_.front().get();
+  log_opening(line, *opening_, record_, *listener_, house_.loop.wall(), now());
+  if (error && route_) route_->tally->handshakes[static_cast<std::size_t>(outcome_of(*error))].add();
+}
+
+void Session::log_close() {
+  if (!route_) return;
+  const std::size_t label = close_label(record_.close_code);
+  route_->tally->closes[static_cast<std::size_t>(record_.initiator)][label].add();
+  route_->tally->lifetime_seconds.observe(std::chrono::duration<double>(now() - born_).count());
+  log_closing(record_, *route_, *listener_, legs_.empty() ? nullptr : legs_.front().get(), house_.loop.wall(),
+              now() - born_);
+}
+
+}  // namespace sluice::session

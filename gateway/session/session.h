@@ -1,0 +1,160 @@
+// Session: the life of one client connection from its complete head to its log line.
+//
+//     admit → choose → open ⇄ (next candidate) → answer → relay ⇄ → linger → done
+//        └──────────── refusal ───────────────────▶ linger → done
+//
+// Owned by a Front, which owns the client's stream; owns its legs. advance() runs phases until there is nothing to do.
+// The closing rules are drawn in session/closing.cc.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "http/request.h"
+#include "relay/relay.h"
+#include "session/front.h"
+#include "session/lane.h"
+#include "session/leg.h"
+#include "session/opening.h"
+#include "ws/control.h"
+
+namespace sluice::session {
+
+class Session {
+ public:
+  enum class Phase : std::uint8_t { admit, choose, open, answer, relay, linger, done };
+
+  // `client` outlives the session. `ready` is told of edges of the legs (the Front).
+  Session(House& house, net::Ready& ready, net::Stream& client, std::shared_ptr<const Runtime> runtime,
+          std::size_t listener, std::unique_ptr<Opening> opening);
+  ~Session();
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  Step advance();
+  Step tick();
+  void drain();
+  void describe(JsonWriter& out) const;
+  Phase phase() const { return phase_; }
+  // More is to be moved than one edge may: call again in the next pass.
+  bool spent() const { return spent_; }
+
+ private:
+  friend class UpLane;
+  friend class DownLane;
+
+  // ---- opening (session/session.cc) ----
+  Step admit();
+  Result<void> judge();              // route and handshake
+  Result<void> judge_policies();
+  Result<void> judge_identity();
+  Result<void> judge_subprotocols();
+  Result<void> judge_limits(bool before_auth);
+  Result<void> judge_limit(policy::Limiter& limiter);
+  Step choose();
+  Step open();
+  Step candidate_failed(Error error);
+  Step answer();
+  Step refuse(Error error);          // an HTTP answer, or 101 + Close when the route says so
+  Step relay_refusal(const Refusal& refusal);
+  Step flush_then(Phase next);
+  Step linger();
+  void start_relaying();
+  std::unique_ptr<relay::Framer> up_framer(bool deflate) const;
+  std::unique_ptr<relay::Framer> down_framer(bool deflate) const;
+
+  // ---- relaying (session/relaying.cc) ----
+  Step relay();
+  void pump_up(relay::Budget& budget);
+  void pump_down(Leg& leg, relay::Budget& budget);
+  net::Stream* leg_for(const relay::Run& run);   // per message: opens legs lazily
+  void advance_opening_legs();
+  Leg* open_leg(const std::shared_ptr<upstream::Server>& server);
+  bool tick_client(Instant time);
+  bool tick_leg(Leg& leg, Instant time);
+  void arm(Instant when);
+
+  // ---- closing (session/closing.cc) ----
+  void end(Error error, Side initiator);         // the gateway ends both sides
+  bool on_client_close(const ws::CloseContent& close);         // true: the frame itself is forwarded
+  bool on_leg_close(Leg& leg, const ws::CloseContent& close);  // likewise
+  void on_client_end();
+  void on_leg_end(Leg& leg, bool in_order);
+  void leg_died(Leg& leg, Error error);
+  void retire_leg(Leg& leg);
+  void cut_client();
+  void close_legs(std::uint16_t code);
+  void closing_until(Duration wait);
+  void emit();                                   // due control frames, where boundaries allow
+  void emit_to_client();
+  void emit_to_leg(Leg& leg);
+  bool client_done() const;
+  bool leg_done(const Leg& leg) const;
+  Step settle_closing();
+  void note_close(std::uint16_t code, Side initiator, std::string_view reason);
+
+  Instant now() const { return house_.loop.now(); }
+  const config::WebSocketSettings& rules() const { return route_->compiled->settings->websocket; }
+  bool per_message() const { return route_->compiled->plan.when == config::RouteWhen::each_message; }
+  bool tcp() const { return route_->compiled->plan.up == config::FramerKind::ws_to_tcp; }
+  void log_open(int status, const Error* error);
+  void log_close();
+
+  House& house_;
+  net::Ready& ready_;
+  net::Stream& client_;
+  std::shared_ptr<const Runtime> runtime_;
+  const RouteRuntime* route_ = nullptr;
+  const ListenerRuntime* listener_;
+  std::unique_ptr<Opening> opening_;   // until the first leg is open and the client is answered
+  std::unique_ptr<LegPlan> leg_plan_;  // kept in per-message mode, for further legs
+  std::unique_ptr<event::Timer> timer_;  // only while something short is awaited
+  std::vector<std::unique_ptr<Leg>> legs_;
+  std::vector<policy::Permit> permits_;
+
+  // The direction client → upstream, and who may pass in it.
+  std::unique_ptr<UpLane> up_lane_;
+  std::unique_ptr<relay::Framer> up_framer_;
+  std::optional<relay::Relay> up_;
+  std::vector<std::unique_ptr<DownLane>> down_lanes_;  // one per leg, same index
+  Leg* gate_ = nullptr;                // per message: the leg that writes to the client now
+  Leg* target_ = nullptr;              // the leg of the message at hand
+  Leg* pending_leg_ = nullptr;         // per message: chosen for the next message, not open yet
+  std::string agreed_subprotocol_;     // per message: what every further leg must answer
+  bool gate_freed_ = false;
+
+  std::string out_;                    // an answer that waits to leave
+  Record record_;                      // what the close line says
+  Phase phase_ = Phase::admit;
+  Phase after_flush_ = Phase::done;
+  bool spent_ = false;
+  bool relaying_counted_ = false;
+
+  // Closing and liveness of the client's side.
+  bool client_close_in_ = false;
+  bool client_close_out_ = false;
+  bool client_close_due_ = false;
+  bool client_gone_ = false;        // its stream is dead or closed
+  bool client_cut_ = false;         // nothing it sends is read any more
+  bool draining_ = false;           // Close was sent for a drain: its messages still pass until its own Close
+  bool ending_ = false;
+  bool pong_due_ = false;
+  bool ping_due_ = false;
+  std::uint16_t client_close_code_ = 1000;
+  std::uint16_t close_override_ = 0;  // a configured code in place of the table's
+  std::string client_close_reason_;
+  std::string pong_;                // newest unanswered ping's payload
+  std::uint64_t ping_mark_ = 0;
+  Instant ping_sent_{};
+  Instant last_client_in_{};
+  Instant last_data_{};
+  Instant client_jammed_since_{};
+  Instant expires_ = kNever;        // token
+  Instant born_{};
+  Instant deadline_ = kNever;       // of the phase at hand or of the closing
+  Instant boundary_deadline_ = kNever;
+};
+
+}  // namespace sluice::session

@@ -1,0 +1,70 @@
+// Tallies: what is counted, one copy per worker (base/counters.h), summed by a scrape. The labels of each are the names
+// of configured things and compiled-in enums, never anything that a client sent.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "base/counters.h"
+#include "base/error.h"
+
+namespace sluice::session {
+
+enum class Direction : std::uint8_t { up, down };  // up: client → upstream. Label values "in" and "out"
+
+// Result label of sluice_handshakes_total.
+enum class Outcome : std::uint8_t {
+  accepted, bad_request, unauthorized, forbidden, origin, rate_limited, no_backend, backend_refused, timeout, other,
+};
+inline constexpr std::array<std::string_view, 10> kOutcomeNames{
+    "accepted",     "bad_request", "unauthorized",    "forbidden", "origin",
+    "rate_limited", "no_backend",  "backend_refused", "timeout",   "other"};
+
+// Close codes as a bounded label: 1000-1015 by number, then the two private ranges.
+inline constexpr std::size_t kCloseLabels = 19;
+std::size_t close_label(std::uint16_t code);
+std::string_view close_label_name(std::size_t index);
+
+struct RouteTally {
+  std::array<Counter, kOutcomeNames.size()> handshakes;
+  Histogram<14> handshake_seconds{kSecondsBounds};
+  Gauge connections;
+  Histogram<8> lifetime_seconds{kLifetimeBounds};
+  std::array<std::array<Counter, kCloseLabels>, 3> closes;  // [initiator][code]
+  struct Flow {
+    std::array<Counter, 2> messages;  // text, binary
+    Counter bytes;                    // payload
+    Histogram<8> sizes{kSizeBounds};
+    Counter pauses;                   // times the source was left unread because the sink was full
+  };
+  std::array<Flow, 2> flow;  // [Direction]
+  std::array<Counter, kErrcCount> invalid;  // frames refused, by reason
+  std::array<Counter, 600> requests;        // plain HTTP answers, by status
+  Counter discarded_closing;  // messages_discarded_total{reason="closing"}
+  Counter discarded_limit;    // messages_discarded_total{reason="rate_limit"}
+  Counter slow_consumers;
+  Counter retries;
+};
+
+struct ListenerTally {
+  Gauge connections;
+  Counter accepted;
+  std::array<Counter, kErrcCount> rejected;  // before there was a request: limit, emfile, draining
+  // tls_handshakes_total: [TLS 1.2, 1.3][full, resumed] done, and failures
+  std::array<std::array<Counter, 2>, 2> tls;
+  Counter tls_failed;
+  Histogram<14> tls_seconds{kSecondsBounds};
+};
+
+struct WorkerTally {
+  std::array<Counter, kErrcCount> rejects;  // sluice_rejects_total{stage,reason}
+  std::array<Counter, kErrcCount> auth;     // auth_total by reason; [none] = ok
+  Histogram<14> auth_seconds{kSecondsBounds};
+  Histogram<14> lag_seconds{kSecondsBounds};
+  Gauge handshaking;  // connections that are not relaying yet
+  Gauge buffered;     // octets in remainders
+  Histogram<14> ping_seconds{kSecondsBounds};  // round trip of the gateway's own pings
+  Histogram<14> connect_seconds{kSecondsBounds};
+};
+
+}  // namespace sluice::session
