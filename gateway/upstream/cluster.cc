@@ -32,34 +32,37 @@ Cluster::Cluster(BackendSettings settings, std::vector<std::shared_ptr<Server>> 
 
 Cluster::~Cluster() = default;
 
-// More than half of the servers that could otherwise serve are ejected: then the fault is rather not theirs, and the few
-// that are left would be trampled. Those that the active check found down are no part of the sum.
-bool Cluster::panics(Instant now) const {
-  std::size_t could = 0;
-  std::size_t out = 0;
+// Looks at each server once: other threads change them meanwhile, and two looks could disagree until nobody is left.
+std::size_t Cluster::look(Instant now, std::vector<State>& states) const {
+  states.clear();
+  std::size_t ejected = 0;
+  std::size_t fit = 0;
   for (const auto& server : servers_) {
-    if (!eligible(*server)) continue;
-    ++could;
-    if (server->ejected(now)) ++out;
+    const State state = !eligible(*server) ? State::unfit : server->ejected(now) ? State::ejected : State::fit;
+    states.push_back(state);
+    ejected += state == State::ejected;
+    fit += state == State::fit;
   }
-  return out * 2 > could;
+  // More than half of those that could otherwise serve are ejected: then the fault is rather not theirs, and the few that
+  // are left would be trampled. Servers that the active check found down are no part of the sum.
+  if (ejected <= fit) return fit;
+  std::replace(states.begin(), states.end(), State::ejected, State::fit);
+  return ejected + fit;
 }
 
 std::vector<std::shared_ptr<Server>> Cluster::order(std::uint64_t key, Instant now,
                                                     std::span<const Server* const> exclude) const {
-  // The balancer sees only who may be chosen, so that the share of a missing server goes to all others alike. Both
-  // vectors keep their memory between calls; `usable` keeps no server.
+  // These keep their memory between calls, and `usable` keeps no server.
+  thread_local std::vector<State> states;
   thread_local std::vector<std::shared_ptr<Server>> usable;
   thread_local std::vector<std::uint32_t> picks;
-  const bool panic = panics(now);
-  const auto may = [&](const Server& server) {
-    return eligible(server) && (panic || !server.ejected(now)) &&
-           std::find(exclude.begin(), exclude.end(), &server) == exclude.end();
-  };
   std::span<const std::shared_ptr<Server>> from = servers_;
-  if (!std::all_of(servers_.begin(), servers_.end(), [&](const auto& server) { return may(*server); })) {
-    std::copy_if(servers_.begin(), servers_.end(), std::back_inserter(usable),
-                 [&](const auto& server) { return may(*server); });
+  if (look(now, states) < servers_.size() || !exclude.empty()) {
+    // The balancer sees only who may be chosen, so that the share of a missing server goes to all others alike.
+    for (std::size_t i = 0; i < servers_.size(); ++i) {
+      const bool excluded = std::find(exclude.begin(), exclude.end(), servers_[i].get()) != exclude.end();
+      if (states[i] == State::fit && !excluded) usable.push_back(servers_[i]);
+    }
     from = usable;
   }
   std::vector<std::shared_ptr<Server>> candidates;
@@ -107,10 +110,8 @@ void Cluster::eject(Server& server, Instant now) const {
 }
 
 std::size_t Cluster::up(Instant now) const {
-  const bool panic = panics(now);
-  return static_cast<std::size_t>(std::count_if(servers_.begin(), servers_.end(), [&](const auto& server) {
-    return eligible(*server) && (panic || !server->ejected(now));
-  }));
+  thread_local std::vector<State> states;
+  return look(now, states);
 }
 
 std::shared_ptr<const Cluster> Registry::cluster(const BackendSettings& settings) {

@@ -37,7 +37,9 @@ class Cluster {
   std::size_t up(Instant now) const;
 
  private:
-  bool panics(Instant now) const;
+  enum class State : std::uint8_t { unfit, ejected, fit };
+  // Fills one state a server, panic applied; returns how many are fit.
+  std::size_t look(Instant now, std::vector<State>& states) const;
   void eject(Server& server, Instant now) const;
 
   BackendSettings settings_;
