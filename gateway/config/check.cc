@@ -15,7 +15,9 @@ bool is_token(std::string_view text) {
   });
 }
 
-void interpret(const Section& top, Reporter& reporter, Settings& settings) { Checker(reporter, settings).run(top); }
+void interpret(const Section& top, Reporter& reporter, Settings& settings) {
+  Checker(reporter, settings).run(top);
+}
 
 void Checker::run(const Section& top) {
   if (top.good("version") && top.number("version") != 1) {
@@ -42,8 +44,10 @@ void Checker::run(const Section& top) {
   listeners_together();
   for (const Section& section : top.tables("route")) route(section);
   const Place whole{};
-  if (!top.has("listener")) error(whole, "there is no [[listener]]", "[[listener]] with bind = \"127.0.0.1:8080\"");
-  if (!top.has("route")) error(whole, "there is no [[route]]", "[[route]] with path = \"/*\" and backend = \"NAME\"");
+  if (!top.has("listener"))
+    error(whole, "there is no [[listener]]", "[[listener]] with bind = \"127.0.0.1:8080\"");
+  if (!top.has("route"))
+    error(whole, "there is no [[route]]", "[[route]] with path = \"/*\" and backend = \"NAME\"");
   unused();
 }
 
@@ -107,8 +111,9 @@ bool Checker::refers(std::string_view who, std::string_view kind, const Text& te
   return false;
 }
 
-std::vector<std::string> Checker::references(std::string_view who, std::string_view kind, const Section& section,
-                                             std::string_view key, const Names& names) {
+std::vector<std::string> Checker::references(std::string_view who, std::string_view kind,
+                                             const Section& section, std::string_view key,
+                                             const Names& names) {
   std::vector<std::string> out;
   for (const Text& text : section.texts(key)) {
     if (!refers(who, kind, text, names)) continue;
@@ -126,7 +131,8 @@ std::uint16_t Checker::close_code(const Section& section, std::string_view key) 
   // RFC 6455 §7.4: 1004-1006 and 1015 are never sent; 1016-2999 belong to extensions and later versions.
   const bool sendable = (code >= 1000 && code <= 1003) || (code >= 1007 && code <= 1014) || code >= 3000;
   if (!sendable) {
-    error(section.place(key), fmt::format("close code {} must not be sent", code), "1008, or 3000 to 4999 for your own");
+    error(section.place(key), fmt::format("close code {} must not be sent", code),
+          "1008, or 3000 to 4999 for your own");
   }
   return static_cast<std::uint16_t>(code);
 }

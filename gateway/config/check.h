@@ -1,5 +1,5 @@
-// Check: the meaning of a decoded configuration. Names are resolved, combinations judged, files read, and the Settings
-// filled in.
+// Check: the meaning of a decoded configuration. Names are resolved, combinations judged, files read, and the
+// Settings filled in.
 #pragma once
 
 #include <map>
@@ -20,7 +20,8 @@ std::string dump(const Settings& settings);
 // Reads every table of `top` into `settings`. Faults go to `reporter`; what was refused has its default.
 void interpret(const Section& top, Reporter& reporter, Settings& settings);
 
-// ---- parts of it, in check_*.cc --------------------------------------------------------------------------------------
+// ---- parts of it, in check_*.cc
+// --------------------------------------------------------------------------------------
 
 enum class FileKind : std::uint8_t { certificate, private_key, public_key, jwks, secret, token };
 
@@ -86,7 +87,7 @@ class Checker {
   Names auths_;
   Names limits_;
   Names backends_;
-  std::map<std::string, bool, std::less<>> used_;  // "backend chat", "auth users", "rate_limit new"
+  std::map<std::string, bool, std::less<>> used_;           // "backend chat", "auth users", "rate_limit new"
   std::map<std::string, bool, std::less<>> text_backends_;  // framing.message = "text" of a tcp backend
   std::map<std::string, Place, std::less<>> route_names_;
   std::multimap<std::string, std::size_t, std::less<>> route_paths_;  // host + path → index of the route

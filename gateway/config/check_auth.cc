@@ -12,13 +12,13 @@ namespace {
 
 constexpr JsonLimits kJwks{.octets = 1024 * 1024, .depth = 16, .members = 1000};
 
-// Fields that belong to the connection, to the handshake or to the gateway (RFC 9110 §7.6.1, security.md T06): no claim
-// may be written there, and none of them carries a token.
+// Fields that belong to the connection, to the handshake or to the gateway (RFC 9110 §7.6.1, security.md
+// T06): no claim may be written there, and none of them carries a token.
 bool is_reserved(std::string_view name) {
   for (const std::string_view fixed :
-       {"Connection", "Keep-Alive", "Proxy-Connection", "Proxy-Authenticate", "Proxy-Authorization", "TE", "Trailer",
-        "Transfer-Encoding", "Upgrade", "Host", "Content-Length", "Cookie", "Origin", "Forwarded", "X-Real-IP",
-        "X-Request-Id", "Via", "traceparent", "tracestate"}) {
+       {"Connection", "Keep-Alive", "Proxy-Connection", "Proxy-Authenticate", "Proxy-Authorization", "TE",
+        "Trailer", "Transfer-Encoding", "Upgrade", "Host", "Content-Length", "Cookie", "Origin", "Forwarded",
+        "X-Real-IP", "X-Request-Id", "Via", "traceparent", "tracestate"}) {
     if (http::same_alias(name, fixed)) return true;
   }
   for (const std::string_view family : {"Sec-", "X-Forwarded-", "X-Sluice-"}) {
@@ -54,7 +54,8 @@ KeyKind key_kind(net::JwsAlgorithm algorithm) {
 
 std::string_view member(const Json& object, std::string_view name) {
   const Json* found = object.find(name);
-  return found != nullptr && found->is(Json::Type::string) ? std::string_view(found->text()) : std::string_view();
+  return found != nullptr && found->is(Json::Type::string) ? std::string_view(found->text())
+                                                           : std::string_view();
 }
 
 }  // namespace
@@ -117,9 +118,11 @@ void Checker::auth_keys(const Section& section, policy::JwtSettings& out) {
   const bool public_key = section.has("public_key_file");
   if (section.has("jwks_url") && !section.has("jwks_file") && !secret && !public_key) return;
   if (hmac && public_key) {
-    error(section.place("public_key_file"), "a public key cannot serve HS*", "HS* needs secret_file or jwks_file");
+    error(section.place("public_key_file"), "a public key cannot serve HS*",
+          "HS* needs secret_file or jwks_file");
   } else if (other && secret) {
-    error(section.place("secret_file"), "a secret serves only HS*", "the others need public_key_file or jwks_file");
+    error(section.place("secret_file"), "a secret serves only HS*",
+          "the others need public_key_file or jwks_file");
   } else if (!secret && !public_key && !section.has("jwks_file")) {
     error(section.place(), fmt::format("[auth.{}] has no key for its algorithms", shown(out.name)),
           hmac ? "set secret_file or jwks_file" : "set public_key_file or jwks_file");
@@ -146,8 +149,8 @@ void Checker::jwks_serves(const Section& section, const policy::JwtSettings& aut
       return only.empty() || only == net::name(algorithm);
     });
     if (!served) {
-      error(section.place("algorithms"), fmt::format("no key of {} can serve {}", shown(section.text("jwks_file")),
-                                                     net::name(algorithm)));
+      error(section.place("algorithms"),
+            fmt::format("no key of {} can serve {}", shown(section.text("jwks_file")), net::name(algorithm)));
     }
   }
 }
@@ -173,7 +176,8 @@ void Checker::carriers(const Section& section, policy::JwtSettings& out) {
     } else {
       const std::string help = did_you_mean(kind, {"header", "cookie", "query", "subprotocol"});
       error(text.place, fmt::format("'from' has the unknown carrier \"{}\"", shown(text.text)),
-            (help.empty() ? "" : help + " ") + "allowed: header:NAME, cookie:NAME, query:NAME, subprotocol:MARKER");
+            (help.empty() ? "" : help + " ") +
+                "allowed: header:NAME, cookie:NAME, query:NAME, subprotocol:MARKER");
       continue;
     }
     if (!is_token(carrier.name)) {
@@ -185,7 +189,8 @@ void Checker::carriers(const Section& section, policy::JwtSettings& out) {
       continue;
     }
     const bool twice = std::any_of(out.from.begin(), out.from.end(), [&](const policy::Carrier& other) {
-      const bool same = carrier.kind == Kind::header ? http::same_name(other.name, carrier.name) : other.name == carrier.name;
+      const bool same = carrier.kind == Kind::header ? http::same_name(other.name, carrier.name)
+                                                     : other.name == carrier.name;
       return other.kind == carrier.kind && (same || carrier.kind == Kind::subprotocol);
     });
     if (twice) {

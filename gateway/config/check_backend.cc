@@ -15,7 +15,8 @@ using upstream::Scheme;
 bool is_host_name(std::string_view text) {
   if (text.empty() || text.size() > 253 || text.front() == '.' || text.front() == '-') return false;
   return std::all_of(text.begin(), text.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+           c == '.' || c == '_';
   });
 }
 
@@ -65,7 +66,8 @@ void Checker::backend(const std::string& name, const Section& section) {
     text_backends_[name] = framing.text("message") == "text";
   }
   if (tcp && section.has("handshake_timeout")) {
-    reporter_.warning(section.place("handshake_timeout"), "'handshake_timeout' has no effect for tcp:// servers");
+    reporter_.warning(section.place("handshake_timeout"),
+                      "'handshake_timeout' has no effect for tcp:// servers");
   }
   settings_.backends.push_back(std::move(out));
 }
@@ -90,10 +92,12 @@ void Checker::servers(const Section& section, upstream::BackendSettings& out) {
       return other.scheme == server.scheme && other.host == server.host && other.port == server.port;
     });
     if (twice) {
-      error(url.place, fmt::format("server {} is listed twice", shown(url.text)), "use { url, weight } for a larger share");
+      error(url.place, fmt::format("server {} is listed twice", shown(url.text)),
+            "use { url, weight } for a larger share");
       continue;
     }
-    if (!out.servers.empty() && (out.servers.front().scheme == Scheme::tcp) != (server.scheme == Scheme::tcp)) {
+    if (!out.servers.empty() &&
+        (out.servers.front().scheme == Scheme::tcp) != (server.scheme == Scheme::tcp)) {
       error(url.place, "tcp:// and ws:// servers must not stand in one backend", "make two backends");
       continue;
     }
@@ -108,18 +112,23 @@ bool Checker::server_url(const Text& url, upstream::ServerSettings& out) {
   };
   const std::string_view text = url.text;
   const std::size_t colon = text.find("://");
-  if (colon == std::string_view::npos) return refuse("is no URL", "write \"ws://HOST:PORT\", \"wss://...\" or \"tcp://...\"");
+  if (colon == std::string_view::npos)
+    return refuse("is no URL", "write \"ws://HOST:PORT\", \"wss://...\" or \"tcp://...\"");
   const std::string_view scheme = text.substr(0, colon);
   std::string_view rest = text.substr(colon + 3);
-  if (is_later_scheme(scheme)) return refuse(fmt::format("has the scheme {}, which is not yet supported", scheme));
+  if (is_later_scheme(scheme))
+    return refuse(fmt::format("has the scheme {}, which is not yet supported", scheme));
   if (scheme != "ws" && scheme != "wss" && scheme != "tcp") {
     return refuse(fmt::format("has the unknown scheme {}", shown(scheme)), "allowed: ws, wss, tcp");
   }
   out.scheme = scheme == "ws" ? Scheme::ws : scheme == "wss" ? Scheme::wss : Scheme::tcp;
   out.url = url.text;
-  if (rest.find('@') != std::string_view::npos) return refuse("holds a user name", "leave out what stands before '@'");
+  if (rest.find('@') != std::string_view::npos)
+    return refuse("holds a user name", "leave out what stands before '@'");
   if (const std::size_t end = rest.find_first_of("/?#"); end != std::string_view::npos) {
-    return refuse(rest[end] == '/' ? "has a path" : rest[end] == '?' ? "has a query" : "has a fragment",
+    return refuse(rest[end] == '/'   ? "has a path"
+                  : rest[end] == '?' ? "has a query"
+                                     : "has a fragment",
                   "a server is a scheme, a host and a port; the client's path goes to it as it is");
   }
   std::string_view port;
@@ -130,11 +139,13 @@ bool Checker::server_url(const Text& url, upstream::ServerSettings& out) {
     out.host = rest.substr(1, close - 1);
     port = rest.substr(close + 1);
     if (!port.empty() && port[0] != ':') return refuse("has something behind ']'");
-    if (!net::Address::parse(out.host, 1) || out.host.find(':') == std::string::npos) return refuse("is no IPv6 address");
+    if (!net::Address::parse(out.host, 1) || out.host.find(':') == std::string::npos)
+      return refuse("is no IPv6 address");
   } else {
     out.host = rest.substr(0, last);
     port = last == std::string_view::npos ? std::string_view() : rest.substr(last);
-    if (out.host.find(':') != std::string::npos) return refuse("has an IPv6 address without brackets", "write [ADDRESS]:PORT");
+    if (out.host.find(':') != std::string::npos)
+      return refuse("has an IPv6 address without brackets", "write [ADDRESS]:PORT");
     if (!is_host_name(out.host)) return refuse("has no valid host");
   }
   if (port.empty()) {

@@ -41,7 +41,8 @@ std::string Checker::read(const Section& section, std::string_view key, FileKind
     return {};
   }
   if (is_private(kind) && (file.mode & S_IWOTH) != 0) {
-    error(named.place, fmt::format("{} can be written by everyone", shown(path)), fmt::format("chmod 600 {}", path));
+    error(named.place, fmt::format("{} can be written by everyone", shown(path)),
+          fmt::format("chmod 600 {}", path));
   } else if (is_private(kind) && (file.mode & (S_IRGRP | S_IROTH)) != 0) {
     reporter_.warning(named.place, fmt::format("{} can be read by its group or by everyone", shown(path)),
                       fmt::format("chmod 600 {}", path));

@@ -63,7 +63,8 @@ void Checker::limit(const std::string& name, const Section& section) {
 void Checker::limit_amounts(const Section& section, policy::LimitSettings& out) {
   if (out.unit == Unit::connections) {
     for (const char* key : {"rate", "burst"}) {
-      if (section.has(key)) error(section.place(key), fmt::format("'{}' has no meaning for connections", key), "set limit");
+      if (section.has(key))
+        error(section.place(key), fmt::format("'{}' has no meaning for connections", key), "set limit");
     }
     if (!section.has("limit")) error(section.place(), "unit = \"connections\" needs 'limit'", "limit = 100");
     out.limit = static_cast<std::uint64_t>(section.number("limit"));
@@ -84,7 +85,8 @@ void Checker::limit_amounts(const Section& section, policy::LimitSettings& out) 
     if (sized && !rate->octets) {
       error(rate->place, fmt::format("'rate' = \"{}\" of bytes has no unit", rate->text), "write \"1MiB/s\"");
     } else if (!sized && rate->octets) {
-      error(rate->place, fmt::format("'rate' = \"{}\" of {} must be a bare number", rate->text, unit), "write \"50/s\"");
+      error(rate->place, fmt::format("'rate' = \"{}\" of {} must be a bare number", rate->text, unit),
+            "write \"50/s\"");
     }
   }
   if (const Node* burst = section.node("burst")) {
@@ -104,9 +106,10 @@ void Checker::limit_action(const Section& section, policy::LimitSettings& out) {
     const std::string action = section.text("on_limit");
     out.on_limit = action_of(action);
     const bool fits = before ? out.on_limit == Action::reject
-                             : out.on_limit != Action::reject && (out.on_limit != Action::drop || out.unit == Unit::messages);
+                             : out.on_limit != Action::reject &&
+                                   (out.on_limit != Action::drop || out.unit == Unit::messages);
     if (!fits) {
-      const char* help = before ? "allowed: \"reject\""
+      const char* help = before                    ? "allowed: \"reject\""
                          : out.unit == Unit::bytes ? "allowed: \"delay\", \"close\""
                                                    : "allowed: \"delay\", \"drop\", \"close\"";
       error(section.place("on_limit"),

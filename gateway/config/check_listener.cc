@@ -25,7 +25,8 @@ void Checker::listener(const Section& section) {
   }
   if (!out.name.empty() && !listeners_.emplace(out.name, section.place()).second) {
     error(section.has("name") ? section.place("name") : section.place("bind"),
-          fmt::format("listener '{}' is defined twice", shown(out.name)), "give each a name and a bind of its own");
+          fmt::format("listener '{}' is defined twice", shown(out.name)),
+          "give each a name and a bind of its own");
   }
   for (const Text& text : section.texts("trusted_proxies")) {
     if (const auto block = net::Cidr::parse(text.text)) {
@@ -46,17 +47,20 @@ void Checker::listener(const Section& section) {
     reporter_.warning(section.place("alpn"), "'alpn' has no effect without TLS");
   }
   listener_limits(section.table("limits"), out);
-  out.rate_limit = references(fmt::format("listener '{}'", shown(out.name)), "rate_limit", section, "rate_limit", limits_);
+  out.rate_limit =
+      references(fmt::format("listener '{}'", shown(out.name)), "rate_limit", section, "rate_limit", limits_);
   for (const Text& text : section.texts("rate_limit")) {
     const policy::LimitSettings* limit = find_limit(text.text);
     if (limit == nullptr) continue;
     using LimitKey = policy::LimitSettings::Key;
     using Unit = policy::LimitSettings::Unit;
     if (limit->key != LimitKey::ip && limit->key != LimitKey::listener) {
-      error(text.place, fmt::format("limit '{}' of a listener must have key = \"ip\" or \"listener\"", text.text),
+      error(text.place,
+            fmt::format("limit '{}' of a listener must have key = \"ip\" or \"listener\"", text.text),
             "other keys are known only on a route");
     } else if (limit->unit != Unit::handshakes && limit->unit != Unit::connections) {
-      error(text.place, fmt::format("limit '{}' of a listener must count handshakes or connections", text.text),
+      error(text.place,
+            fmt::format("limit '{}' of a listener must count handshakes or connections", text.text),
             "messages and bytes are counted on a route");
     }
   }
@@ -80,7 +84,8 @@ void Checker::listener_limits(const Section& section, ListenerSettings& out) {
   out.head_timeout = section.duration("head_timeout");
   if (!section.good("handshake_timeout")) return;
   if (section.has("tls_timeout") || section.has("head_timeout")) {
-    error(section.place("handshake_timeout"), "'handshake_timeout' stands for 'tls_timeout' and 'head_timeout'",
+    error(section.place("handshake_timeout"),
+          "'handshake_timeout' stands for 'tls_timeout' and 'head_timeout'",
           "set either the one or the other two");
     return;
   }
@@ -111,17 +116,22 @@ void Checker::listener_tls(const Section& section, ListenerSettings& out) {
   for (const Section& one : section.tables("certificate")) certificate(one, tls);
   const bool real = section.has("cert") || section.has("key") || section.has("certificate");
   if (tls.self_signed && real) {
-    error(section.place("self_signed"), "'self_signed' stands beside a real certificate", "remove one of them");
+    error(section.place("self_signed"), "'self_signed' stands beside a real certificate",
+          "remove one of them");
   } else if (!tls.self_signed && !real && section && !section.refused("self_signed")) {
-    error(section.place(), "TLS needs a certificate", "set cert and key, or self_signed = true for development");
+    error(section.place(), "TLS needs a certificate",
+          "set cert and key, or self_signed = true for development");
   }
   const std::string auth = section.text("client_auth");
   using ClientAuth = net::TlsSettings::ClientAuth;
-  tls.client_auth = auth == "required" ? ClientAuth::required : auth == "optional" ? ClientAuth::optional : ClientAuth::off;
+  tls.client_auth = auth == "required"   ? ClientAuth::required
+                    : auth == "optional" ? ClientAuth::optional
+                                         : ClientAuth::off;
   tls.client_ca = read(section, "client_ca", FileKind::certificate);
   if (tls.client_auth != ClientAuth::off && !section.has("client_ca")) {
     error(section.place("client_auth"), "'client_auth' needs 'client_ca'");
-  } else if (tls.client_auth == ClientAuth::off && section.has("client_ca") && !section.refused("client_auth")) {
+  } else if (tls.client_auth == ClientAuth::off && section.has("client_ca") &&
+             !section.refused("client_auth")) {
     error(section.place("client_ca"), "'client_ca' has no effect without 'client_auth'",
           "set client_auth = \"required\" or \"optional\"");
   }
@@ -130,12 +140,14 @@ void Checker::listener_tls(const Section& section, ListenerSettings& out) {
 
 void Checker::listeners_together() {
   bool real = false;
-  for (const auto& listener : settings_.listeners) real = real || (listener.tls && !listener.tls->certificates.empty());
+  for (const auto& listener : settings_.listeners)
+    real = real || (listener.tls && !listener.tls->certificates.empty());
   for (std::size_t i = 0; i < settings_.listeners.size(); ++i) {
     const ListenerSettings& one = settings_.listeners[i];
     if (one.tls && one.tls->self_signed && real) {
-      error(listener_places_[i], fmt::format("listener '{}' is self-signed beside listeners with real certificates",
-                                             shown(one.name)));
+      error(listener_places_[i],
+            fmt::format("listener '{}' is self-signed beside listeners with real certificates",
+                        shown(one.name)));
     }
     if (one.bind.empty() || one.bind.port() == 0) continue;  // port 0: the kernel picks a free one
     for (std::size_t j = 0; j < i; ++j) {
@@ -145,7 +157,8 @@ void Checker::listeners_together() {
       }
     }
     if (settings_.admin.enabled && settings_.admin.bind == one.bind) {
-      error(listener_places_[i], fmt::format("listener '{}' has the bind of the admin listener", shown(one.name)),
+      error(listener_places_[i],
+            fmt::format("listener '{}' has the bind of the admin listener", shown(one.name)),
             "set [admin] bind, or enabled = false");
     }
   }

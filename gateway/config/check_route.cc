@@ -18,12 +18,14 @@ std::string lower(std::string text) {
 }
 
 bool has_carrier(const policy::JwtSettings& auth, policy::Carrier::Kind kind) {
-  return std::any_of(auth.from.begin(), auth.from.end(), [kind](const auto& one) { return one.kind == kind; });
+  return std::any_of(auth.from.begin(), auth.from.end(),
+                     [kind](const auto& one) { return one.kind == kind; });
 }
 
 bool overlap(const std::vector<std::string>& a, const std::vector<std::string>& b) {
   if (a.empty() || b.empty()) return true;
-  return std::any_of(a.begin(), a.end(), [&](const auto& one) { return std::find(b.begin(), b.end(), one) != b.end(); });
+  return std::any_of(a.begin(), a.end(),
+                     [&](const auto& one) { return std::find(b.begin(), b.end(), one) != b.end(); });
 }
 
 }  // namespace
@@ -66,7 +68,8 @@ void Checker::route_host(const Section& section, RouteSettings& out) {
   if (parsed && parsed->port != 0) {
     error(section.place("host"), fmt::format("'host' = \"{}\" has a port", shown(host)),
           "leave the port out; 'listener' restricts a route to listeners");
-  } else if (!parsed || parsed->host.find('*') != std::string::npos || (wildcard && parsed->host.find('[') == 0)) {
+  } else if (!parsed || parsed->host.find('*') != std::string::npos ||
+             (wildcard && parsed->host.find('[') == 0)) {
     error(section.place("host"), fmt::format("'host' = \"{}\" is no host name", shown(host)),
           "write \"chat.example.com\", or \"*.example.com\" for all names below");
   } else {
@@ -119,8 +122,10 @@ void Checker::websocket(const Section& section, WebSocketSettings& out) {
   }
   for (const Text& text : section.texts("subprotocols")) {
     if (!is_token(text.text)) {
-      error(text.place, fmt::format("\"{}\" is no subprotocol", shown(text.text)), "a token, without spaces and commas");
-    } else if (std::find(out.subprotocols.begin(), out.subprotocols.end(), text.text) != out.subprotocols.end()) {
+      error(text.place, fmt::format("\"{}\" is no subprotocol", shown(text.text)),
+            "a token, without spaces and commas");
+    } else if (std::find(out.subprotocols.begin(), out.subprotocols.end(), text.text) !=
+               out.subprotocols.end()) {
       error(text.place, fmt::format("subprotocol \"{}\" is listed twice", text.text));
     } else {
       out.subprotocols.push_back(text.text);
@@ -131,8 +136,9 @@ void Checker::websocket(const Section& section, WebSocketSettings& out) {
       out.origins.push_back(std::move(*pattern));
     } else {
       error(text.place, fmt::format("\"{}\" is no origin", shown(text.text)),
-            text.text == "*" ? "to let every origin in, leave 'origins' out"
-                             : "write \"https://chat.example.com\" or \"https://*.example.com\", without a path");
+            text.text == "*"
+                ? "to let every origin in, leave 'origins' out"
+                : "write \"https://chat.example.com\" or \"https://*.example.com\", without a path");
     }
   }
 }
@@ -142,7 +148,9 @@ void Checker::route_limits(const Section& section, const RouteSettings& route) {
   for (const Text& text : section.texts("rate_limit")) {
     const policy::LimitSettings* limit = find_limit(text.text);
     if (limit != nullptr && limit->key == LimitKey::claim && !identified) {
-      error(text.place, fmt::format("limit '{}' counts by claim '{}', but the route has no auth", limit->name, limit->claim),
+      error(text.place,
+            fmt::format("limit '{}' counts by claim '{}', but the route has no auth", limit->name,
+                        limit->claim),
             "set auth, or a limit with another key");
     }
   }
@@ -150,17 +158,20 @@ void Checker::route_limits(const Section& section, const RouteSettings& route) {
   if (backend != nullptr && backend->policy == upstream::Policy::consistent_hash &&
       backend->key.kind == upstream::HashKey::Kind::claim && !identified) {
     reporter_.warning(section.place("backend"),
-                      fmt::format("backend '{}' hashes claim '{}', but the route has no auth", backend->name, backend->key.name),
+                      fmt::format("backend '{}' hashes claim '{}', but the route has no auth", backend->name,
+                                  backend->key.name),
                       "all its clients go to one server");
   }
 }
 
-// What other tables mean for this route: combinations that are dangerous, and settings that something else overrules.
+// What other tables mean for this route: combinations that are dangerous, and settings that something else
+// overrules.
 void Checker::route_effects(const Section& section, RouteSettings& out) {
   const Section ws = section.table("websocket");
   if (const policy::JwtSettings* auth = find_auth(out.auth)) {
     for (const Text& text : ws.texts("origins")) {
-      if (text.text.find("://*") == std::string::npos || !has_carrier(*auth, policy::Carrier::Kind::cookie)) continue;
+      if (text.text.find("://*") == std::string::npos || !has_carrier(*auth, policy::Carrier::Kind::cookie))
+        continue;
       // Any page of any name below could use the visitor's cookie (security.md T05, T43).
       error(text.place, fmt::format("a wildcard origin beside the cookie carrier of auth '{}'", auth->name),
             "name the origins, or carry the token otherwise");
@@ -169,8 +180,8 @@ void Checker::route_effects(const Section& section, RouteSettings& out) {
       for (const ListenerSettings& listener : settings_.listeners) {
         if (listener.tls || !overlap(out.listeners, {listener.name})) continue;
         reporter_.warning(section.place("auth"),
-                          fmt::format("tokens in the query of '{}' can be read on plain listener '{}'", shown(out.name),
-                                      shown(listener.name)),
+                          fmt::format("tokens in the query of '{}' can be read on plain listener '{}'",
+                                      shown(out.name), shown(listener.name)),
                           "restrict the route with listener = [...], or remove query: from the carriers");
       }
     }
@@ -193,11 +204,11 @@ void Checker::route_effects(const Section& section, RouteSettings& out) {
   if (tcp || per_message || drops || out.websocket.validate_utf8) {
     out.websocket.pass_compression = false;
     if (ws.good("compression") && ws.text("compression") == "pass") {
-      reporter_.warning(ws.place("compression"), fmt::format("compression is off because of {}",
-                                                             tcp           ? "the tcp backend"
-                                                             : per_message ? "unit = \"message\""
-                                                             : drops       ? "a limit that drops"
-                                                                           : "validate_utf8"));
+      reporter_.warning(ws.place("compression"),
+                        fmt::format("compression is off because of {}", tcp           ? "the tcp backend"
+                                                                        : per_message ? "unit = \"message\""
+                                                                        : drops       ? "a limit that drops"
+                                                                                      : "validate_utf8"));
     }
   }
   if (tcp && !ws.has("frame")) {

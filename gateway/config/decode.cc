@@ -24,12 +24,6 @@ const char* what(const Node& node) {
   return "";
 }
 
-std::string where(const Table& table) {
-  if (table.path.empty()) return "top level";
-  const bool listed = table.path == "listener" || table.path == "route" || table.path == "listener.tls.certificate";
-  return listed ? fmt::format("[[{}]]", table.path) : fmt::format("[{}]", table.path);
-}
-
 std::string listing(std::string_view values, std::string_view word) {
   std::string out;
   for (const std::string_view value : alternatives(values)) {
@@ -85,7 +79,8 @@ class Decoder {
       if (key == nullptr) {
         unknown(table, member);
       } else if (key->later == "*") {
-        refuse(member.value, member.place, fmt::format("'{}' in {} is not yet supported", member.name, where(table)));
+        refuse(member.value, member.place,
+               fmt::format("'{}' in {} is not yet supported", member.name, where(table)));
       } else {
         value(*key, member.value);
       }
@@ -99,6 +94,18 @@ class Decoder {
   }
 
  private:
+  // "[[listener]]", "[backend.app.tls]": the table as the file writes it.
+  std::string where(const Table& table) const {
+    if (table.path.empty()) return "top level";
+    std::string path(table.path);
+    if (const std::size_t at = path.find("NAME"); at != std::string::npos) path.replace(at, 4, shown(name_));
+    const bool listed = path == "listener" || path == "route" || path == "listener.tls.certificate";
+    return listed ? fmt::format("[[{}]]", path) : fmt::format("[{}]", path);
+  }
+
+  // The same of a table that some key belongs in, whatever its name.
+  static std::string home(const Table& table) { return fmt::format("[{}]", table.path); }
+
   void refuse(Node& node, Place place, std::string message, std::string help = {}) {
     node.bad = true;
     reporter_.error(place, std::move(message), std::move(help));
@@ -106,12 +113,14 @@ class Decoder {
 
   void unknown(const Table& table, Member& member) {
     std::vector<std::string_view> names;
-    for (const Key& key : table.keys) names.push_back(key.name);
+    for (const Key& key : table.keys) {
+      if (key.later != "*") names.push_back(key.name);
+    }
     std::string help = did_you_mean(member.name, names);
     if (member.name == "secret" || member.name == "password" || member.name == "token") {
       help = fmt::format("secrets come from files: {}_file", member.name);
-    } else if (const Table* home = help.empty() ? home_of(root(), member.name) : nullptr) {
-      help = fmt::format("'{}' belongs in {}", member.name, where(*home));
+    } else if (const Table* home_table = help.empty() ? home_of(root(), member.name) : nullptr) {
+      help = fmt::format("'{}' belongs in {}", member.name, Decoder::home(*home_table));
     } else if (help.empty() && !names.empty() && names.size() <= 12) {
       help = fmt::format("known are {}", fmt::join(names, ", "));
     }
@@ -122,14 +131,17 @@ class Decoder {
   void wrong_type(const Key& key, Node& node) {
     std::string help;
     if (node.kind == Node::Kind::integer) {
-      if (key.type == Type::duration) help = fmt::format("durations are strings with a unit: \"{}s\"", node.integer);
+      if (key.type == Type::duration)
+        help = fmt::format("durations are strings with a unit: \"{}s\"", node.integer);
       if (key.type == Type::size) help = fmt::format("sizes are strings with a unit: \"{}B\"", node.integer);
       if (key.type == Type::rate) help = fmt::format("rates are strings with a time: \"{}/s\"", node.integer);
     }
-    if (key.type == Type::tables && node.kind == Node::Kind::table) help = fmt::format("write [[{}]]", key.name);
+    if (key.type == Type::tables && node.kind == Node::Kind::table)
+      help = fmt::format("write [[{}]]", key.name);
     if (key.type == Type::table && node.kind == Node::Kind::array) help = fmt::format("write [{}]", key.name);
     const std::string word = key.word.empty() ? "" : fmt::format(" or \"{}\"", key.word);
-    refuse(node, node.place, fmt::format("'{}' must be {}{}, found {}", key.name, expected(key), word, what(node)),
+    refuse(node, node.place,
+           fmt::format("'{}' must be {}{}, found {}", key.name, expected(key), word, what(node)),
            std::move(help));
   }
 
@@ -170,7 +182,8 @@ class Decoder {
 
   void quantity(const Key& key, Node& node) {
     if (node.kind == Node::Kind::text && !key.word.empty() && node.text == key.word) return;
-    const bool number = node.kind == Node::Kind::integer && (key.type == Type::integer || key.type == Type::amount);
+    const bool number =
+        node.kind == Node::Kind::integer && (key.type == Type::integer || key.type == Type::amount);
     if (!number && (node.kind != Node::Kind::text || key.type == Type::integer)) return wrong_type(key, node);
     if (number) {
       node.number = node.integer;
@@ -201,7 +214,8 @@ class Decoder {
       if (item.kind == Node::Kind::text) {
         allowed(key, item);
       } else {
-        refuse(item, item.place, fmt::format("'{}' must be a list of strings, found {} in it", key.name, what(item)));
+        refuse(item, item.place,
+               fmt::format("'{}' must be a list of strings, found {} in it", key.name, what(item)));
       }
     }
   }
@@ -212,7 +226,8 @@ class Decoder {
       if (item.kind == Node::Kind::table) {
         table(*key.table, item);
       } else if (item.kind != Node::Kind::text || key.type != Type::entries) {
-        refuse(item, item.place, fmt::format("'{}' must be {}, found {} in it", key.name, expected(key), what(item)));
+        refuse(item, item.place,
+               fmt::format("'{}' must be {}, found {} in it", key.name, expected(key), what(item)));
       }
     }
   }
@@ -221,11 +236,13 @@ class Decoder {
     if (node.kind != Node::Kind::table) return wrong_type(key, node);
     for (Member& member : node.members) {
       if (member.value.kind == Node::Kind::table) {
+        name_ = member.name;
         table(*key.table, member.value);
         continue;
       }
       refuse(member.value, member.place,
-             fmt::format("'{}' in [{}] must be a table, found {}", shown(member.name), key.name, what(member.value)),
+             fmt::format("'{}' in [{}] must be a table, found {}", shown(member.name), key.name,
+                         what(member.value)),
              fmt::format("write [{}.NAME]", key.name));
     }
   }
@@ -240,8 +257,9 @@ class Decoder {
                            [](const Node& item) { return item.kind == Node::Kind::text; });
       }
       if (!fine) {
-        refuse(value, value.place, fmt::format("'{}' in '{}' must be a string or a list of strings, found {}",
-                                               shown(member.name), key.name, what(value)));
+        refuse(value, value.place,
+               fmt::format("'{}' in '{}' must be a string or a list of strings, found {}", shown(member.name),
+                           key.name, what(value)));
       }
     }
   }
@@ -285,6 +303,7 @@ class Decoder {
   }
 
   Reporter& reporter_;
+  std::string name_;  // of the [backend.NAME] that is being read
 };
 
 }  // namespace

@@ -1,5 +1,5 @@
-// Decode: holds a file's tree against the schema (names, types, units, ranges, values) and lets the checker read it with
-// the schema's defaults filled in.
+// Decode: holds a file's tree against the schema (names, types, units, ranges, values) and lets the checker
+// read it with the schema's defaults filled in.
 #pragma once
 
 #include <cstdint>
@@ -25,8 +25,8 @@ struct Text {
   Place place;
 };
 
-// One table of the configuration, there or not, with typed access by key. Asking for a key that the schema lacks is an
-// impossible state. A key whose value was refused reads as its default.
+// One table of the configuration, there or not, with typed access by key. Asking for a key that the schema
+// lacks is an impossible state. A key whose value was refused reads as its default.
 class Section {
  public:
   Section(const Table& table, const Node* node, Place place) : table_(&table), node_(node), place_(place) {}
@@ -34,13 +34,14 @@ class Section {
   explicit operator bool() const { return node_ != nullptr; }
   bool bad() const { return node_ != nullptr && node_->bad; }
   Place place() const { return place_; }
-  Place place(std::string_view key) const;  // of the value; of the table when it is absent
-  bool has(std::string_view key) const;     // written in the file, rightly or wrongly
+  Place place(std::string_view key) const;   // of the value; of the table when it is absent
+  bool has(std::string_view key) const;      // written in the file, rightly or wrongly
   bool refused(std::string_view key) const;  // written, but an error was reported
   bool good(std::string_view key) const { return has(key) && !refused(key); }
 
   std::string text(std::string_view key) const;
-  std::int64_t number(std::string_view key) const;  // integer, boolean, size, amount, rate; 0 for the key's word
+  std::int64_t number(
+      std::string_view key) const;  // integer, boolean, size, amount, rate; 0 for the key's word
   Duration duration(std::string_view key) const { return Duration(number(key)); }
   bool boolean(std::string_view key) const { return number(key) != 0; }
   bool is_word(std::string_view key) const;  // the word ("off") was written, or is the default

@@ -46,13 +46,14 @@ std::string text(const policy::LimitSettings& limit) {
   constexpr std::string_view kKeys[] = {"connection", "ip", "claim", "route", "listener"};
   const bool bytes = limit.unit == policy::LimitSettings::Unit::bytes;
   const auto amount = [bytes](std::uint64_t n) { return bytes ? size_text(n) : std::to_string(n); };
-  std::string out = fmt::format("{}{}{}: ", kKeys[static_cast<std::size_t>(limit.key)], limit.claim.empty() ? "" : ":",
-                                limit.claim);
+  std::string out = fmt::format("{}{}{}: ", kKeys[static_cast<std::size_t>(limit.key)],
+                                limit.claim.empty() ? "" : ":", limit.claim);
   if (limit.unit == policy::LimitSettings::Unit::connections) {
     out += fmt::format("{} connections", limit.limit);
   } else {
-    out += fmt::format("{} {} per {}, burst {}", amount(limit.rate), text(limit.unit), duration_text(limit.per),
-                       limit.burst == 0 ? "one second of rate" : amount(limit.burst));
+    out +=
+        fmt::format("{} {} per {}, burst {}", amount(limit.rate), text(limit.unit), duration_text(limit.per),
+                    limit.burst == 0 ? "one second of rate" : amount(limit.burst));
   }
   out += fmt::format(", on_limit {}", text(limit.on_limit));
   if (limit.on_limit == policy::LimitSettings::Action::close) out += fmt::format(" {}", limit.close_code);
@@ -60,7 +61,8 @@ std::string text(const policy::LimitSettings& limit) {
 }
 
 std::string text(const upstream::BackendSettings& backend) {
-  constexpr std::string_view kPolicies[] = {"round_robin", "least_connections", "random_two", "consistent_hash"};
+  constexpr std::string_view kPolicies[] = {"round_robin", "least_connections", "random_two",
+                                            "consistent_hash"};
   constexpr std::string_view kKeys[] = {"ip", "header:", "cookie:", "query:", "path", "claim:"};
   std::string out = fmt::format("{} per {}", kPolicies[static_cast<std::size_t>(backend.policy)],
                                 backend.unit == upstream::Unit::message ? "message" : "connection");
@@ -68,13 +70,15 @@ std::string text(const upstream::BackendSettings& backend) {
     out += fmt::format(" by {}{}", kKeys[static_cast<std::size_t>(backend.key.kind)], backend.key.name);
     if (backend.key.segment > 0) out += fmt::format(":{}", backend.key.segment);
   }
-  if (backend.unit == upstream::Unit::message) out += fmt::format(", max_legs {}", count_or(backend.max_legs, "auto"));
+  if (backend.unit == upstream::Unit::message)
+    out += fmt::format(", max_legs {}", count_or(backend.max_legs, "auto"));
   out += fmt::format(", connect {}, handshake {}, retries {}", duration_text(backend.connect_timeout),
                      duration_text(backend.handshake_timeout), backend.retries);
   out += backend.health.active ? fmt::format(", tcp check every {}", duration_text(backend.health.interval))
                                : std::string(", no active check");
   out += "\n";
-  for (const auto& server : backend.servers) out += fmt::format("    {} weight {}\n", server.url, server.weight);
+  for (const auto& server : backend.servers)
+    out += fmt::format("    {} weight {}\n", server.url, server.weight);
   return out;
 }
 
@@ -82,18 +86,22 @@ std::string text(const RouteSettings& route) {
   const WebSocketSettings& ws = route.websocket;
   std::string origins;
   for (const auto& origin : ws.origins) origins += (origins.empty() ? "" : ", ") + text(origin);
-  std::string out = fmt::format("host {}, path {}, listeners {}, backend {}, auth {}, rate_limit {}, reject {}\n",
-                                route.host.empty() ? "any" : route.host, route.path, joined(route.listeners, "all"),
-                                route.backend, route.auth.empty() ? "none" : route.auth, joined(route.rate_limit, "none"),
-                                ws.reject_with_close ? "close" : "status");
+  std::string out =
+      fmt::format("host {}, path {}, listeners {}, backend {}, auth {}, rate_limit {}, reject {}\n",
+                  route.host.empty() ? "any" : route.host, route.path, joined(route.listeners, "all"),
+                  route.backend, route.auth.empty() ? "none" : route.auth, joined(route.rate_limit, "none"),
+                  ws.reject_with_close ? "close" : "status");
   out += fmt::format("    max_message {} up, {} down, max_fragments {}, validate_utf8 {}, compression {}\n",
                      or_word(ws.max_message, "unlimited"), or_word(ws.max_message_to_client, "unlimited"),
-                     count_or(ws.max_fragments, "unlimited"), ws.validate_utf8, ws.pass_compression ? "pass" : "off");
-  out += fmt::format("    ping {} every {}, pong_timeout {}, idle_timeout {}, max_lifetime {}, write_stall {}\n",
-                     ws.forward_pings ? "forward" : "answer", or_word(ws.ping_interval, "off"),
-                     duration_text(ws.pong_timeout), or_word(ws.idle_timeout, "off"), or_word(ws.max_lifetime, "off"),
-                     duration_text(ws.write_stall));
-  out += fmt::format("    subprotocols {}, origins {}\n", joined(ws.subprotocols, "any"), origins.empty() ? "any" : origins);
+                     count_or(ws.max_fragments, "unlimited"), ws.validate_utf8,
+                     ws.pass_compression ? "pass" : "off");
+  out +=
+      fmt::format("    ping {} every {}, pong_timeout {}, idle_timeout {}, max_lifetime {}, write_stall {}\n",
+                  ws.forward_pings ? "forward" : "answer", or_word(ws.ping_interval, "off"),
+                  duration_text(ws.pong_timeout), or_word(ws.idle_timeout, "off"),
+                  or_word(ws.max_lifetime, "off"), duration_text(ws.write_stall));
+  out += fmt::format("    subprotocols {}, origins {}\n", joined(ws.subprotocols, "any"),
+                     origins.empty() ? "any" : origins);
   return out;
 }
 
@@ -103,7 +111,8 @@ std::string text(const ListenerSettings& listener) {
     std::vector<std::string> names;
     for (const auto& certificate : listener.tls->certificates) names.push_back(certificate.name);
     out += fmt::format(", TLS {} and later, certificates {}, alpn {}", listener.tls->min_version,
-                       listener.tls->self_signed ? "self-signed" : joined(names, "none"), joined(listener.tls->alpn, "none"));
+                       listener.tls->self_signed ? "self-signed" : joined(names, "none"),
+                       joined(listener.tls->alpn, "none"));
   } else {
     out += ", plain";
   }
@@ -124,11 +133,12 @@ std::string text(const policy::JwtSettings& auth) {
   }
   std::vector<std::string> forward;
   for (const auto& [claim, header] : auth.forward) forward.push_back(fmt::format("{} as {}", claim, header));
-  return fmt::format("jwt {}, secret {}, public key {}, jwks {}, issuer {}, audience {}\n    from {}, forward {}, {}\n",
-                     joined(algorithms, "none"), mask(auth.secret), auth.public_key.empty() ? "none" : "set",
-                     auth.jwks.empty() ? "none" : "set", auth.issuer.empty() ? "any" : auth.issuer,
-                     joined(auth.audience, "any"), joined(from, "none"), joined(forward, "none"),
-                     auth.close_on_expiry ? fmt::format("close {} on expiry", auth.expiry_close_code) : "keep on expiry");
+  return fmt::format(
+      "jwt {}, secret {}, public key {}, jwks {}, issuer {}, audience {}\n    from {}, forward {}, {}\n",
+      joined(algorithms, "none"), mask(auth.secret), auth.public_key.empty() ? "none" : "set",
+      auth.jwks.empty() ? "none" : "set", auth.issuer.empty() ? "any" : auth.issuer,
+      joined(auth.audience, "any"), joined(from, "none"), joined(forward, "none"),
+      auth.close_on_expiry ? fmt::format("close {} on expiry", auth.expiry_close_code) : "keep on expiry");
 }
 
 }  // namespace
@@ -138,12 +148,13 @@ std::string dump(const Settings& settings) {
   out += fmt::format("server: workers {}, drain_timeout {}, max_connections {}, max_handshakes {}\n",
                      count_or(settings.server.workers, "auto"), duration_text(settings.server.drain_timeout),
                      count_or(settings.server.max_connections, "auto"), settings.server.max_handshakes);
-  out += fmt::format("log: level {}, file {}, access {}, access_fields {}\n", name(settings.log.level), settings.log.file,
-                     settings.log.access, joined(settings.access_fields, "all"));
+  out += fmt::format("log: level {}, file {}, access {}, access_fields {}\n", name(settings.log.level),
+                     settings.log.file, settings.log.access, joined(settings.access_fields, "all"));
   out += settings.admin.enabled
              ? fmt::format("admin: {}, token {}\n", settings.admin.bind.text(), mask(settings.admin.token))
              : std::string("admin: off\n");
-  for (const auto& listener : settings.listeners) out += fmt::format("listener {}: {}", listener.name, text(listener));
+  for (const auto& listener : settings.listeners)
+    out += fmt::format("listener {}: {}", listener.name, text(listener));
   out += "routes, the first that matches in this order:\n";
   int position = 0;
   const Routes routes(settings.routes);
@@ -151,9 +162,11 @@ std::string dump(const Settings& settings) {
     const RouteSettings& route = settings.routes[index];
     out += fmt::format("  {}. {}: {}", ++position, route.name, text(route));
   }
-  for (const auto& backend : settings.backends) out += fmt::format("backend {}: {}", backend.name, text(backend));
+  for (const auto& backend : settings.backends)
+    out += fmt::format("backend {}: {}", backend.name, text(backend));
   for (const auto& auth : settings.auths) out += fmt::format("auth {}: {}", auth.name, text(auth));
-  for (const auto& limit : settings.limits) out += fmt::format("rate_limit {}: {}\n", limit.name, text(limit));
+  for (const auto& limit : settings.limits)
+    out += fmt::format("rate_limit {}: {}\n", limit.name, text(limit));
   return out;
 }
 

@@ -3,9 +3,9 @@
 #include <fmt/format.h>
 #include <glob.h>
 
+#include <toml++/toml.h>
 #include <algorithm>
 #include <filesystem>
-#include <toml++/toml.h>
 #include <tuple>
 
 #include "config/check.h"
@@ -161,12 +161,14 @@ class Loader {
     }
     FileContent content = read_file(path, kLargest);
     if (!content.error.empty()) {
-      return reporter_.error(pattern.place, fmt::format("include: cannot read {}: {}", shown(path), content.error));
+      return reporter_.error(pattern.place,
+                             fmt::format("include: cannot read {}: {}", shown(path), content.error));
     }
     text(path, std::move(content.content), depth + 1);
   }
 
-  // Adds the tables of one file to those of the others: lists are joined, tables by name, nothing may be said twice.
+  // Adds the tables of one file to those of the others: lists are joined, tables by name, nothing may be said
+  // twice.
   void merge(Node& into, Node&& from, const Table& table) {
     for (Member& member : from.members) {
       const Key* key = table.find(member.name);
@@ -179,13 +181,16 @@ class Loader {
       const bool lists = there->value.kind == Node::Kind::array && member.value.kind == Node::Kind::array;
       const bool tables = there->value.kind == Node::Kind::table && member.value.kind == Node::Kind::table;
       if (key != nullptr && (key->type == Type::tables || key->name == "include") && lists) {
-        std::move(member.value.items.begin(), member.value.items.end(), std::back_inserter(there->value.items));
-      } else if (key != nullptr && (key->type == Type::named || key->type == Type::table) && tables && key->table != nullptr) {
+        std::move(member.value.items.begin(), member.value.items.end(),
+                  std::back_inserter(there->value.items));
+      } else if (key != nullptr && (key->type == Type::named || key->type == Type::table) && tables &&
+                 key->table != nullptr) {
         static const Table kNames{"", "", {}};  // names are free, and each is said once
         merge(there->value, std::move(member.value), key->type == Type::named ? kNames : *key->table);
       } else if (key == nullptr || (key->name != "version" && key->name != "include")) {
-        reporter_.error(member.place, fmt::format("'{}' is defined twice", shown(member.name)),
-                        fmt::format("it stands in {}:{} already", reporter_.name(there->place.file), there->place.line));
+        reporter_.error(
+            member.place, fmt::format("'{}' is defined twice", shown(member.name)),
+            fmt::format("it stands in {}:{} already", reporter_.name(there->place.file), there->place.line));
       } else if (key->name == "version") {
         there->value = std::move(member.value);
       }

@@ -1,5 +1,5 @@
-// Node: one value of a configuration file with its place, free of any TOML library. Made by file.cc, annotated by
-// decode.cc, read through Section by check*.cc.
+// Node: one value of a configuration file with its place, free of any TOML library. Made by file.cc,
+// annotated by decode.cc, read through Section by check*.cc.
 #pragma once
 
 #include <cstdint>

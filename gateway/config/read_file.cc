@@ -29,7 +29,7 @@ FileContent read_file(const std::string& path, std::size_t most) {
     return out;
   }
   const Closer closer{fd};
-  struct stat facts {};
+  struct stat facts{};
   if (::fstat(fd, &facts) != 0) {
     out.error = std::strerror(errno);
     return out;

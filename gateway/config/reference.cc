@@ -48,8 +48,8 @@ std::string bounds(const Key& key) {
 
 std::string value_of(const Key& key) {
   return std::string(!key.fallback.empty() && (key.fallback != "[]" || key.example.empty()) ? key.fallback
-                     : key.example.empty()                                                 ? "[]"
-                                                                                           : key.example);
+                     : key.example.empty()                                                  ? "[]"
+                                                                                            : key.example);
 }
 
 // What the configuration says when the key is live in the minimal one.
@@ -62,7 +62,10 @@ bool is_live(const Table& table, const Key& key) {
 std::string header_of(const Table& table, const Key& key) {
   std::string path(table.path);
   if (const std::size_t at = path.find("NAME"); at != std::string::npos) {
-    path.replace(at, 4, path.starts_with("auth") ? "users" : path.starts_with("rate_limit") ? "handshakes" : "app");
+    path.replace(at, 4,
+                 path.starts_with("auth")         ? "users"
+                 : path.starts_with("rate_limit") ? "handshakes"
+                                                  : "app");
   }
   return key.type == Type::tables ? fmt::format("[[{}]]", path) : fmt::format("[{}]", path);
 }
@@ -110,7 +113,8 @@ void write_table(const Table& table, std::string& out) {
   for (const Key& key : table.keys) {
     if (key.later == "*" || key.table == nullptr || key.type == Type::pairs) continue;
     if (key.type == Type::entries) continue;  // { url, weight } is said with the list itself
-    const bool live = key.table->path == "listener" || key.table->path == "route" || key.table->path == "backend.NAME";
+    const bool live =
+        key.table->path == "listener" || key.table->path == "route" || key.table->path == "backend.NAME";
     out += "# " + std::string(92, '-') + "\n";
     out += wrapped(key.table->meaning, "#");
     out += fmt::format("{}{}\n\n", live ? "" : "# ", header_of(*key.table, key));
@@ -149,17 +153,20 @@ void write_page(const Table& table, std::string& out) {
     }
     if (const std::string range = bounds(key); !range.empty()) allowed += range;
     if (!key.word.empty()) allowed += fmt::format("{}or `{}`", allowed.empty() ? "" : ", ", key.word);
-    rows += fmt::format("| `{}`{} | {} | {} | {} | {} |\n", key.name, key.required ? " (required)" : "", type_name(key),
-                        code(key.fallback), allowed, key.type == Type::pairs ? key.table->meaning : key.meaning);
+    rows += fmt::format("| `{}`{} | {} | {} | {} | {} |\n", key.name, key.required ? " (required)" : "",
+                        type_name(key), code(key.fallback), allowed,
+                        key.type == Type::pairs ? key.table->meaning : key.meaning);
   }
-  const bool listed = table.path == "listener" || table.path == "route" || table.path == "listener.tls.certificate";
+  const bool listed =
+      table.path == "listener" || table.path == "route" || table.path == "listener.tls.certificate";
   if (table.path.empty()) {
     out += "## Top level\n\n";
   } else {
     out += listed ? fmt::format("## `[[{}]]`\n\n", table.path) : fmt::format("## `[{}]`\n\n", table.path);
     out += fmt::format("{}\n\n", table.meaning);
   }
-  if (!rows.empty()) out += "| key | type | default | allowed | meaning |\n|---|---|---|---|---|\n" + rows + "\n";
+  if (!rows.empty())
+    out += "| key | type | default | allowed | meaning |\n|---|---|---|---|---|\n" + rows + "\n";
   for (const Key& key : table.keys) {
     if (key.later != "*" && key.table != nullptr && key.type != Type::pairs) write_page(*key.table, out);
   }
@@ -167,13 +174,15 @@ void write_page(const Table& table, std::string& out) {
 
 void write_later(const Table& table, std::string& out) {
   for (const Key& key : table.keys) {
-    const std::string path = table.path.empty() ? std::string(key.name) : fmt::format("{}.{}", table.path, key.name);
+    const std::string path =
+        table.path.empty() ? std::string(key.name) : fmt::format("{}.{}", table.path, key.name);
     if (key.later == "*") {
       out += fmt::format("- `{}`\n", path);
       continue;
     }
     for (const std::string_view value : alternatives(key.later)) {
-      out += value == "true" ? fmt::format("- `{} = true`\n", path) : fmt::format("- `{} = \"{}\"`\n", path, value);
+      out += value == "true" ? fmt::format("- `{} = true`\n", path)
+                             : fmt::format("- `{} = \"{}\"`\n", path, value);
     }
     if (key.table != nullptr) write_later(*key.table, out);
   }
@@ -186,8 +195,10 @@ std::string reference_toml() {
       "# Every key of a Sluice configuration, each with its meaning and default. Generated from the schema.\n"
       "# The lines without '#' are a configuration that loads; take over others as needed.\n"
       "#\n"
-      "# Durations, sizes and rates are strings with a unit: \"250ms\" \"30s\" \"5m\" \"1h\" \"1d\", \"512B\" \"64KiB\"\n"
-      "# \"1MiB\" \"1GB\", \"50/s\" \"10/m\" \"100GiB/s\". ${VAR} and ${VAR:-default} expand in strings. Paths are relative\n"
+      "# Durations, sizes and rates are strings with a unit: \"250ms\" \"30s\" \"5m\" \"1h\" \"1d\", "
+      "\"512B\" \"64KiB\"\n"
+      "# \"1MiB\" \"1GB\", \"50/s\" \"10/m\" \"100GiB/s\". ${VAR} and ${VAR:-default} expand in strings. "
+      "Paths are relative\n"
       "# to the file that names them.\n\n";
   write_table(root(), out);
   while (out.ends_with("\n\n")) out.pop_back();
@@ -197,24 +208,31 @@ std::string reference_toml() {
 std::string reference_markdown() {
   std::string out =
       "# Configuration reference\n\n"
-      "Generated from the schema table (`gateway/config/schema.cc`); `conf/reference.toml` is the same as a file.\n"
+      "Generated from the schema table (`gateway/config/schema.cc`); `conf/reference.toml` is the same as a "
+      "file.\n"
       "After a change of the schema, `SLUICE_WRITE_REFERENCE=1 unit_config` writes both anew.\n\n"
-      "A configuration is TOML 1.0. Unknown keys are errors. Every fault is reported in one run, with its file, line and\n"
+      "A configuration is TOML 1.0. Unknown keys are errors. Every fault is reported in one run, with its "
+      "file, line and\n"
       "column; `sluice check` does so without starting.\n\n"
       "- **duration**: `\"250ms\"`, `\"30s\"`, `\"5m\"`, `\"1h\"`, `\"1d\"`; a bare number is refused.\n"
-      "- **size**: `\"512B\"`, `\"64KiB\"`, `\"1MiB\"`, `\"1GiB\"`, `\"1MB\"` (10^6); a bare number is refused.\n"
+      "- **size**: `\"512B\"`, `\"64KiB\"`, `\"1MiB\"`, `\"1GiB\"`, `\"1MB\"` (10^6); a bare number is "
+      "refused.\n"
       "- **rate**: `\"50/s\"`, `\"10/m\"`, `\"5/h\"`, and of bytes `\"100GiB/s\"`.\n"
-      "- **file**: a path, relative to the file that names it. Certificates, keys and secrets are watched for changes.\n"
-      "- `${VAR}` and `${VAR:-default}` expand in string values, after parsing; `$${` stands for `${`. A variable that is\n"
+      "- **file**: a path, relative to the file that names it. Certificates, keys and secrets are watched "
+      "for changes.\n"
+      "- `${VAR}` and `${VAR:-default}` expand in string values, after parsing; `$${` stands for `${`. A "
+      "variable that is\n"
       "  missing is an error.\n\n";
   write_page(root(), out);
-  out += "## Not yet supported\n\n"
-         "These are known, and refused by name:\n\n";
+  out +=
+      "## Not yet supported\n\n"
+      "These are known, and refused by name:\n\n";
   write_later(root(), out);
-  out += "- servers with `http://`, `https://`, `dns+…://` or `srv+…://`\n"
-         "- `backend.NAME.balance.unit = \"message\"` before `tcp://` servers\n"
-         "- several names in `route.auth`\n"
-         "- a listener on a unix socket\n";
+  out +=
+      "- servers with `http://`, `https://`, `dns+…://` or `srv+…://`\n"
+      "- `backend.NAME.balance.unit = \"message\"` before `tcp://` servers\n"
+      "- several names in `route.auth`\n"
+      "- a listener on a unix socket\n";
   return out;
 }
 

@@ -11,7 +11,9 @@ namespace {
 
 constexpr std::size_t kWidest = 160;  // of a source line that is shown
 
-bool continues(char c) { return (static_cast<unsigned char>(c) & 0xC0U) == 0x80U; }  // an octet inside a code point
+bool continues(char c) {
+  return (static_cast<unsigned char>(c) & 0xC0U) == 0x80U;
+}  // an octet inside a code point
 
 // A line that sets a secret in the clear must not be repeated into a log: its value is replaced.
 std::string masked(std::string line) {
@@ -144,7 +146,8 @@ void Reporter::warning(Place place, std::string message, std::string help) {
 
 std::vector<Diagnostic> Reporter::take() {
   std::stable_sort(entries_.begin(), entries_.end(), [](const Entry& a, const Entry& b) {
-    return std::tie(a.place.file, a.place.line, a.place.column) < std::tie(b.place.file, b.place.line, b.place.column);
+    return std::tie(a.place.file, a.place.line, a.place.column) <
+           std::tie(b.place.file, b.place.line, b.place.column);
   });
   std::vector<Diagnostic> out;
   out.reserve(entries_.size() + 1);
@@ -164,7 +167,8 @@ std::string did_you_mean(std::string_view word, const std::vector<std::string_vi
   std::string_view best;
   std::size_t nearest = std::numeric_limits<std::size_t>::max();
   for (const std::string_view candidate : candidates) {
-    const std::size_t gap = candidate.size() > word.size() ? candidate.size() - word.size() : word.size() - candidate.size();
+    const std::size_t gap =
+        candidate.size() > word.size() ? candidate.size() - word.size() : word.size() - candidate.size();
     if (candidate.size() > 64 || gap > 3) continue;
     const std::size_t distance = edit_distance(word, candidate);
     if (distance < nearest) {

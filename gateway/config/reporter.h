@@ -1,4 +1,5 @@
-// Reporter: collects the diagnostics of one load and knows the text of every file, so that each can show its line.
+// Reporter: collects the diagnostics of one load and knows the text of every file, so that each can show its
+// line.
 #pragma once
 
 #include <cstddef>

@@ -9,8 +9,8 @@ namespace {
 
 bool is_prefix(const std::string& path) { return path.ends_with("/*"); }
 
-// Smaller is more specific: exact host, wildcard host by length, none; exact path, prefix by length; a route that is
-// bound to listeners before one that is not; file order.
+// Smaller is more specific: exact host, wildcard host by length, none; exact path, prefix by length; a route
+// that is bound to listeners before one that is not; file order.
 auto rank(const RouteSettings& route) {
   const int host = route.host.empty() ? 2 : route.host.starts_with("*.") ? 1 : 0;
   const auto host_size = host == 1 ? -static_cast<std::int64_t>(route.host.size()) : 0;
@@ -27,7 +27,7 @@ Routes::Routes(const std::vector<RouteSettings>& routes) : routes_(&routes), ord
                    [&routes](std::uint32_t a, std::uint32_t b) { return rank(routes[a]) < rank(routes[b]); });
   for (const std::uint32_t index : order_) {
     const RouteSettings& route = routes[index];
-    Paths& paths = route.host.empty()               ? any_
+    Paths& paths = route.host.empty()             ? any_
                    : route.host.starts_with("*.") ? wildcards_[route.host.substr(1)]
                                                   : hosts_[route.host];
     if (is_prefix(route.path)) {
@@ -43,7 +43,8 @@ Routes::Routes(const std::vector<RouteSettings>& routes) : routes_(&routes), ord
 int Routes::first(const std::vector<std::uint32_t>& candidates, std::string_view listener) const {
   for (const std::uint32_t index : candidates) {
     const std::vector<std::string>& only = (*routes_)[index].listeners;
-    if (only.empty() || std::find(only.begin(), only.end(), listener) != only.end()) return static_cast<int>(index);
+    if (only.empty() || std::find(only.begin(), only.end(), listener) != only.end())
+      return static_cast<int>(index);
   }
   return -1;
 }
@@ -71,7 +72,8 @@ int Routes::find(std::string_view listener, std::string_view host, std::string_v
     if (const int index = find(exact->second, listener, path); index >= 0) return index;
   }
   if (!wildcards_.empty()) {
-    // "a.b.example.com": ".b.example.com" before ".example.com" before ".com"; a label must stand before the dot.
+    // "a.b.example.com": ".b.example.com" before ".example.com" before ".com"; a label must stand before the
+    // dot.
     for (std::size_t dot = host.find('.', 1); dot != std::string_view::npos; dot = host.find('.', dot + 1)) {
       const auto wildcard = wildcards_.find(host.substr(dot));
       if (wildcard == wildcards_.end()) continue;

@@ -1,4 +1,5 @@
-// Routes: host + path → route. Exact host > wildcard host > none; then exact path > longest prefix (decisions.md).
+// Routes: host + path → route. Exact host > wildcard host > none; then exact path > longest prefix
+// (decisions.md).
 #pragma once
 
 #include <cstdint>
@@ -40,8 +41,8 @@ class Routes {
 
   const std::vector<RouteSettings>* routes_;
   std::vector<std::uint32_t> order_;  // indexes, the most specific first
-  Map<Paths> hosts_;      // exact names
-  Map<Paths> wildcards_;  // ".example.com"
+  Map<Paths> hosts_;                  // exact names
+  Map<Paths> wildcards_;              // ".example.com"
   Paths any_;
 };
 

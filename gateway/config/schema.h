@@ -1,5 +1,6 @@
-// The schema: one table that says which keys a configuration may hold, where, of which type, unit, range and default,
-// and what they mean. It drives the decoder, the suggestions, conf/reference.toml and docs/reference/config.md.
+// The schema: one table that says which keys a configuration may hold, where, of which type, unit, range and
+// default, and what they mean. It drives the decoder, the suggestions, conf/reference.toml and
+// docs/reference/config.md.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +14,7 @@ namespace sluice::config {
 
 enum class Type : std::uint8_t {
   text,
-  file,      // path of a file, relative to the file that names it
+  file,  // path of a file, relative to the file that names it
   boolean,
   integer,
   duration,  // "30s"
@@ -36,13 +37,13 @@ struct Key {
   Type type = Type::text;
   std::string_view fallback = {};  // the default as TOML; empty: none
   std::string_view meaning = {};
-  std::string_view values = {};    // "off|optional|required"
-  std::string_view later = {};     // values that are known and not yet supported; "*": the key itself
-  std::string_view word = {};      // a word that may stand for the number 0: "off", "unlimited", "auto"
-  std::int64_t least = 0;          // range, in ns, octets or units
+  std::string_view values = {};  // "off|optional|required"
+  std::string_view later = {};   // values that are known and not yet supported; "*": the key itself
+  std::string_view word = {};    // a word that may stand for the number 0: "off", "unlimited", "auto"
+  std::int64_t least = 0;        // range, in ns, octets or units
   std::int64_t most = std::numeric_limits<std::int64_t>::max();
   const Table* table = nullptr;
-  std::string_view example = {};   // as TOML, for a key without default
+  std::string_view example = {};  // as TOML, for a key without default
   bool required = false;
 };
 
@@ -59,9 +60,9 @@ const Table& root();
 // The parts of "a|b|c".
 std::vector<std::string_view> alternatives(std::string_view list);
 
-// A configuration file with every key, each commented with its default and meaning; the live lines are a minimal
-// configuration that loads. The committed conf/reference.toml is this text; `SLUICE_WRITE_REFERENCE=1 unit_config`
-// rewrites it and docs/reference/config.md.
+// A configuration file with every key, each commented with its default and meaning; the live lines are a
+// minimal configuration that loads. The committed conf/reference.toml is this text; `SLUICE_WRITE_REFERENCE=1
+// unit_config` rewrites it and docs/reference/config.md.
 std::string reference_toml();
 std::string reference_markdown();
 

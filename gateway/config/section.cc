@@ -13,7 +13,8 @@ namespace {
 bool is_name(std::string_view text) {
   if (text.empty() || (text[0] >= '0' && text[0] <= '9')) return false;
   for (const char c : text) {
-    if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_')) return false;
+    if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_'))
+      return false;
   }
   return true;
 }
@@ -40,7 +41,8 @@ void expand_text(Node& node, Reporter& reporter) {
     const std::string name(inside.substr(0, dash));
     if (!is_name(name)) {
       node.bad = true;
-      return reporter.error(node.place, fmt::format("'{}' is no name of an environment variable", shown(name)));
+      return reporter.error(node.place,
+                            fmt::format("'{}' is no name of an environment variable", shown(name)));
     }
     const char* value = std::getenv(name.c_str());
     if (dash != std::string_view::npos && (value == nullptr || *value == '\0')) {
@@ -127,7 +129,9 @@ std::int64_t Section::number(std::string_view name) const {
   return found != nullptr ? found->number : default_of(key(name)).number;
 }
 
-bool Section::is_word(std::string_view name) const { return !key(name).word.empty() && text(name) == key(name).word; }
+bool Section::is_word(std::string_view name) const {
+  return !key(name).word.empty() && text(name) == key(name).word;
+}
 
 std::vector<Text> Section::texts(std::string_view name) const {
   std::vector<Text> out;
@@ -170,7 +174,8 @@ std::vector<std::pair<std::string, Section>> Section::named(std::string_view nam
   std::vector<std::pair<std::string, Section>> out;
   if (const Node* found = node(name)) {
     for (const Member& member : found->members) {
-      if (!member.value.bad) out.emplace_back(member.name, Section(*key(name).table, &member.value, member.value.place));
+      if (!member.value.bad)
+        out.emplace_back(member.name, Section(*key(name).table, &member.value, member.value.place));
     }
   }
   return out;

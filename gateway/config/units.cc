@@ -42,7 +42,8 @@ Parsed<Split> split(std::string_view text) {
   const auto parsed = std::from_chars(text.data(), text.data() + digits, out.number);
   if (parsed.ec != std::errc()) return std::unexpected<std::string>("is too large");
   out.unit = text.substr(digits);
-  if (out.unit.starts_with('.')) return std::unexpected<std::string>("is not a whole number; use a smaller unit");
+  if (out.unit.starts_with('.'))
+    return std::unexpected<std::string>("is not a whole number; use a smaller unit");
   return out;
 }
 
@@ -55,7 +56,8 @@ Parsed<std::int64_t> scaled(std::string_view text, const std::array<Unit, N>& un
     // KB is common for 1000 octets.
     if (unit.name != parts->unit && !(unit.name == "kB" && parts->unit == "KB")) continue;
     std::int64_t value = 0;
-    if (__builtin_mul_overflow(parts->number, unit.factor, &value)) return std::unexpected<std::string>("is too large");
+    if (__builtin_mul_overflow(parts->number, unit.factor, &value))
+      return std::unexpected<std::string>("is too large");
     return value;
   }
   return std::unexpected("has an unknown unit; known are " + std::string(known));
@@ -108,7 +110,8 @@ Parsed<RateValue> parse_rate(std::string_view text) {
 std::string duration_text(Duration duration) { return shortest(duration.count(), kTimes, "0s"); }
 
 std::string size_text(std::uint64_t octets) {
-  if (octets > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max())) return std::to_string(octets) + "B";
+  if (octets > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()))
+    return std::to_string(octets) + "B";
   return shortest(static_cast<std::int64_t>(octets), kSizes, "0B");
 }
 

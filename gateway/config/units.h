@@ -20,9 +20,9 @@ struct RateValue {
   bool octets = false;  // the amount was a size
 };
 
-Parsed<Duration> parse_duration(std::string_view text);   // "250ms", "30s", "5m", "1h", "1d"; also "us", "ns"
-Parsed<std::int64_t> parse_size(std::string_view text);   // "512B", "64KiB", "1MB": octets
-Parsed<RateValue> parse_rate(std::string_view text);      // "50/s", "10/m", "5/h", "100GiB/s"
+Parsed<Duration> parse_duration(std::string_view text);  // "250ms", "30s", "5m", "1h", "1d"; also "us", "ns"
+Parsed<std::int64_t> parse_size(std::string_view text);  // "512B", "64KiB", "1MB": octets
+Parsed<RateValue> parse_rate(std::string_view text);     // "50/s", "10/m", "5/h", "100GiB/s"
 
 // The shortest exact form that parses back: "25s", "1500ms", "64KiB".
 std::string duration_text(Duration duration);

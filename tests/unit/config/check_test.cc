@@ -1,0 +1,504 @@
+// The meaning of configurations: combinations, references and files.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "loading.h"
+
+namespace sluice::config {
+namespace {
+
+using namespace std::chrono_literals;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+// Loads `extra` behind a small configuration, in a folder with credentials.
+class Check : public ::testing::Test {
+ protected:
+  Check() { folder_.write_credentials(); }
+  Loaded load_with(std::string_view extra) { return load(folder_.write("t.toml", around(extra))); }
+  void expect_error(std::string_view extra, const std::string& message) {
+    const Loaded loaded = load_with(extra);
+    EXPECT_FALSE(loaded.ok()) << extra;
+    EXPECT_THAT(brief(loaded), HasSubstr("error: " + message)) << extra;
+  }
+  void expect_warning(std::string_view extra, const std::string& message) {
+    const Loaded loaded = load_with(extra);
+    EXPECT_TRUE(loaded.ok()) << text_of(loaded);
+    EXPECT_THAT(brief(loaded), HasSubstr("warning: " + message)) << extra;
+  }
+  Settings expect_good(std::string_view extra) {
+    Loaded loaded = load_with(extra);
+    EXPECT_TRUE(loaded.ok()) << extra << "\n" << text_of(loaded);
+    return std::move(loaded.settings);
+  }
+  static std::string jwt(std::string_view rest) {
+    return "[auth.a]\ntype = \"jwt\"\n" + std::string(rest) + "\n";
+  }
+  static std::string good_jwt(std::string_view rest = "") {
+    return jwt("algorithms = [\"HS256\"]\nsecret_file = \"hs256.secret\"\n" + std::string(rest));
+  }
+  static std::string limit(std::string_view rest) { return "[rate_limit.l]\n" + std::string(rest) + "\n"; }
+  static std::string route(std::string_view rest) {
+    return "[[route]]\npath = \"/r\"\nbackend = \"app\"\n" + std::string(rest) + "\n";
+  }
+  static std::string servers(std::string_view url) {
+    return "[backend.b]\nservers = [\"" + std::string(url) + "\"]\n";
+  }
+  Folder folder_;
+};
+
+TEST_F(Check, ListenersHaveNamesAndAddressesOfTheirOwn) {
+  expect_error("[[listener]]\nname = \"plain\"\nbind = \"127.0.0.1:1\"\n",
+               "listener 'plain' is defined twice");
+  expect_error("[[listener]]\nname = \"b\"\nbind = \"127.0.0.1:8080\"\n",
+               "listener 'b' has the bind of listener 'plain'");
+  expect_error("[[listener]]\nbind = \"127.0.0.1:9901\"\n",
+               "listener '127.0.0.1:9901' has the bind of the admin listener");
+  expect_error("[[listener]]\nbind = \"localhost:80\"\n", "'bind' = \"localhost:80\" is no address");
+  expect_error("[[listener]]\nbind = \"unix:/x\"\n", "a listener on a unix socket is not yet supported");
+  expect_error("[[listener]]\nbind = \":1\"\ntrusted_proxies = [\"10.0.0.1/8\"]\n",
+               "'10.0.0.1/8' is no block of addresses");
+  const Settings settings =
+      expect_good("[[listener]]\nbind = \"[::1]:0\"\n[[listener]]\nname = \"z\"\nbind = \"[::1]:0\"\n");
+  EXPECT_EQ(settings.listeners[1].name, "[::1]:0");
+}
+
+TEST_F(Check, AdminOnAPublicAddressNeedsAToken) {
+  expect_error("[admin]\nbind = \"0.0.0.0:9901\"\n",
+               "the admin listener on 0.0.0.0:9901 would be open to everyone");
+  expect_good("[admin]\nbind = \"0.0.0.0:9901\"\nenabled = false\n");
+  EXPECT_EQ(expect_good("[admin]\nbind = \"0.0.0.0:9901\"\ntoken_file = \"admin.token\"\n").admin.token,
+            std::string(32, 't'));
+  folder_.write("short.token", "abc\n");
+  expect_error("[admin]\ntoken_file = \"short.token\"\n", "short.token is shorter than 16 octets");
+  folder_.write("two.token", std::string(20, 'a') + "\n" + std::string(20, 'b') + "\n");
+  expect_error("[admin]\ntoken_file = \"two.token\"\n", "two.token must hold one line of visible ASCII");
+}
+
+TEST_F(Check, TlsNeedsACertificateAndItsKey) {
+  const std::string start = "[[listener]]\nbind = \":1\"\n";
+  expect_error(start + "tls = {}\n", "TLS needs a certificate");
+  expect_error(start + "tls = { cert = \"server.crt\" }\n", "'cert' needs 'key'");
+  expect_error(start + "tls = { key = \"server.key\" }\n", "'key' needs 'cert'");
+  expect_error(start + "tls = { cert = \"server.key\", key = \"server.crt\" }\n",
+               "server.key holds no certificate in PEM | it holds a private key");
+  expect_error(start + "tls = { cert = \"gone.crt\", key = \"server.key\" }\n", "'cert': cannot read");
+  expect_error(start + "tls = { self_signed = true, cert = \"server.crt\", key = \"server.key\" }\n",
+               "'self_signed' stands beside a real");
+  expect_error(start +
+                   "tls = { self_signed = true }\n[[listener]]\nbind = \":2\"\ntls = { cert = "
+                   "\"server.crt\", key = \"server.key\" }\n",
+               "listener ':1' is self-signed beside listeners with real certificates");
+  folder_.write("locked.key",
+                "-----BEGIN ENCRYPTED PRIVATE KEY-----\nx\n-----END ENCRYPTED PRIVATE KEY-----\n");
+  expect_error(start + "tls = { cert = \"server.crt\", key = \"locked.key\" }\n",
+               "locked.key is protected by a passphrase");
+  const Settings settings =
+      expect_good(start + "tls = { cert = \"server.crt\", key = \"server.key\", min_version = \"1.3\" }\n");
+  EXPECT_EQ(settings.listeners[1].tls->min_version, "1.3");
+  EXPECT_THAT(settings.listeners[1].tls->alpn, ElementsAre("http/1.1"));
+  EXPECT_TRUE(expect_good(start + "tls = { self_signed = true }\n").listeners[1].tls->self_signed);
+}
+
+TEST_F(Check, ClientCertificatesNeverFailOpen) {
+  const std::string start =
+      "[[listener]]\nbind = \":1\"\n[listener.tls]\ncert = \"server.crt\"\nkey = \"server.key\"\n";
+  expect_error(start + "client_auth = \"required\"\n", "'client_auth' needs 'client_ca'");
+  expect_error(start + "client_ca = \"server.crt\"\n", "'client_ca' has no effect without 'client_auth'");
+  expect_error(start + "client_auth = \"required\"\nclient_ca = \"gone.crt\"\n", "'client_ca': cannot read");
+  const Settings settings = expect_good(start + "client_auth = \"optional\"\nclient_ca = \"server.crt\"\n");
+  EXPECT_EQ(settings.listeners[1].tls->client_auth, net::TlsSettings::ClientAuth::optional);
+  EXPECT_THAT(settings.listeners[1].tls->client_ca, HasSubstr("BEGIN CERTIFICATE"));
+}
+
+TEST_F(Check, HandshakeTimeoutIsSharedByTlsAndHead) {
+  const std::string start = "[[listener]]\nbind = \":1\"\n";
+  expect_error(start + "limits = { handshake_timeout = \"9s\", head_timeout = \"1s\" }\n",
+               "'handshake_timeout' stands for");
+  const ListenerSettings plain =
+      expect_good(start + "limits = { handshake_timeout = \"9s\" }\n").listeners[1];
+  EXPECT_EQ(plain.head_timeout, Duration(9s));
+  const ListenerSettings tls =
+      expect_good(start + "tls = { self_signed = true }\nlimits = { handshake_timeout = \"9s\" }\n")
+          .listeners[1];
+  EXPECT_EQ(tls.tls_timeout, Duration(3s));
+  EXPECT_EQ(tls.head_timeout, Duration(6s));
+  expect_error(start + "limits = { header_bytes = \"4KiB\", field_bytes = \"8KiB\" }\n",
+               "'field_bytes' is larger than 'header_bytes'");
+  EXPECT_EQ(expect_good(start + "limits = { header_bytes = \"4KiB\" }\n").listeners[1].head.line, 4096U);
+}
+
+TEST_F(Check, PrivateFilesAreGuardedByTheirMode) {
+  folder_.write("open.secret", std::string(32, 's'), 0666);
+  expect_error(jwt("algorithms = [\"HS256\"]\nsecret_file = \"open.secret\""),
+               folder_.path("open.secret") + " can be written by everyone");
+  folder_.write("group.secret", std::string(32, 's'), 0640);
+  expect_warning(jwt("algorithms = [\"HS256\"]\nsecret_file = \"group.secret\""),
+                 folder_.path("group.secret") + " can be read by its group");
+  folder_.write("short.secret", std::string(31, 's') + "\n");
+  expect_error(jwt("algorithms = [\"HS256\"]\nsecret_file = \"short.secret\""),
+               "short.secret is shorter than 32 octets");
+  folder_.write("raw.secret", std::string(31, '\0') + "\n\n");
+  EXPECT_EQ(expect_good(jwt("algorithms = [\"HS256\"]\nsecret_file = \"raw.secret\"")).auths[0].secret,
+            std::string(31, '\0') + "\n");
+}
+
+TEST_F(Check, AlgorithmsNeedKeysThatServeThem) {
+  expect_error(jwt("algorithms = [\"HS256\", \"ES256\"]\nsecret_file = \"hs256.secret\""),
+               "HS* and other algorithms must not stand");
+  expect_error(jwt("algorithms = [\"HS256\"]\npublic_key_file = \"public.pem\""),
+               "a public key cannot serve HS*");
+  expect_error(jwt("algorithms = [\"ES256\"]\nsecret_file = \"hs256.secret\""), "a secret serves only HS*");
+  expect_error(jwt("algorithms = [\"ES256\"]"),
+               "[auth.a] has no key for its algorithms | set public_key_file or jwks_file");
+  expect_error(jwt("algorithms = []\nsecret_file = \"hs256.secret\""), "'algorithms' must name at least one");
+  expect_error(jwt("secret_file = \"hs256.secret\""), "'algorithms' must name at least one");
+  expect_error(jwt("algorithms = [\"ES256\", \"ES256\"]\npublic_key_file = \"public.pem\""),
+               "algorithm ES256 is named twice");
+  expect_error(jwt("algorithms = [\"ES256\"]\npublic_key_file = \"server.key\""),
+               "server.key holds a private key");
+  expect_good(jwt("algorithms = [\"ES256\", \"EdDSA\"]\npublic_key_file = \"public.pem\""));
+}
+
+TEST_F(Check, SetsOfKeysMustServeEachAlgorithm) {
+  folder_.write(
+      "jwks.json",
+      R"({"keys":[{"kty":"EC","crv":"P-256","x":"a","y":"b"},{"kty":"RSA","alg":"RS256","n":"a","e":"b"}]})");
+  expect_good(jwt("algorithms = [\"ES256\", \"RS256\"]\njwks_file = \"jwks.json\""));
+  expect_error(jwt("algorithms = [\"ES384\"]\njwks_file = \"jwks.json\""),
+               "no key of jwks.json can serve ES384");
+  expect_error(jwt("algorithms = [\"PS256\"]\njwks_file = \"jwks.json\""),
+               "no key of jwks.json can serve PS256");
+  expect_error(jwt("algorithms = [\"HS256\"]\njwks_file = \"jwks.json\""),
+               "no key of jwks.json can serve HS256");
+  folder_.write("bad.json", "{\"keys\": 1}");
+  expect_error(jwt("algorithms = [\"ES256\"]\njwks_file = \"bad.json\""), "bad.json is no set of keys");
+  folder_.write("none.json", "nothing");
+  expect_error(jwt("algorithms = [\"ES256\"]\njwks_file = \"none.json\""), "none.json is no set of keys");
+}
+
+TEST_F(Check, CarriersAreKnownAndListedOnce) {
+  expect_error(good_jwt("from = [\"haeder:Authorization\"]"),
+               "'from' has the unknown carrier \"haeder:Authorization\" | did you mean 'header'?");
+  expect_error(good_jwt("from = [\"cookie\"]"), "'from': \"cookie\" needs a name after 'cookie:'");
+  expect_error(good_jwt("from = [\"header:Host\"]"), "header Host cannot carry a token");
+  expect_error(good_jwt("from = [\"header:X_Y\"]"), "header X_Y cannot carry a token");
+  expect_error(good_jwt("from = [\"header:a-b\", \"header:A-B\"]"), "'from' lists \"header:A-B\" twice");
+  expect_error(good_jwt("from = []"), "'from' is empty");
+  EXPECT_EQ(expect_good(good_jwt("from = \"cookie:s\"")).auths[0].from[0].kind,
+            policy::Carrier::Kind::cookie);
+}
+
+TEST_F(Check, ForwardedClaimsGetHeadersOfTheirOwn) {
+  for (const char* header : {"Host", "Connection", "te", "Sec-WebSocket-Key", "X-Forwarded-For", "X-Real-IP",
+                             "Upgrade", "Cookie"}) {
+    expect_error(good_jwt("forward = { sub = \"" + std::string(header) + "\" }"),
+                 "header " + std::string(header) + " belongs to");
+  }
+  expect_error(good_jwt("forward = { sub = \"X User\" }"), "\"X User\" is no name of a header");
+  expect_error(good_jwt("forward = { sub = \"X_User\" }"), "\"X_User\" is no name of a header");
+  expect_error(good_jwt("forward = { sub = \"X-User\\r\\nA: b\" }"),
+               "\"X-User??A: b\" is no name of a header");
+  expect_error(good_jwt("forward = { sub = \"X-User\", name = \"x-user\" }"),
+               "header x-user is set by two claims");
+  expect_error(good_jwt("forward = { sub = true }"), "'forward' of 'sub' must be the name of a header");
+}
+
+TEST_F(Check, RequiredClaimsHaveValues) {
+  const Settings settings =
+      expect_good(good_jwt("require = { scope = \"chat\", role = [\"a\", \"b\"], sub = true }"));
+  ASSERT_EQ(settings.auths[0].required.size(), 3U);
+  EXPECT_THAT(settings.auths[0].required[0].any_of, ElementsAre("chat"));
+  EXPECT_THAT(settings.auths[0].required[1].any_of, ElementsAre("a", "b"));
+  EXPECT_TRUE(settings.auths[0].required[2].any_of.empty());
+  expect_error(good_jwt("require = { scope = [] }"), "required claim 'scope' has no values");
+  expect_error(good_jwt("require = { scope = false }"), "required claim 'scope' cannot be false");
+  expect_error(good_jwt("require = { scope = 3 }"),
+               "'scope' in 'require' must be a string or a list of strings, found an integer");
+}
+
+TEST_F(Check, ExpiryIsClosedOrKept) {
+  const Settings settings = expect_good(
+      good_jwt("on_expiry = \"close\"\nexpiry_close_code = 4000\nleeway = \"1m\"\nmax_lifetime = \"1d\""));
+  EXPECT_EQ(settings.auths[0].expiry_close_code, 4000);
+  EXPECT_EQ(settings.auths[0].leeway_seconds, 60);
+  EXPECT_EQ(settings.auths[0].max_lifetime_seconds, 86400);
+  EXPECT_FALSE(expect_good(good_jwt("on_expiry = \"keep\"")).auths[0].close_on_expiry);
+  expect_error(good_jwt("expiry_close_code = 1006"), "close code 1006 must not be sent");
+  expect_error(good_jwt("expiry_close_code = 1015"), "close code 1015 must not be sent");
+  expect_error(good_jwt("on_expiry = \"keep\"\nexpiry_close_code = 4000"),
+               "'expiry_close_code' has no effect");
+  expect_error(good_jwt("leeway = \"1500ms\""), "'leeway' must be whole seconds");
+}
+
+TEST_F(Check, LimitsPairUnitAndAction) {
+  struct Pair {
+    const char* unit;
+    const char* action;
+    bool good;
+  };
+  for (const Pair& pair : {Pair{"messages", "delay", true},
+                           {"messages", "drop", true},
+                           {"messages", "close", true},
+                           {"messages", "reject", false},
+                           {"bytes", "delay", true},
+                           {"bytes", "drop", false},
+                           {"bytes", "close", true},
+                           {"bytes", "reject", false},
+                           {"handshakes", "reject", true},
+                           {"handshakes", "delay", false},
+                           {"handshakes", "drop", false},
+                           {"handshakes", "close", false},
+                           {"connections", "reject", true},
+                           {"connections", "delay", false},
+                           {"connections", "close", false}}) {
+    const std::string unit = pair.unit;
+    const std::string amount = unit == "connections" ? "limit = 5"
+                               : unit == "bytes"     ? "rate = \"1KiB/s\""
+                                                     : "rate = \"1/s\"";
+    const std::string text =
+        limit("key = \"ip\"\nunit = \"" + unit + "\"\n" + amount + "\non_limit = \"" + pair.action + "\"");
+    if (pair.good) {
+      expect_good(text);
+    } else {
+      expect_error(text,
+                   "on_limit = \"" + std::string(pair.action) + "\" does not fit unit = \"" + unit + "\"");
+    }
+  }
+}
+
+TEST_F(Check, LimitsHaveTheAmountsOfTheirUnit) {
+  expect_error(limit("key = \"ip\"\nunit = \"connections\""), "unit = \"connections\" needs 'limit'");
+  expect_error(limit("key = \"ip\"\nunit = \"connections\"\nlimit = 1\nrate = \"1/s\""),
+               "'rate' has no meaning for connections");
+  expect_error(limit("key = \"ip\"\nunit = \"messages\"\nlimit = 1"), "'limit' has no meaning for messages");
+  expect_error(limit("key = \"ip\"\nunit = \"messages\""), "unit = \"messages\" needs 'rate'");
+  expect_error(limit("key = \"ip\"\nunit = \"bytes\"\nrate = \"1000/s\""),
+               "'rate' = \"1000/s\" of bytes has no unit");
+  expect_error(limit("key = \"ip\"\nunit = \"messages\"\nrate = \"1KiB/s\""),
+               "'rate' = \"1KiB/s\" of messages must be a bare number");
+  expect_error(limit("key = \"ip\"\nunit = \"bytes\"\nrate = \"1KiB/s\"\nburst = 5"),
+               "'burst' of bytes has no unit");
+  expect_error(limit("key = \"ip\"\nrate = \"1/s\"\nburst = \"5B\""),
+               "'burst' of messages must be a bare number");
+  expect_error(limit("key = \"connection\"\nunit = \"handshakes\"\nrate = \"1/s\""),
+               "key = \"connection\" counts only messages or bytes");
+  expect_error(limit("key = \"claim:\"\nrate = \"1/s\""), "'key' has the unknown value \"claim:\"");
+  expect_error(limit("key = \"ips\"\nrate = \"1/s\""),
+               "'key' has the unknown value \"ips\" | did you mean 'ip'?");
+  expect_error(limit("key = \"ip\"\nrate = \"1/s\"\nclose_code = 4000"),
+               "'close_code' needs on_limit = \"close\"");
+  const Settings settings =
+      expect_good(limit("key = \"ip\"\nunit = \"bytes\"\nrate = \"1MiB/m\"\nburst = \"2MiB\"\non_limit = "
+                        "\"close\"\nclose_code = 4008"));
+  EXPECT_EQ(settings.limits[0].rate, 1U << 20);
+  EXPECT_EQ(settings.limits[0].per, Duration(60s));
+  EXPECT_EQ(settings.limits[0].burst, 2U << 20);
+  EXPECT_EQ(settings.limits[0].close_code, 4008);
+}
+
+TEST_F(Check, LimitsStandWhereTheirKeyIsKnown) {
+  const std::string claim = limit("key = \"claim:sub\"\nrate = \"1/s\"");
+  expect_error(claim + route("rate_limit = [\"l\"]"),
+               "limit 'l' counts by claim 'sub', but the route has no auth");
+  expect_good(good_jwt() + claim + route("rate_limit = \"l\"\nauth = \"a\""));
+  expect_error(route("rate_limit = [\"l\", \"l\"]") + limit("key = \"ip\"\nrate = \"1/s\""),
+               "'rate_limit' names 'l' twice");
+  const std::string listener = "[[listener]]\nbind = \":1\"\nrate_limit = [\"l\"]\n";
+  expect_error(listener + claim, "limit 'l' of a listener must have key = \"ip\" or \"listener\"");
+  expect_error(listener + limit("key = \"ip\"\nrate = \"1/s\""),
+               "limit 'l' of a listener must count handshakes or connections");
+  expect_good(listener + limit("key = \"listener\"\nunit = \"connections\"\nlimit = 5"));
+}
+
+TEST_F(Check, ReferencesMustResolve) {
+  expect_error(route("auth = \"usr\"") + good_jwt(),
+               "route '/r' refers to auth 'usr' which is not defined | defined are a");
+  expect_error(route("rate_limit = [\"new\"]"), "route '/r' refers to rate_limit 'new' which is not defined");
+  expect_error(route("listener = [\"plian\"]"),
+               "route '/r' refers to listener 'plian' which is not defined | did you mean 'plain'?");
+  expect_error("[[listener]]\nbind = \":1\"\nrate_limit = [\"x\"]\n",
+               "listener ':1' refers to rate_limit 'x' which is not defined");
+  expect_error(route("auth = []"), "'auth' is empty");
+  expect_warning(servers("ws://h:1"), "backend 'b' is not used");
+  expect_warning(good_jwt(), "auth 'a' is not used");
+}
+
+TEST_F(Check, RoutesAreDistinctAndTheirPathsCanonical) {
+  expect_error(route("") + route(""), "route '/r' is defined twice");
+  expect_error(route("name = \"x\"") + route("name = \"y\""),
+               "route 'y' can never match: route 'x' has its host and path");
+  expect_good("[[listener]]\nname = \"two\"\nbind = \":1\"\n" + route("name = \"x\"\nlistener = \"two\"") +
+              route("name = \"y\"\nlistener = [\"plain\"]"));
+  const auto with_path = [](std::string_view path) {
+    return "[[route]]\nbackend = \"app\"\npath = \"" + std::string(path) + "\"\n";
+  };
+  expect_error(with_path("chat"), "'path' = \"chat\" is no path");
+  expect_error(with_path("/chat*"), "'path' = \"/chat*\" is no path");
+  expect_error(with_path("/a/*/b"), "'path' = \"/a/*/b\" is no path");
+  expect_error(with_path("/a/../b"), "'path' = \"/a/../b\" is not in canonical form | write \"/b\"");
+  expect_error(with_path("/a%2fb"), "'path' = \"/a%2fb\" can match no request");
+  const Settings settings =
+      expect_good("[[route]]\nhost = \"Chat.Example.COM\"\npath = \"/a\"\nbackend = \"app\"\n");
+  EXPECT_EQ(settings.routes[1].host, "chat.example.com");
+  EXPECT_EQ(settings.routes[1].name, "chat.example.com/a");
+  EXPECT_EQ(expect_good(route("host = \"*.example.com\"")).routes[1].host, "*.example.com");
+  expect_error(route("host = \"a.com:80\""), "'host' = \"a.com:80\" has a port");
+  for (const char* host : {"a b", "*", "*.", "a.*.com", "http://a", "*.*.com"}) {
+    expect_error(route("host = \"" + std::string(host) + "\""),
+                 "'host' = \"" + std::string(host) + "\" is no host name");
+  }
+}
+
+TEST_F(Check, DangerousCombinationsAreRefusedOrWarned) {
+  const std::string wildcard = "[route.websocket]\norigins = [\"https://*.example.com\"]\n";
+  expect_error(good_jwt("from = [\"cookie:s\"]") + route("auth = \"a\"\n" + wildcard),
+               "a wildcard origin beside the cookie carrier of auth 'a'");
+  expect_good(good_jwt() + route("auth = \"a\"\n" + wildcard));
+  expect_error(route("websocket = { origins = [\"*\"] }"),
+               "\"*\" is no origin | to let every origin in, leave 'origins' out");
+  expect_error(route("websocket = { origins = [\"chat.example.com\"] }"),
+               "\"chat.example.com\" is no origin");
+  expect_warning(good_jwt("from = [\"query:t\"]") + route("auth = \"a\""),
+                 "tokens in the query of '/r' can be read on plain listener 'plain'");
+  const Settings settings = expect_good(route("reject = \"close\""));
+  EXPECT_TRUE(settings.routes[1].websocket.reject_with_close);
+}
+
+TEST_F(Check, WebSocketRulesFollowWhatStandsBehindThem) {
+  const std::string tcp = "[backend.b]\nservers = [\"tcp://h:1\"]\nframing = { message = \"text\" }\n";
+  const auto to_b = [](std::string_view rest) {
+    return "[[route]]\npath = \"/r\"\nbackend = \"b\"\n" + std::string(rest) + "\n";
+  };
+  EXPECT_TRUE(expect_good(tcp + to_b("")).routes[1].websocket.text_frames);
+  EXPECT_FALSE(expect_good(tcp + to_b("websocket = { frame = \"binary\" }")).routes[1].websocket.text_frames);
+  EXPECT_FALSE(expect_good(tcp + to_b("")).routes[1].websocket.pass_compression);
+  expect_warning(tcp + to_b("websocket = { ping = \"forward\" }"),
+                 "pings are answered by the gateway before tcp backends");
+  expect_warning(route("websocket = { frame = \"text\" }"), "'frame' has no effect");
+  expect_warning(route("websocket = { compression = \"pass\", validate_utf8 = true }"),
+                 "compression is off because of validate_utf8");
+  const std::string drop = limit("key = \"connection\"\nrate = \"1/s\"\non_limit = \"drop\"");
+  EXPECT_FALSE(expect_good(drop + route("rate_limit = \"l\"")).routes[1].websocket.pass_compression);
+  expect_error(route("websocket = { control_rate = \"20/m\" }"),
+               "'control_rate' must be a number per second");
+  expect_error(route("websocket = { subprotocols = [\"a b\"] }"), "\"a b\" is no subprotocol");
+  expect_error(route("websocket = { subprotocols = [\"a\", \"a\"] }"), "subprotocol \"a\" is listed twice");
+  const WebSocketSettings ws =
+      expect_good(
+          route("websocket = { max_message = \"unlimited\", ping_interval = \"off\", idle_timeout = \"2m\", "
+                "control_rate = \"5/s\", ping = \"answer\", compression = \"off\" }"))
+          .routes[1]
+          .websocket;
+  EXPECT_EQ(ws.max_message, 0U);
+  EXPECT_EQ(ws.ping_interval, Duration(0));
+  EXPECT_EQ(ws.idle_timeout, Duration(120s));
+  EXPECT_EQ(ws.control_rate, 5U);
+  EXPECT_FALSE(ws.forward_pings);
+  EXPECT_FALSE(ws.pass_compression);
+}
+
+TEST_F(Check, ServersAreASchemeAHostAndAPort) {
+  struct Good {
+    const char* url;
+    const char* host;
+    int port;
+  };
+  for (const Good& good : {Good{"ws://h", "h", 80},
+                           {"wss://h.example", "h.example", 443},
+                           {"tcp://h:7", "h", 7},
+                           {"ws://[::1]:9", "::1", 9},
+                           {"ws://127.0.0.1", "127.0.0.1", 80},
+                           {"wss://[::1]", "::1", 443}}) {
+    const Settings settings = expect_good(servers(good.url));
+    EXPECT_EQ(settings.backends[1].servers[0].host, good.host);
+    EXPECT_EQ(settings.backends[1].servers[0].port, good.port);
+    EXPECT_EQ(settings.backends[1].servers[0].url, good.url);
+  }
+  const std::pair<const char*, const char*> bad[] = {{"h:1", "is no URL"},
+                                                     {"ws://h:1/", "has a path"},
+                                                     {"ws://h:1/x", "has a path"},
+                                                     {"ws://h:1?x", "has a query"},
+                                                     {"ws://h:1#x", "has a fragment"},
+                                                     {"ws://u:p@h:1", "holds a user name"},
+                                                     {"ws://", "has no valid host"},
+                                                     {"ws://:1", "has no valid host"},
+                                                     {"ws://h:0", "has no valid port"},
+                                                     {"ws://h:65536", "has no valid port"},
+                                                     {"ws://h:", "has no valid port"},
+                                                     {"ws://h:1x", "has no valid port"},
+                                                     {"ws://::1:2", "has an IPv6 address without brackets"},
+                                                     {"ws://[::1", "has no ']'"},
+                                                     {"ws://[::1]x", "has something behind ']'"},
+                                                     {"ws://[h]:1", "is no IPv6 address"},
+                                                     {"tcp://h", "has no port"},
+                                                     {"ftp://h:1", "has the unknown scheme ftp"},
+                                                     {"ws://h h:1", "has no valid host"}};
+  for (const auto& [url, why] : bad) expect_error(servers(url), "server \"" + std::string(url) + "\" " + why);
+  expect_error("[backend.b]\nservers = []\n", "'servers' is empty");
+  expect_error("[backend.b]\nservers = [\"ws://h:1\", \"ws://h:1\"]\n", "server ws://h:1 is listed twice");
+  expect_error("[backend.b]\nservers = [\"ws://h:1\", \"tcp://h:2\"]\n",
+               "tcp:// and ws:// servers must not stand in one backend");
+}
+
+TEST_F(Check, BalanceFitsItsServersAndItsKey) {
+  const auto with = [](std::string_view balance) {
+    return servers("ws://h:1") + "balance = " + std::string(balance) + "\n";
+  };
+  expect_error(servers("tcp://h:1") + "balance = { unit = \"message\" }\n",
+               "unit = \"message\" for tcp:// servers is not yet supported");
+  expect_error(with("{ max_legs = 2 }"), "'max_legs' needs unit = \"message\"");
+  expect_error(with("{ key = \"ip\" }"), "'key' needs policy = \"consistent_hash\"");
+  for (const char* key : {"port", "header", "header:", "ip:x", "path:0", "path:x", "claim:", "cookie:a b"}) {
+    expect_error(with("{ policy = \"consistent_hash\", key = \"" + std::string(key) + "\" }"),
+                 "'key' has the unknown value \"" + std::string(key) + "\"");
+  }
+  const auto path = expect_good(with("{ policy = \"consistent_hash\", key = \"path:2\" }")).backends[1];
+  EXPECT_EQ(path.key.kind, upstream::HashKey::Kind::path);
+  EXPECT_EQ(path.key.segment, 2U);
+  const auto header =
+      expect_good(with("{ policy = \"consistent_hash\", key = \"header:X-Room\" }")).backends[1];
+  EXPECT_EQ(header.key.kind, upstream::HashKey::Kind::header);
+  EXPECT_EQ(header.key.name, "X-Room");
+  EXPECT_EQ(expect_good(with("\"random_two\"")).backends[1].policy, upstream::Policy::random_two);
+  EXPECT_EQ(expect_good(with("{ unit = \"message\", max_legs = 2 }")).backends[1].max_legs, 2U);
+  expect_warning(with("{ policy = \"consistent_hash\", key = \"claim:sub\" }") +
+                     "[[route]]\npath = \"/r\"\nbackend = \"b\"\n",
+                 "backend 'b' hashes claim 'sub', but the route has no auth");
+}
+
+TEST_F(Check, BackendTablesFitTheirServers) {
+  expect_error(servers("ws://h:1") + "tls = { server_name = \"x\" }\n", "'tls' is only for wss:// servers");
+  expect_error(servers("wss://h:1") + "tls = { cert = \"server.crt\" }\n", "'cert' needs 'key'");
+  expect_error(servers("wss://h:1") + "tls = { ca = \"gone.crt\" }\n", "'ca': cannot read");
+  expect_error(servers("ws://h:1") + "framing = { type = \"raw\" }\n",
+               "'framing' is only for tcp:// servers");
+  expect_error(servers("ws://h:1") + "ejection = { base = \"10s\", max = \"5s\" }\n",
+               "'max' is shorter than 'base'");
+  const auto backend =
+      expect_good(servers("wss://h:1") +
+                  "tls = { ca = \"server.crt\", cert = \"server.crt\", key = \"server.key\", server_name = "
+                  "\"x.y\" }\n"
+                  "health = { type = \"tcp\", interval = \"1s\", timeout = \"200ms\", fall = 1, rise = 4 }\n"
+                  "ejection = { failures = \"off\" }\nretries = 0\nconnect_timeout = \"250ms\"\n")
+          .backends[1];
+  EXPECT_EQ(backend.tls.server_name, "x.y");
+  EXPECT_THAT(backend.tls.key, HasSubstr("PRIVATE KEY"));
+  EXPECT_TRUE(backend.health.active);
+  EXPECT_EQ(backend.health.timeout, Duration(200ms));
+  EXPECT_EQ(backend.health.rise, 4U);
+  EXPECT_EQ(backend.ejection.failures, 0U);
+  EXPECT_EQ(backend.retries, 0U);
+  EXPECT_EQ(backend.connect_timeout, Duration(250ms));
+}
+
+TEST_F(Check, OnlyVersionOneIsKnown) {
+  EXPECT_TRUE(load_text("version = 1\n" + around(""), "t.toml").ok());
+  EXPECT_EQ(brief(load_text("version = 2\n" + around(""), "t.toml")),
+            "1:11: error: version 2 is not supported | this program reads version = 1\n");
+  EXPECT_THAT(brief(load_text("version = \"1\"\n" + around(""), "t.toml")),
+              HasSubstr("'version' must be an integer"));
+}
+
+}  // namespace
+}  // namespace sluice::config
