@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <openssl/bio.h>
+#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/sha.h>
 #include <sys/resource.h>
@@ -75,6 +76,13 @@ std::string base64(const unsigned char* bytes, std::size_t n) {
   const int size = EVP_EncodeBlock(reinterpret_cast<unsigned char*>(encoded.data()), bytes, static_cast<int>(n));
   encoded.resize(static_cast<std::size_t>(size));
   return encoded;
+}
+
+std::string tls_error() {
+  char text[256];
+  ERR_error_string_n(ERR_get_error(), text, sizeof text);
+  ERR_clear_error();
+  return std::string("TLS: ") + text;
 }
 
 std::uint8_t payload_byte(std::size_t i) { return static_cast<std::uint8_t>('a' + i % 23); }
@@ -213,6 +221,7 @@ bool Client::decrypt(Bytes ciphertext) {
   w.in_left = ciphertext.size();
   for (;;) {
     const int n = SSL_read(ssl_, clear.data(), static_cast<int>(clear.size()));
+    const int error = n > 0 ? SSL_ERROR_NONE : SSL_get_error(ssl_, n);  // before a write touches the BIO's retry flags
     if (phase_ == Phase::kTls && SSL_is_init_finished(ssl_)) {
       resumed_ = SSL_session_reused(ssl_) != 0;
       phase_ = Phase::kUpgrade;
@@ -220,9 +229,8 @@ bool Client::decrypt(Bytes ciphertext) {
       if (phase_ == Phase::kClosed) return false;
     }
     if (n <= 0) {
-      const int error = SSL_get_error(ssl_, n);
       if (error == SSL_ERROR_WANT_READ) break;
-      lost(error == SSL_ERROR_ZERO_RETURN ? "TLS closed" : "TLS error");
+      lost(error == SSL_ERROR_ZERO_RETURN ? "TLS closed" : tls_error());
       return false;
     }
     if (!plain(Bytes(clear.data(), static_cast<std::size_t>(n)))) return false;

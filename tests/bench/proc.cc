@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -84,6 +85,7 @@ SyscallCount::SyscallCount(const std::vector<pid_t>& pids, std::string report) :
   }
   child_ = fork();
   if (child_ == 0) {
+    prctl(PR_SET_PDEATHSIG, SIGINT);  // a run that is cut short leaves nobody traced
     std::vector<char*> arguments;
     for (std::string& word : words) arguments.push_back(word.data());
     arguments.push_back(nullptr);
