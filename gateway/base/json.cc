@@ -47,7 +47,8 @@ std::string_view without_trailing_space(std::string_view text) {
 
 }  // namespace
 
-// Walks simdjson's on-demand document once, front to back, and builds the tree. Each method is false at the first fault.
+// Walks simdjson's on-demand document once, front to back, and builds the tree. Each method is false at the
+// first fault.
 class JsonReader {
  public:
   explicit JsonReader(const JsonLimits& limits) : limits_(limits) {}
@@ -70,7 +71,8 @@ class JsonReader {
     if (from.get_object().get(members)) return false;
     for (auto member : members) {
       std::string_view name;
-      if (to.members_.size() == limits_.members || member.unescaped_key().get(name) || !clean(name)) return false;
+      if (to.members_.size() == limits_.members || member.unescaped_key().get(name) || !clean(name))
+        return false;
       auto& slot = to.members_.emplace_back(std::string(name), Json{});
       simdjson::ondemand::value child;
       if (member.value().get(child) || !value(child, slot.second, depth)) return false;
@@ -136,8 +138,9 @@ class JsonReader {
 
 std::optional<Json> Json::parse(std::string_view text, const JsonLimits& limits) {
   if (text.size() > limits.octets || text.starts_with("\xef\xbb\xbf")) return std::nullopt;
-  // Wrapped in brackets the text is one element of an array, so that a lone number or word takes the same way as any
-  // other value. What would close or continue that array is refused below: exactly one element, and nothing after it.
+  // Wrapped in brackets the text is one element of an array, so that a lone number or word takes the same way
+  // as any other value. What would close or continue that array is refused below: exactly one element, and
+  // nothing after it.
   std::string padded;
   padded.reserve(text.size() + 2 + simdjson::SIMDJSON_PADDING);
   padded.push_back('[');
@@ -173,7 +176,8 @@ const Json* Json::find(std::string_view name) const {
 namespace {
 
 bool is_plain(std::string_view text) {
-  return std::all_of(text.begin(), text.end(), [](char c) { return c >= 0x20 && c < 0x7f && c != '"' && c != '\\'; });
+  return std::all_of(text.begin(), text.end(),
+                     [](char c) { return c >= 0x20 && c < 0x7f && c != '"' && c != '\\'; });
 }
 
 // The JSON grammar lets these pass, but terminals (0x7f, C1) and JavaScript (U+2028/9) act on them.
@@ -218,7 +222,8 @@ std::string json_quote(std::string_view text) {
 
 void JsonWriter::comma() {
   const bool in_object = open_.ends_with('{');
-  check(in_object == named_, in_object ? "a JSON value in an object needs a name" : "a JSON name outside of an object");
+  check(in_object == named_,
+        in_object ? "a JSON value in an object needs a name" : "a JSON name outside of an object");
   check(!open_.empty() || text_.empty(), "a second JSON value after the first");
   if (need_comma_ && !named_) text_.push_back(',');
   need_comma_ = true;

@@ -8,10 +8,12 @@
 namespace sluice::net {
 namespace {
 
-// One digest, fetched and set up once per thread: an init by name costs several times the hash of a short text.
+// One digest, fetched and set up once per thread: an init by name costs several times the hash of a short
+// text.
 class ThreadDigest {
  public:
-  explicit ThreadDigest(const char* algorithm) : md_(EVP_MD_fetch(nullptr, algorithm, nullptr)), context_(EVP_MD_CTX_new()) {
+  explicit ThreadDigest(const char* algorithm)
+      : md_(EVP_MD_fetch(nullptr, algorithm, nullptr)), context_(EVP_MD_CTX_new()) {
     check(md_ && context_ && EVP_DigestInit_ex2(context_, md_, nullptr) == 1, "digest not available");
   }
   ThreadDigest(const ThreadDigest&) = delete;
@@ -43,7 +45,8 @@ using Reverse = std::array<std::uint8_t, 256>;
 constexpr Reverse reverse_of(std::string_view alphabet) {
   Reverse table{};
   table.fill(kInvalid);
-  for (std::size_t i = 0; i < alphabet.size(); ++i) table[static_cast<std::uint8_t>(alphabet[i])] = static_cast<std::uint8_t>(i);
+  for (std::size_t i = 0; i < alphabet.size(); ++i)
+    table[static_cast<std::uint8_t>(alphabet[i])] = static_cast<std::uint8_t>(i);
   return table;
 }
 
@@ -58,16 +61,20 @@ std::string encode(Bytes bytes, std::string_view alphabet, bool pad) {
   };
   std::size_t i = 0;
   for (; i + 3 <= bytes.size(); i += 3) {
-    put(static_cast<std::uint32_t>(bytes[i]) << 16 | static_cast<std::uint32_t>(bytes[i + 1]) << 8 | bytes[i + 2], 4);
+    put(static_cast<std::uint32_t>(bytes[i]) << 16 | static_cast<std::uint32_t>(bytes[i + 1]) << 8 |
+            bytes[i + 2],
+        4);
   }
   const std::size_t rest = bytes.size() - i;
   if (rest == 1) put(static_cast<std::uint32_t>(bytes[i]) << 16, 2);
-  if (rest == 2) put(static_cast<std::uint32_t>(bytes[i]) << 16 | static_cast<std::uint32_t>(bytes[i + 1]) << 8, 3);
+  if (rest == 2)
+    put(static_cast<std::uint32_t>(bytes[i]) << 16 | static_cast<std::uint32_t>(bytes[i + 1]) << 8, 3);
   if (pad && rest != 0) text.append(3 - rest, '=');
   return text;
 }
 
-// Digits only, no padding. The unused bits of the last digit must be zero (RFC 4648 §3.5): one value, one text.
+// Digits only, no padding. The unused bits of the last digit must be zero (RFC 4648 §3.5): one value, one
+// text.
 std::optional<std::vector<std::uint8_t>> decode(std::string_view digits, const Reverse& table) {
   if (digits.size() % 4 == 1) return std::nullopt;
   std::vector<std::uint8_t> bytes;
@@ -121,7 +128,9 @@ std::optional<std::vector<std::uint8_t>> from_base64(std::string_view text) {
   return decode(text, kReverse);
 }
 
-std::optional<std::vector<std::uint8_t>> from_base64url(std::string_view text) { return decode(text, kUrlReverse); }
+std::optional<std::vector<std::uint8_t>> from_base64url(std::string_view text) {
+  return decode(text, kUrlReverse);
+}
 
 CryptoContext::CryptoContext() : raw_(OSSL_LIB_CTX_new()) { check(raw_, "no OSSL_LIB_CTX"); }
 CryptoContext::~CryptoContext() { OSSL_LIB_CTX_free(raw_); }

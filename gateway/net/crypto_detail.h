@@ -1,5 +1,5 @@
-// What crypto_keys.cc and crypto_sign.cc share: owners of OpenSSL objects and the facts about algorithms. Nobody else
-// includes this.
+// What crypto_keys.cc and crypto_sign.cc share: owners of OpenSSL objects and the facts about algorithms.
+// Nobody else includes this.
 #pragma once
 
 #include <openssl/bio.h>
@@ -38,8 +38,8 @@ using PkeyCtx = std::unique_ptr<EVP_PKEY_CTX, Freer<EVP_PKEY_CTX_free>>;
 enum class Family : std::uint8_t { hmac, rsa, p256, p384, p521, ed25519 };
 
 Family family(JwsAlgorithm algorithm);
-const char* digest_name(JwsAlgorithm algorithm);      // nullptr for EdDSA
-std::size_t part_octets(JwsAlgorithm algorithm);      // of r and of s; 0 unless ES*
+const char* digest_name(JwsAlgorithm algorithm);  // nullptr for EdDSA
+std::size_t part_octets(JwsAlgorithm algorithm);  // of r and of s; 0 unless ES*
 bool is_pss(JwsAlgorithm algorithm);
 
 // What a key can serve; nullopt and `why` when it is of no use (size, exponent, curve, kind).

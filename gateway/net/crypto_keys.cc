@@ -43,7 +43,9 @@ constexpr std::array<AlgorithmRow, 13> kAlgorithms{{
     {"EdDSA", Family::ed25519, nullptr, 0},
 }};
 
-const AlgorithmRow& row_of(JwsAlgorithm algorithm) { return kAlgorithms[static_cast<std::size_t>(algorithm)]; }
+const AlgorithmRow& row_of(JwsAlgorithm algorithm) {
+  return kAlgorithms[static_cast<std::size_t>(algorithm)];
+}
 
 struct CurveRow {
   Family family;
@@ -62,7 +64,8 @@ constexpr int kMinRsaBits = 2048;
 constexpr int kMaxRsaBits = 8192;
 constexpr std::size_t kMinSecret = 32;
 
-// Everything that one algorithm needs with one key, made at its first use and copied or re-initialised after that.
+// Everything that one algorithm needs with one key, made at its first use and copied or re-initialised after
+// that.
 struct Prepared {
   MdCtx asymmetric;
   MacCtx mac;
@@ -75,7 +78,9 @@ namespace detail {
 Family family(JwsAlgorithm algorithm) { return row_of(algorithm).family; }
 const char* digest_name(JwsAlgorithm algorithm) { return row_of(algorithm).digest; }
 std::size_t part_octets(JwsAlgorithm algorithm) { return row_of(algorithm).part_octets; }
-bool is_pss(JwsAlgorithm algorithm) { return algorithm >= JwsAlgorithm::ps256 && algorithm <= JwsAlgorithm::ps512; }
+bool is_pss(JwsAlgorithm algorithm) {
+  return algorithm >= JwsAlgorithm::ps256 && algorithm <= JwsAlgorithm::ps512;
+}
 
 std::optional<Family> family_of(EVP_PKEY* key, std::string& why) {
   if (EVP_PKEY_is_a(key, "RSA")) {
@@ -126,7 +131,8 @@ MacCtx keyed_mac(CryptoContext& context, JwsAlgorithm algorithm, std::string_vie
   const std::array<OSSL_PARAM, 2> parameters{
       OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest.data(), 0), OSSL_PARAM_construct_end()};
   const Bytes octets = as_bytes(secret);
-  if (!keyed || EVP_MAC_init(keyed.get(), octets.data(), octets.size(), parameters.data()) != 1) return nullptr;
+  if (!keyed || EVP_MAC_init(keyed.get(), octets.data(), octets.size(), parameters.data()) != 1)
+    return nullptr;
   return keyed;
 }
 
@@ -209,7 +215,8 @@ bool VerifyKey::Impl::verify_mac(JwsAlgorithm algorithm, Bytes message, Bytes si
   if (!mac) {
     mac = keyed_mac(*context, algorithm, secret);
     if (!mac) return false;
-  } else if (EVP_MAC_init(mac.get(), nullptr, 0, nullptr) != 1) {  // keeps the key: a sixth of the cost of a new one
+  } else if (EVP_MAC_init(mac.get(), nullptr, 0, nullptr) !=
+             1) {  // keeps the key: a sixth of the cost of a new one
     return false;
   }
   std::array<std::uint8_t, EVP_MAX_MD_SIZE> computed;
@@ -226,8 +233,8 @@ bool VerifyKey::Impl::prepare(JwsAlgorithm algorithm, MdCtx& out) const {
   MdCtx fresh(EVP_MD_CTX_new());
   EVP_PKEY_CTX* parameters = nullptr;  // owned by `fresh`
   if (!fresh ||
-      EVP_DigestVerifyInit_ex(fresh.get(), &parameters, digest_name(algorithm), context->raw(), nullptr, key.get(),
-                              nullptr) != 1 ||
+      EVP_DigestVerifyInit_ex(fresh.get(), &parameters, digest_name(algorithm), context->raw(), nullptr,
+                              key.get(), nullptr) != 1 ||
       !set_padding(parameters, algorithm)) {
     return false;
   }
@@ -235,7 +242,8 @@ bool VerifyKey::Impl::prepare(JwsAlgorithm algorithm, MdCtx& out) const {
   return true;
 }
 
-// RFC 7518 §3.4: r||s of exact length. 0 < r,s < n is checked here, before there is any DER (security.md T15).
+// RFC 7518 §3.4: r||s of exact length. 0 < r,s < n is checked here, before there is any DER (security.md
+// T15).
 std::vector<std::uint8_t> VerifyKey::Impl::der_of(Bytes signature) const {
   const std::size_t half = order.size();
   if (signature.size() != 2 * half) return {};
@@ -272,7 +280,8 @@ VerifyKey::~VerifyKey() = default;
 VerifyKey::VerifyKey(VerifyKey&&) noexcept = default;
 VerifyKey& VerifyKey::operator=(VerifyKey&&) noexcept = default;
 
-std::optional<VerifyKey> VerifyKey::from_secret(CryptoContext& context, std::string_view secret, std::string& why) {
+std::optional<VerifyKey> VerifyKey::from_secret(CryptoContext& context, std::string_view secret,
+                                                std::string& why) {
   if (!usable_secret(secret, why)) return std::nullopt;
   auto impl = std::make_unique<Impl>();
   impl->context = &context;
@@ -298,7 +307,8 @@ std::optional<VerifyKey> VerifyKey::from_pem(CryptoContext& context, std::string
   const Bio bio(BIO_new_mem_buf(pem.data(), static_cast<int>(std::min<std::size_t>(pem.size(), 1 << 20))));
   if (bio && pem.substr(first).starts_with("-----BEGIN CERTIFICATE-----")) {
     X509* certificate = X509_new_ex(context.raw(), nullptr);
-    if (PEM_read_bio_X509(bio.get(), &certificate, no_passphrase, nullptr)) key.reset(X509_get_pubkey(certificate));
+    if (PEM_read_bio_X509(bio.get(), &certificate, no_passphrase, nullptr))
+      key.reset(X509_get_pubkey(certificate));
     X509_free(certificate);
   } else if (bio) {
     key.reset(PEM_read_bio_PUBKEY_ex(bio.get(), nullptr, no_passphrase, nullptr, context.raw(), nullptr));
@@ -323,7 +333,8 @@ std::optional<VerifyKey> VerifyKey::from_rsa(CryptoContext& context, Bytes n, By
   const Bn exponent(BN_bin2bn(e.data(), static_cast<int>(e.size()), nullptr));
   const ParamBuilder builder(OSSL_PARAM_BLD_new());
   Params parameters;
-  if (modulus && exponent && builder && OSSL_PARAM_BLD_push_BN(builder.get(), OSSL_PKEY_PARAM_RSA_N, modulus.get()) == 1 &&
+  if (modulus && exponent && builder &&
+      OSSL_PARAM_BLD_push_BN(builder.get(), OSSL_PKEY_PARAM_RSA_N, modulus.get()) == 1 &&
       OSSL_PARAM_BLD_push_BN(builder.get(), OSSL_PKEY_PARAM_RSA_E, exponent.get()) == 1) {
     parameters.reset(OSSL_PARAM_BLD_to_param(builder.get()));
   }
@@ -339,7 +350,8 @@ std::optional<VerifyKey> VerifyKey::from_rsa(CryptoContext& context, Bytes n, By
 
 std::optional<VerifyKey> VerifyKey::from_ec(CryptoContext& context, std::string_view curve, Bytes x, Bytes y,
                                             std::string& why) {
-  const auto at = std::find_if(kCurves.begin(), kCurves.end(), [&](const CurveRow& c) { return c.jwk_name == curve; });
+  const auto at =
+      std::find_if(kCurves.begin(), kCurves.end(), [&](const CurveRow& c) { return c.jwk_name == curve; });
   if (at == kCurves.end()) {
     why = "the curve must be P-256, P-384 or P-521";
     return std::nullopt;
@@ -354,8 +366,10 @@ std::optional<VerifyKey> VerifyKey::from_ec(CryptoContext& context, std::string_
   point.insert(point.end(), y.begin(), y.end());
   const ParamBuilder builder(OSSL_PARAM_BLD_new());
   Params parameters;
-  if (builder && OSSL_PARAM_BLD_push_utf8_string(builder.get(), OSSL_PKEY_PARAM_GROUP_NAME, at->group, 0) == 1 &&
-      OSSL_PARAM_BLD_push_octet_string(builder.get(), OSSL_PKEY_PARAM_PUB_KEY, point.data(), point.size()) == 1) {
+  if (builder &&
+      OSSL_PARAM_BLD_push_utf8_string(builder.get(), OSSL_PKEY_PARAM_GROUP_NAME, at->group, 0) == 1 &&
+      OSSL_PARAM_BLD_push_octet_string(builder.get(), OSSL_PKEY_PARAM_PUB_KEY, point.data(), point.size()) ==
+          1) {
     parameters.reset(OSSL_PARAM_BLD_to_param(builder.get()));
   }
   Pkey key = key_from(context, "EC", parameters.get());
@@ -369,7 +383,9 @@ std::optional<VerifyKey> VerifyKey::from_ec(CryptoContext& context, std::string_
 }
 
 std::optional<VerifyKey> VerifyKey::from_ed25519(CryptoContext& context, Bytes x, std::string& why) {
-  Pkey key(x.size() == 32 ? EVP_PKEY_new_raw_public_key_ex(context.raw(), "ED25519", nullptr, x.data(), x.size()) : nullptr);
+  Pkey key(x.size() == 32
+               ? EVP_PKEY_new_raw_public_key_ex(context.raw(), "ED25519", nullptr, x.data(), x.size())
+               : nullptr);
   auto impl = key ? Impl::of(context, std::move(key), why) : nullptr;
   forget_errors();
   if (!impl) {

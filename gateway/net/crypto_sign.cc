@@ -83,7 +83,8 @@ Signature sign_asymmetric(CryptoContext& context, JwsAlgorithm algorithm, EVP_PK
   EVP_PKEY_CTX* parameters = nullptr;  // owned by `signer`
   std::size_t length = 0;
   if (!signer ||
-      EVP_DigestSignInit_ex(signer.get(), &parameters, digest_name(algorithm), context.raw(), nullptr, key, nullptr) != 1 ||
+      EVP_DigestSignInit_ex(signer.get(), &parameters, digest_name(algorithm), context.raw(), nullptr, key,
+                            nullptr) != 1 ||
       !set_padding(parameters, algorithm) ||
       EVP_DigestSign(signer.get(), nullptr, &length, message.data(), message.size()) != 1) {
     why = "the key cannot sign";
@@ -105,11 +106,13 @@ Signature sign_asymmetric(CryptoContext& context, JwsAlgorithm algorithm, EVP_PK
 
 }  // namespace
 
-Signature sign(CryptoContext& context, JwsAlgorithm algorithm, std::string_view key, Bytes message, std::string& why) {
+Signature sign(CryptoContext& context, JwsAlgorithm algorithm, std::string_view key, Bytes message,
+               std::string& why) {
   if (is_hmac(algorithm)) return sign_mac(context, algorithm, key, message, why);
   const Bio bio(BIO_new_mem_buf(key.data(), static_cast<int>(std::min<std::size_t>(key.size(), 1 << 20))));
   const Pkey private_key(
-      bio ? PEM_read_bio_PrivateKey_ex(bio.get(), nullptr, no_passphrase, nullptr, context.raw(), nullptr) : nullptr);
+      bio ? PEM_read_bio_PrivateKey_ex(bio.get(), nullptr, no_passphrase, nullptr, context.raw(), nullptr)
+          : nullptr);
   Signature signature;
   if (!private_key) {
     why = "not a readable private key (PEM, without passphrase)";

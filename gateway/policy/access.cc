@@ -33,7 +33,8 @@ bool matches(const OriginPattern& pattern, const OriginPattern& origin) {
   return origin.host.size() > pattern.host.size() && origin.host.ends_with(pattern.host);
 }
 
-// The port of a Host field without one is its scheme's: then only an Origin without a port of its own can be meant.
+// The port of a Host field without one is its scheme's: then only an Origin without a port of its own can be
+// meant.
 bool is_host_of(const http::Head& head, const OriginPattern& origin) {
   const std::string_view* field = head.find("Host");
   if (!field || head.count("Host") != 1) return false;
@@ -70,9 +71,10 @@ Result<void> check_origin(const http::Head& head, const std::vector<OriginPatter
   if (head.count("Origin") != 1) return fail(Errc::origin, Side::client, "more than one Origin");
   const auto origin = OriginPattern::parse(*field);  // "null" is no origin
   if (!origin || origin->wildcard) return fail(Errc::origin, Side::client, "Origin is not readable");
-  const bool good = allowed.empty() ? is_host_of(head, *origin)
-                                    : std::any_of(allowed.begin(), allowed.end(),
-                                                  [&](const OriginPattern& pattern) { return matches(pattern, *origin); });
+  const bool good =
+      allowed.empty() ? is_host_of(head, *origin)
+                      : std::any_of(allowed.begin(), allowed.end(),
+                                    [&](const OriginPattern& pattern) { return matches(pattern, *origin); });
   if (!good) return fail(Errc::origin, Side::client, "Origin not allowed");
   return {};
 }

@@ -15,8 +15,8 @@ struct Found {
   std::string text;
 };
 
-// RFC 6750 §2.1, RFC 9110 §11.1: the scheme ignores case; another scheme is no credential of ours. One without a token
-// is a credential, and a bad one.
+// RFC 6750 §2.1, RFC 9110 §11.1: the scheme ignores case; another scheme is no credential of ours. One
+// without a token is a credential, and a bad one.
 Found in_authorization(std::string_view value) {
   const std::size_t end = std::min(value.find(' '), value.size());
   if (!http::same_name(value.substr(0, end), "Bearer")) return {};
@@ -69,8 +69,8 @@ Found find(const Carrier& carrier, const http::Request& request, const std::vect
   switch (carrier.kind) {
     case Kind::header: return in_header(*request.head, carrier.name);
     case Kind::cookie:
-      // Every browser names its Origin when it opens a WebSocket. Without one there is nothing to check a cookie's use
-      // against, so the cookie is no credential (decisions.md, security.md T05).
+      // Every browser names its Origin when it opens a WebSocket. Without one there is nothing to check a
+      // cookie's use against, so the cookie is no credential (decisions.md, security.md T05).
       return request.head->find("Origin") ? in_cookies(*request.head, carrier.name) : Found{};
     case Kind::query: return in_query(request.target.query, carrier.name);
     case Kind::subprotocol: return in_subprotocols(offer, carrier.name);
@@ -79,7 +79,8 @@ Found find(const Carrier& carrier, const http::Request& request, const std::vect
 }
 
 // The offer without every listed marker and the entry behind it.
-std::vector<std::string_view> without_tokens(const std::vector<Carrier>& carriers, const std::vector<std::string_view>& offer) {
+std::vector<std::string_view> without_tokens(const std::vector<Carrier>& carriers,
+                                             const std::vector<std::string_view>& offer) {
   std::vector<std::string_view> left;
   for (std::size_t i = 0; i < offer.size(); ++i) {
     const bool is_marker = std::any_of(carriers.begin(), carriers.end(), [&](const Carrier& carrier) {
@@ -96,12 +97,14 @@ std::vector<std::string_view> without_tokens(const std::vector<Carrier>& carrier
 
 }  // namespace
 
-Result<Authenticated> Authenticator::check(const http::Request& request, const std::vector<std::string_view>& subprotocols,
+Result<Authenticated> Authenticator::check(const http::Request& request,
+                                           const std::vector<std::string_view>& subprotocols,
                                            WallTime now) const {
   for (const Carrier& carrier : settings_.from) {
     const Found found = find(carrier, request, subprotocols);
     if (found.count == 0) continue;
-    if (found.count > 1) return fail(Errc::dup_token, Side::client, "the credential stands there more than once");
+    if (found.count > 1)
+      return fail(Errc::dup_token, Side::client, "the credential stands there more than once");
     auto identity = jwt_.verify(found.text, now);
     if (!identity) return fail(identity.error());
     const bool marker_only = !subprotocols.empty() && without_tokens(settings_.from, subprotocols).empty();
@@ -169,8 +172,9 @@ bool is_secret(std::string_view raw_name, const std::vector<Carrier>& carriers) 
   const std::string name = decoded(raw_name);
   const auto is_name = [&](std::string_view secret) { return http::same_name(secret, name); };
   return std::any_of(kSecretNames.begin(), kSecretNames.end(), is_name) ||
-         std::any_of(carriers.begin(), carriers.end(),
-                     [&](const Carrier& carrier) { return carrier.kind == Kind::query && is_name(carrier.name); });
+         std::any_of(carriers.begin(), carriers.end(), [&](const Carrier& carrier) {
+           return carrier.kind == Kind::query && is_name(carrier.name);
+         });
 }
 
 }  // namespace

@@ -7,11 +7,12 @@ namespace {
 
 bool is_visible(char c) { return c > 0x20 && c < 0x7f; }
 
-// May stand as a field value: visible ASCII, and spaces between (a `scope` is words), never at an end, where a field
-// value would lose them.
+// May stand as a field value: visible ASCII, and spaces between (a `scope` is words), never at an end, where
+// a field value would lose them.
 bool is_field_text(std::string_view text) {
-  return text.empty() || (is_visible(text.front()) && is_visible(text.back()) &&
-                          std::all_of(text.begin(), text.end(), [](char c) { return c == ' ' || is_visible(c); }));
+  return text.empty() ||
+         (is_visible(text.front()) && is_visible(text.back()) &&
+          std::all_of(text.begin(), text.end(), [](char c) { return c == ' ' || is_visible(c); }));
 }
 
 // One of several that are joined by spaces: a word without spaces, or the backend could not tell them apart.

@@ -23,7 +23,8 @@ Octets octets_member(const Json& object, std::string_view name) {
 
 // RFC 7517 §4.2, §4.3: what the key is meant for, when it says so.
 bool is_for_signatures(const Json& jwk) {
-  if (const Json* use = jwk.find("use"); use && (!use->is(Json::Type::string) || use->text() != "sig")) return false;
+  if (const Json* use = jwk.find("use"); use && (!use->is(Json::Type::string) || use->text() != "sig"))
+    return false;
   const Json* operations = jwk.find("key_ops");
   if (!operations) return true;
   return operations->is(Json::Type::array) &&
@@ -31,11 +32,13 @@ bool is_for_signatures(const Json& jwk) {
                      [](const Json& item) { return item.is(Json::Type::string) && item.text() == "verify"; });
 }
 
-std::optional<VerifyKey> key_of(net::CryptoContext& context, const Json& jwk, bool symmetric, std::string& why) {
+std::optional<VerifyKey> key_of(net::CryptoContext& context, const Json& jwk, bool symmetric,
+                                std::string& why) {
   const std::string* kind = text_member(jwk, "kty");
   if (!kind) return why = "no kty", std::nullopt;
   if ((*kind == "oct") != symmetric) {
-    return why = symmetric ? "not a symmetric key, but the algorithms are HS*" : "a symmetric key, but no HS* is allowed",
+    return why = symmetric ? "not a symmetric key, but the algorithms are HS*"
+                           : "a symmetric key, but no HS* is allowed",
            std::nullopt;
   }
   if (!symmetric && jwk.find("d")) return why = "it holds a private key", std::nullopt;
@@ -70,7 +73,9 @@ std::optional<VerifyKey> key_of(net::CryptoContext& context, const Json& jwk, bo
 
 void Jwks::add(net::CryptoContext& context, const Json& jwk, std::size_t index, bool symmetric) {
   std::string why;
-  const auto leave_out = [&] { warnings_.push_back("key " + std::to_string(index + 1) + " left out: " + why); };
+  const auto leave_out = [&] {
+    warnings_.push_back("key " + std::to_string(index + 1) + " left out: " + why);
+  };
   if (!jwk.is(Json::Type::object)) return why = "not an object", leave_out();
   if (!is_for_signatures(jwk)) return why = "not for checking signatures (use, key_ops)", leave_out();
   const Json* id = jwk.find("kid");
@@ -90,7 +95,8 @@ void Jwks::add(net::CryptoContext& context, const Json& jwk, std::size_t index, 
   keys_.push_back({id ? id->text() : std::string(), id != nullptr, algorithm, std::move(*key)});
 }
 
-std::optional<Jwks> Jwks::parse(net::CryptoContext& context, std::string_view text, bool symmetric, std::string& why) {
+std::optional<Jwks> Jwks::parse(net::CryptoContext& context, std::string_view text, bool symmetric,
+                                std::string& why) {
   const auto json = Json::parse(text, {.octets = kMaxOctets, .depth = 16, .members = kMaxKeys});
   const Json* list = json && json->is(Json::Type::object) ? json->find("keys") : nullptr;
   if (!list || !list->is(Json::Type::array)) {

@@ -45,8 +45,8 @@ Result<Parts> split(std::string_view token) {
     }
   }
   if (count != 2) return bad("not three parts");
-  const Parts parts{token.substr(0, dots[0]), token.substr(dots[0] + 1, dots[1] - dots[0] - 1), token.substr(dots[1] + 1),
-                    token.substr(0, dots[1])};
+  const Parts parts{token.substr(0, dots[0]), token.substr(dots[0] + 1, dots[1] - dots[0] - 1),
+                    token.substr(dots[1] + 1), token.substr(0, dots[1])};
   if (parts.header.empty() || parts.payload.empty() || parts.signature.empty()) return bad("an empty part");
   return parts;
 }
@@ -65,7 +65,8 @@ bool is_accepted_type(std::string_view type) {
   return http::same_name(type, "JWT") || http::same_name(type, "at+jwt");
 }
 
-// Reads what decides how to check; `jku`, `x5u`, `jwk`, `x5c` and `x5t` are never looked at (security.md T12).
+// Reads what decides how to check; `jku`, `x5u`, `jwk`, `x5c` and `x5t` are never looked at (security.md
+// T12).
 Result<JoseHeader> read_header(std::string_view text) {
   if (text.size() > (kMaxHeader * 4 + 2) / 3) return bad("header too long");
   const auto octets = net::from_base64url(text);
@@ -79,8 +80,10 @@ Result<JoseHeader> read_header(std::string_view text) {
   // RFC 7515 §4.1.11: no extension is understood here, so any `crit` must be refused, an empty one too.
   if (json->find("crit")) return bad("crit");
   if (json->find("zip") || json->find("enc")) return bad("encrypted or compressed");
-  if (const Json* b64 = json->find("b64"); b64 && !(b64->is(Json::Type::boolean) && b64->boolean())) return bad("b64");
-  if (const Json* type = json->find("typ"); type && !(type->is(Json::Type::string) && is_accepted_type(type->text()))) {
+  if (const Json* b64 = json->find("b64"); b64 && !(b64->is(Json::Type::boolean) && b64->boolean()))
+    return bad("b64");
+  if (const Json* type = json->find("typ");
+      type && !(type->is(Json::Type::string) && is_accepted_type(type->text()))) {
     return bad("typ");
   }
   JoseHeader header{*known, std::nullopt};
@@ -99,24 +102,29 @@ bool is_clean(const Json& value) {
 Result<std::optional<std::int64_t>> date(const Json& claims, std::string_view name, const char* detail) {
   const Json* value = claims.find(name);
   if (!value) return std::nullopt;
-  if (!value->is(Json::Type::integer) || value->text().starts_with('-') || value->integer() >= kMaxDate) return bad(detail);
+  if (!value->is(Json::Type::integer) || value->text().starts_with('-') || value->integer() >= kMaxDate)
+    return bad(detail);
   return value->integer();
 }
 
 // RFC 7519 §4.1.3: a string, or an array of strings.
 bool is_audience(const Json& value) {
-  return is_clean(value) || (value.is(Json::Type::array) && std::all_of(value.items().begin(), value.items().end(), is_clean));
+  return is_clean(value) ||
+         (value.is(Json::Type::array) && std::all_of(value.items().begin(), value.items().end(), is_clean));
 }
 
 bool names_one_of(const Json& value, const std::vector<std::string>& wanted) {
-  const auto is_wanted = [&](std::string_view text) { return std::find(wanted.begin(), wanted.end(), text) != wanted.end(); };
+  const auto is_wanted = [&](std::string_view text) {
+    return std::find(wanted.begin(), wanted.end(), text) != wanted.end();
+  };
   switch (value.type()) {
     case Json::Type::boolean: return is_wanted(value.boolean() ? "true" : "false");
     case Json::Type::integer:
     case Json::Type::string: return is_wanted(value.text());
     case Json::Type::array:
-      return std::any_of(value.items().begin(), value.items().end(),
-                         [&](const Json& item) { return item.is(Json::Type::string) && is_wanted(item.text()); });
+      return std::any_of(value.items().begin(), value.items().end(), [&](const Json& item) {
+        return item.is(Json::Type::string) && is_wanted(item.text());
+      });
     default: return false;
   }
 }
@@ -165,7 +173,8 @@ bool Jwt::Impl::load(net::CryptoContext& context, const JwtSettings& settings, s
   }
   const bool symmetric = net::is_hmac(settings.algorithms.front());
   for (const JwsAlgorithm algorithm : settings.algorithms) {
-    // One [auth] is either for a shared secret or for public keys: a public key must never meet HS* (security.md T11).
+    // One [auth] is either for a shared secret or for public keys: a public key must never meet HS*
+    // (security.md T11).
     if (net::is_hmac(algorithm) != symmetric) return why = "HS* cannot be mixed with other algorithms", false;
   }
   const int sources = !settings.secret.empty() + !settings.public_key.empty() + !settings.jwks.empty();
@@ -203,7 +212,8 @@ bool Jwt::Impl::every_algorithm_served(std::string& why) const {
   return true;
 }
 
-// By key id; without one only when there is no choice. The key of a PEM file or a secret has no id and serves any.
+// By key id; without one only when there is no choice. The key of a PEM file or a secret has no id and serves
+// any.
 Result<const Jwk*> Jwt::Impl::choose(const JoseHeader& header) const {
   if (!contains(rules.algorithms, header.algorithm)) return bad("alg not allowed");
   const Jwk* jwk = nullptr;
@@ -288,8 +298,9 @@ Result<Identity> Jwt::verify(std::string_view token, WallTime now) const {
   return identity;
 }
 
-std::optional<std::string> mint(net::CryptoContext& context, net::JwsAlgorithm algorithm, std::string_view key,
-                                std::string_view key_id, std::string_view claims, std::string& why) {
+std::optional<std::string> mint(net::CryptoContext& context, net::JwsAlgorithm algorithm,
+                                std::string_view key, std::string_view key_id, std::string_view claims,
+                                std::string& why) {
   const auto json = Json::parse(claims, {.octets = kMaxToken, .depth = 16, .members = 100});
   if (!json || !json->is(Json::Type::object)) {
     why = "the claims are not a JSON object";

@@ -19,11 +19,12 @@ constexpr std::size_t kShards = 32;
 constexpr std::size_t kOneShardBelow = 4096;  // keys: a small table is searched for idle entries as a whole
 constexpr std::size_t kMaxKey = 64;           // octets that are kept as they are
 // Entries that one insertion looks at, so that a flood of fresh keys costs each of them a bounded time.
-constexpr std::size_t kTidied = 2;       // always: what is idle goes, full or not
-constexpr std::size_t kSearched = 64;    // when the table is full, in the key's own shard
-constexpr std::size_t kNeighbours = 4;   // and then in so many others
+constexpr std::size_t kTidied = 2;      // always: what is idle goes, full or not
+constexpr std::size_t kSearched = 64;   // when the table is full, in the key's own shard
+constexpr std::size_t kNeighbours = 4;  // and then in so many others
 
-// A key as it is stored: a tag, and the octets or, of a long key, their digest. The tag keeps the two kinds apart.
+// A key as it is stored: a tag, and the octets or, of a long key, their digest. The tag keeps the two kinds
+// apart.
 class StoredKey {
  public:
   explicit StoredKey(Bytes key) {
@@ -45,8 +46,8 @@ class StoredKey {
   std::size_t size_;
 };
 
-// One key. `users` (handles and permits) grows only under the shard's lock and shrinks without it: zero under that lock
-// means that nobody can reach the entry but the owner of the lock.
+// One key. `users` (handles and permits) grows only under the shard's lock and shrinks without it: zero under
+// that lock means that nobody can reach the entry but the owner of the lock.
 struct Entry {
   explicit Entry(std::string_view key_octets) : key(key_octets) {}
   const std::string key;
@@ -56,7 +57,9 @@ struct Entry {
   std::atomic_flag busy = ATOMIC_FLAG_INIT;  // guards `state`
   Rate::State state;
 
-  bool idle(unsigned __int128 now) const { return users.load(std::memory_order_acquire) == 0 && state.tat <= now; }
+  bool idle(unsigned __int128 now) const {
+    return users.load(std::memory_order_acquire) == 0 && state.tat <= now;
+  }
   void leave() { users.fetch_sub(1, std::memory_order_release); }
 };
 
@@ -116,16 +119,19 @@ unsigned __int128 fixed(Instant now) {
 }  // namespace
 
 struct Limiter::Impl {
-  // What an update replaces. Readers take the pointer without a lock; what they may still look at is kept until the end:
-  // a few octets for each reload that changed a number.
+  // What an update replaces. Readers take the pointer without a lock; what they may still look at is kept
+  // until the end: a few octets for each reload that changed a number.
   struct Numbers {
-    explicit Numbers(LimitSettings s) : settings(std::move(s)), rate(settings.rate, settings.per, settings.burst) {}
+    explicit Numbers(LimitSettings s)
+        : settings(std::move(s)), rate(settings.rate, settings.per, settings.burst) {}
     LimitSettings settings;
     Rate rate;
   };
 
   explicit Impl(LimitSettings s)
-      : seed(random_u64()), table(std::max<std::size_t>(s.table, 1)), shards(table < kOneShardBelow ? 1 : kShards) {
+      : seed(random_u64()),
+        table(std::max<std::size_t>(s.table, 1)),
+        shards(table < kOneShardBelow ? 1 : kShards) {
     for (Shard& shard : shards) shard.by_key = decltype(shard.by_key)(0, SeededHash{seed});
     replace(std::move(s));
   }
@@ -148,8 +154,8 @@ struct Limiter::Impl {
   std::vector<std::unique_ptr<const Numbers>> history;
 };
 
-// Called with the shard's lock held, when the table is full. Others are only tried: two threads that waited for each
-// other's shard would never get it.
+// Called with the shard's lock held, when the table is full. Others are only tried: two threads that waited
+// for each other's shard would never get it.
 bool Limiter::Impl::make_room(Shard& shard, Instant now) {
   std::size_t evicted = shard.evict(kSearched, 1, fixed(now));
   const std::size_t own = static_cast<std::size_t>(&shard - shards.data());
@@ -235,7 +241,8 @@ Permit Limiter::acquire(Bytes key, Instant now, bool& granted) {
     granted = true;
     return permit;
   }
-  // Permits are taken only under the shard's lock: what is below the limit now can only sink before the next line.
+  // Permits are taken only under the shard's lock: what is below the limit now can only sink before the next
+  // line.
   granted = entry->permits.load(std::memory_order_relaxed) < impl_->now_valid().settings.limit;
   if (granted) {
     entry->permits.fetch_add(1, std::memory_order_relaxed);

@@ -13,7 +13,8 @@ constexpr Fixed kMost = ~Fixed{0} >> 1;  // half the range: the sum of two never
 constexpr Duration kLongestWait = std::chrono::hours(24 * 365);
 
 Fixed fixed(Duration duration) {
-  return static_cast<Fixed>(static_cast<std::uint64_t>(std::max<std::int64_t>(duration.count(), 0))) << kFraction;
+  return static_cast<Fixed>(static_cast<std::uint64_t>(std::max<std::int64_t>(duration.count(), 0)))
+         << kFraction;
 }
 
 Fixed fixed(Instant now) { return fixed(now.time_since_epoch()); }

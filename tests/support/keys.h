@@ -31,7 +31,8 @@ class KeyPair {
 
   EVP_PKEY* raw() const { return key_; }
   std::string private_pem() const {
-    return text([&](BIO* out) { PEM_write_bio_PKCS8PrivateKey(out, key_, nullptr, nullptr, 0, nullptr, nullptr); });
+    return text(
+        [&](BIO* out) { PEM_write_bio_PKCS8PrivateKey(out, key_, nullptr, nullptr, 0, nullptr, nullptr); });
   }
   std::string encrypted_private_pem() const {
     return text([&](BIO* out) {

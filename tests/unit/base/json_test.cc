@@ -14,7 +14,8 @@ using Type = Json::Type;
 std::string nested(std::size_t depth) { return std::string(depth, '[') + std::string(depth, ']'); }
 
 TEST(Json, ReadsEveryKindOfValue) {
-  const auto json = Json::parse(R"( {"a":null,"b":true,"c":false,"d":-12,"e":1.5,"f":"x\u00e9\n","g":[1,[],{}],"h":{"i":"j"}} )");
+  const auto json = Json::parse(
+      R"( {"a":null,"b":true,"c":false,"d":-12,"e":1.5,"f":"x\u00e9\n","g":[1,[],{}],"h":{"i":"j"}} )");
   ASSERT_TRUE(json);
   ASSERT_TRUE(json->is(Type::object));
   EXPECT_TRUE(json->find("a")->is(Type::null));
@@ -65,7 +66,8 @@ TEST(Json, TellsIntegersFromOtherNumbers) {
 }
 
 TEST(Json, RefusesNumbersThatNothingCanHold) {
-  for (const char* text : {"1e400", "-1e400", "1e1000000000", "1e99999999999999999999999", "{\"exp\":1e1000000000}"}) {
+  for (const char* text :
+       {"1e400", "-1e400", "1e1000000000", "1e99999999999999999999999", "{\"exp\":1e1000000000}"}) {
     EXPECT_FALSE(Json::parse(text)) << text;
   }
   EXPECT_TRUE(Json::parse("1" + std::string(300, '0')));
@@ -73,14 +75,74 @@ TEST(Json, RefusesNumbersThatNothingCanHold) {
 }
 
 TEST(Json, RefusesWhatIsNotExactlyOneValue) {
-  for (const char* text :
-       {"",        " ",       "{",       "}",         "[",       "]",         "][",        "[1",       "1]",       "1,2",
-        "[1,]",    "[,1]",    "[1 2]",   "{,}",       "{\"a\"}", "{\"a\":}",  "{\"a\":1,}", "{a:1}",    "{'a':1}",  "{\"a\":1 \"b\":2}",
-        "{1:2}",   "[1}",     "{\"a\":1]", "nul",     "nulll",   "True",      "truefalse", "true false", "01",     "+1",
-        "-",       "1.",      ".5",      "1e",        "1e+",     "0x10",      "NaN",       "Infinity", "-Infinity", "1_000",
-        "\"abc",   "abc\"",   "\"a\nb\"", "\"\\x\"",  "\"\\u12\"", "\"\\",    "// c\n1",  "1 // c",   "[1]]",     "[[1]",
-        "1] [2",   "{} {}",   "\"a\" \"b\"", "1 null", "[1]null", "-01",      "1e5.5",     "--1",      "\"\\ud800\"", "\"\\udc00\"",
-        "\"\\ud800x\"", "\"\\ud800\\u0041\"", "\"\xff\"", "\"\xc0\xaf\"", "\"\xed\xa0\x80\"", "\xef\xbb\xbf{}", "{\"\\ud800\":1}", "\"\x01\""}) {
+  for (const char* text : {"",
+                           " ",
+                           "{",
+                           "}",
+                           "[",
+                           "]",
+                           "][",
+                           "[1",
+                           "1]",
+                           "1,2",
+                           "[1,]",
+                           "[,1]",
+                           "[1 2]",
+                           "{,}",
+                           "{\"a\"}",
+                           "{\"a\":}",
+                           "{\"a\":1,}",
+                           "{a:1}",
+                           "{'a':1}",
+                           "{\"a\":1 \"b\":2}",
+                           "{1:2}",
+                           "[1}",
+                           "{\"a\":1]",
+                           "nul",
+                           "nulll",
+                           "True",
+                           "truefalse",
+                           "true false",
+                           "01",
+                           "+1",
+                           "-",
+                           "1.",
+                           ".5",
+                           "1e",
+                           "1e+",
+                           "0x10",
+                           "NaN",
+                           "Infinity",
+                           "-Infinity",
+                           "1_000",
+                           "\"abc",
+                           "abc\"",
+                           "\"a\nb\"",
+                           "\"\\x\"",
+                           "\"\\u12\"",
+                           "\"\\",
+                           "// c\n1",
+                           "1 // c",
+                           "[1]]",
+                           "[[1]",
+                           "1] [2",
+                           "{} {}",
+                           "\"a\" \"b\"",
+                           "1 null",
+                           "[1]null",
+                           "-01",
+                           "1e5.5",
+                           "--1",
+                           "\"\\ud800\"",
+                           "\"\\udc00\"",
+                           "\"\\ud800x\"",
+                           "\"\\ud800\\u0041\"",
+                           "\"\xff\"",
+                           "\"\xc0\xaf\"",
+                           "\"\xed\xa0\x80\"",
+                           "\xef\xbb\xbf{}",
+                           "{\"\\ud800\":1}",
+                           "\"\x01\""}) {
     EXPECT_FALSE(Json::parse(text)) << text;
   }
   EXPECT_FALSE(Json::parse(std::string_view("1\0", 2)));
@@ -94,9 +156,7 @@ TEST(Json, RefusesADuplicateNameAtAnyDepthAndInAnyForm) {
   EXPECT_TRUE(Json::parse(R"({"sub":"a","Sub":"b","x":{"sub":1}})"));
 }
 
-TEST(Json, KeepsNulInsideAString) {
-  EXPECT_EQ(Json::parse("\"a\\u0000b\"")->text(), std::string("a\0b", 3));
-}
+TEST(Json, KeepsNulInsideAString) { EXPECT_EQ(Json::parse("\"a\\u0000b\"")->text(), std::string("a\0b", 3)); }
 
 TEST(Json, ReadsSurrogatePairs) { EXPECT_EQ(Json::parse("\"\\ud83d\\ude00\"")->text(), "\xf0\x9f\x98\x80"); }
 
@@ -148,7 +208,8 @@ TEST(JsonQuote, YieldsValidJsonForEveryPairOfOctets) {
       const std::string quoted = json_quote(std::string_view(pair, 2));
       ASSERT_TRUE(nlohmann::json::accept(quoted)) << a << " " << b;
       ASSERT_TRUE(Json::parse(quoted)) << a << " " << b;
-      for (const char c : quoted) ASSERT_FALSE(static_cast<unsigned char>(c) < 0x20 || c == 0x7f) << a << " " << b;
+      for (const char c : quoted)
+        ASSERT_FALSE(static_cast<unsigned char>(c) < 0x20 || c == 0x7f) << a << " " << b;
     }
   }
 }
@@ -176,9 +237,10 @@ TEST(JsonWriter, WritesAWholeTree) {
       .field("view", std::string_view("v"))
       .field("string", std::string("s"))
       .end_object();
-  EXPECT_EQ(writer.text(),
-            R"({"text":"a\"b","int":-5,"big":18446744073709551615,"small":-9223372036854775808,"real":0.25,"yes":true,)"
-            R"("none":null,"list":[1,"x",{},[]],"view":"v","string":"s"})");
+  EXPECT_EQ(
+      writer.text(),
+      R"({"text":"a\"b","int":-5,"big":18446744073709551615,"small":-9223372036854775808,"real":0.25,"yes":true,)"
+      R"("none":null,"list":[1,"x",{},[]],"view":"v","string":"s"})");
   EXPECT_TRUE(Json::parse(writer.text()));
 }
 

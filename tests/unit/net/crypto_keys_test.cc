@@ -18,7 +18,8 @@ struct Case {
 
 std::vector<Case> cases() {
   std::vector<Case> all;
-  for (const auto a : {JwsAlgorithm::hs256, JwsAlgorithm::hs384, JwsAlgorithm::hs512}) all.push_back({a, nullptr});
+  for (const auto a : {JwsAlgorithm::hs256, JwsAlgorithm::hs384, JwsAlgorithm::hs512})
+    all.push_back({a, nullptr});
   for (const auto a : {JwsAlgorithm::rs256, JwsAlgorithm::rs384, JwsAlgorithm::rs512, JwsAlgorithm::ps256,
                        JwsAlgorithm::ps384, JwsAlgorithm::ps512}) {
     all.push_back({a, &test::rsa_key()});
@@ -47,7 +48,8 @@ Octets joined(Octets a, const Octets& b) {
 TEST(JwsAlgorithms, HaveExactNames) {
   for (const Case& c : cases()) EXPECT_EQ(jws_algorithm(name(c.algorithm)), c.algorithm);
   EXPECT_EQ(jws_algorithm("Ed25519"), JwsAlgorithm::eddsa);
-  for (const char* text : {"none", "None", "NONE", "nOnE", "", "hs256", "HS256 ", "RS1", "ES256K", "eddsa", "Ed448"}) {
+  for (const char* text :
+       {"none", "None", "NONE", "nOnE", "", "hs256", "HS256 ", "RS1", "ES256K", "eddsa", "Ed448"}) {
     EXPECT_FALSE(jws_algorithm(text)) << text;
   }
 }
@@ -69,7 +71,8 @@ TEST(VerifyKey, ChecksSignaturesOfAllThirteenAlgorithmsAgainAndAgain) {
     auto bent = *signature;
     bent[bent.size() / 2] ^= 1;
     EXPECT_FALSE(key->verify(c.algorithm, as_bytes("message"), bent));
-    EXPECT_FALSE(key->verify(c.algorithm, as_bytes("message"), Bytes(*signature).first(signature->size() - 1)));
+    EXPECT_FALSE(
+        key->verify(c.algorithm, as_bytes("message"), Bytes(*signature).first(signature->size() - 1)));
     auto longer = *signature;
     longer.push_back(0);
     EXPECT_FALSE(key->verify(c.algorithm, as_bytes("message"), longer));
@@ -94,38 +97,47 @@ TEST(VerifyKey, ServesOnlyTheAlgorithmsOfItsKind) {
 }
 
 TEST(VerifyKey, AgreesWithTheHmacExampleOfRfc7515) {
-  const auto secret = from_base64url("AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow");
+  const auto secret = from_base64url(
+      "AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow");
   const auto signature = from_base64url("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk");
   CryptoContext context;
   std::string why;
   const auto key = VerifyKey::from_secret(context, as_text(*secret), why);
   ASSERT_TRUE(key) << why;
-  EXPECT_TRUE(key->verify(JwsAlgorithm::hs256,
-                          as_bytes("eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9."
-                                   "eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ"),
-                          *signature));
+  EXPECT_TRUE(key->verify(
+      JwsAlgorithm::hs256,
+      as_bytes(
+          "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9."
+          "eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ"),
+      *signature));
 }
 
 TEST(VerifyKey, AgreesWithTheEd25519ExampleOfRfc8037) {
   CryptoContext context;
   std::string why;
-  const auto key = VerifyKey::from_ed25519(context, *from_base64url("11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"), why);
+  const auto key =
+      VerifyKey::from_ed25519(context, *from_base64url("11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"), why);
   ASSERT_TRUE(key) << why;
   EXPECT_TRUE(key->verify(
       JwsAlgorithm::eddsa, as_bytes("eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc"),
-      *from_base64url("hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg")));
+      *from_base64url(
+          "hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg")));
 }
 
 TEST(VerifyKey, AgreesWithTheEcExampleOfRfc7515) {
   CryptoContext context;
   std::string why;
-  const auto key = VerifyKey::from_ec(context, "P-256", *from_base64url("f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU"),
-                                      *from_base64url("x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"), why);
+  const auto key =
+      VerifyKey::from_ec(context, "P-256", *from_base64url("f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU"),
+                         *from_base64url("x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"), why);
   ASSERT_TRUE(key) << why;
-  EXPECT_TRUE(key->verify(JwsAlgorithm::es256,
-                          as_bytes("eyJhbGciOiJFUzI1NiJ9."
-                                   "eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ"),
-                          *from_base64url("DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q")));
+  EXPECT_TRUE(key->verify(
+      JwsAlgorithm::es256,
+      as_bytes(
+          "eyJhbGciOiJFUzI1NiJ9."
+          "eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ"),
+      *from_base64url(
+          "DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q")));
 }
 
 TEST(VerifyKey, RefusesEveryFalseFormOfAnEcdsaSignature) {
@@ -152,8 +164,9 @@ TEST(VerifyKey, RefusesEveryFalseFormOfAnEcdsaSignature) {
     Octets over = n;
     over.back() += 1;
     const Octets ones(row.half, 0xff);
-    for (const Octets& bad : {joined(zero, zero), joined(zero, s), joined(r, zero), joined(n, s), joined(r, n), joined(n, n),
-                              joined(over, s), joined(r, over), joined(ones, ones), joined(s, r)}) {
+    for (const Octets& bad :
+         {joined(zero, zero), joined(zero, s), joined(r, zero), joined(n, s), joined(r, n), joined(n, n),
+          joined(over, s), joined(r, over), joined(ones, ones), joined(s, r)}) {
       EXPECT_FALSE(key->verify(row.algorithm, as_bytes("m"), bad));
     }
     Octets shorter(good->begin(), good->end() - 1);
@@ -166,7 +179,10 @@ TEST(VerifyKey, RefusesEveryFalseFormOfAnEcdsaSignature) {
     Octets der(2 * row.half + 16);
     std::size_t length = der.size();
     EVP_MD_CTX* signer = EVP_MD_CTX_new();
-    EVP_DigestSignInit(signer, nullptr, row.half == 32 ? EVP_sha256() : row.half == 48 ? EVP_sha384() : EVP_sha512(),
+    EVP_DigestSignInit(signer, nullptr,
+                       row.half == 32   ? EVP_sha256()
+                       : row.half == 48 ? EVP_sha384()
+                                        : EVP_sha512(),
                        nullptr, row.pair.raw());
     ASSERT_EQ(EVP_DigestSign(signer, der.data(), &length, reinterpret_cast<const unsigned char*>("m"), 1), 1);
     EVP_MD_CTX_free(signer);
@@ -188,7 +204,8 @@ TEST(VerifyKey, RefusesPssWithAnotherSaltLength) {
     EVP_PKEY_CTX_set_rsa_pss_saltlen(parameters, salt);
     Octets signature(256);
     std::size_t length = signature.size();
-    ASSERT_EQ(EVP_DigestSign(signer, signature.data(), &length, reinterpret_cast<const unsigned char*>("m"), 1), 1);
+    ASSERT_EQ(
+        EVP_DigestSign(signer, signature.data(), &length, reinterpret_cast<const unsigned char*>("m"), 1), 1);
     EVP_MD_CTX_free(signer);
     EXPECT_EQ(key->verify(JwsAlgorithm::ps256, as_bytes("m"), signature), salt == 32) << salt;
   }
@@ -202,7 +219,8 @@ TEST(VerifyKey, IsMadeFromTheNumbersOfAJwk) {
   ASSERT_TRUE(key) << why;
   const auto signature = sign(context, JwsAlgorithm::ps384, rsa.private_pem(), as_bytes("m"), why);
   EXPECT_TRUE(key->verify(JwsAlgorithm::ps384, as_bytes("m"), *signature));
-  EXPECT_TRUE(VerifyKey::from_ec(context, "P-521", test::p521_key().x(66), test::p521_key().y(66), why)) << why;
+  EXPECT_TRUE(VerifyKey::from_ec(context, "P-521", test::p521_key().x(66), test::p521_key().y(66), why))
+      << why;
 }
 
 TEST(VerifyKey, RefusesKeysThatAreTooWeakOrTooLarge) {
@@ -249,7 +267,8 @@ TEST(VerifyKey, RefusesAnEncodedKeyAsSecret) {
   CryptoContext context;
   std::string why;
   EXPECT_FALSE(VerifyKey::from_secret(context, test::rsa_key().public_pem(), why));
-  EXPECT_FALSE(VerifyKey::from_secret(context, R"({"kty":"RSA","n":"0123456789abcdef0123456789abcdef","e":"AQAB"})", why));
+  EXPECT_FALSE(VerifyKey::from_secret(
+      context, R"({"kty":"RSA","n":"0123456789abcdef0123456789abcdef","e":"AQAB"})", why));
   EXPECT_FALSE(sign(context, JwsAlgorithm::hs256, test::rsa_key().public_pem(), as_bytes("m"), why));
 }
 
@@ -270,7 +289,8 @@ TEST(VerifyKey, LeavesNoErrorsInTheThreadsQueue) {
   std::string why;
   const auto key = VerifyKey::from_pem(context, test::rsa_key().public_pem(), why);
   EXPECT_FALSE(key->verify(JwsAlgorithm::rs256, as_bytes("m"), Octets(256, 0xff)));
-  EXPECT_FALSE(VerifyKey::from_pem(context, "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n", why));
+  EXPECT_FALSE(
+      VerifyKey::from_pem(context, "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n", why));
   EXPECT_EQ(ERR_peek_error(), 0U);
 }
 
@@ -280,7 +300,8 @@ TEST(Sign, RefusesAKeyOfAnotherKindAndOneBehindAPassphrase) {
   EXPECT_FALSE(sign(context, JwsAlgorithm::es384, test::p256_key().private_pem(), as_bytes("m"), why));
   EXPECT_FALSE(sign(context, JwsAlgorithm::rs256, test::p256_key().private_pem(), as_bytes("m"), why));
   EXPECT_FALSE(sign(context, JwsAlgorithm::rs256, test::rsa_key().public_pem(), as_bytes("m"), why));
-  EXPECT_FALSE(sign(context, JwsAlgorithm::rs256, test::rsa_key().encrypted_private_pem(), as_bytes("m"), why));
+  EXPECT_FALSE(
+      sign(context, JwsAlgorithm::rs256, test::rsa_key().encrypted_private_pem(), as_bytes("m"), why));
   EXPECT_FALSE(sign(context, JwsAlgorithm::hs256, "short", as_bytes("m"), why));
 }
 

@@ -54,8 +54,12 @@ TEST(Cleanse, LeavesZeros) {
 }
 
 TEST(Base64, AgreesWithRfc4648) {
-  const std::pair<const char*, const char*> rows[] = {{"", ""},         {"f", "Zg=="},         {"fo", "Zm8="},
-                                                      {"foo", "Zm9v"},  {"foob", "Zm9vYg=="},  {"fooba", "Zm9vYmE="},
+  const std::pair<const char*, const char*> rows[] = {{"", ""},
+                                                      {"f", "Zg=="},
+                                                      {"fo", "Zm8="},
+                                                      {"foo", "Zm9v"},
+                                                      {"foob", "Zm9vYg=="},
+                                                      {"fooba", "Zm9vYmE="},
                                                       {"foobar", "Zm9vYmFy"}};
   for (const auto& [plain, text] : rows) {
     EXPECT_EQ(base64(as_bytes(plain)), text);
@@ -70,8 +74,8 @@ TEST(Base64, AgreesWithRfc4648) {
 }
 
 TEST(Base64, RefusesWhatIsNotCanonical) {
-  for (const char* text : {"Zg", "Zg=", "Zg===", "Z===", "====", "=", "Zg==Zg==", "Zm9v\n", " Zm9v", "Zm-_", "Zh==", "Zm9=",
-                           "Zm9vY", "Zm\0v"}) {
+  for (const char* text : {"Zg", "Zg=", "Zg===", "Z===", "====", "=", "Zg==Zg==", "Zm9v\n", " Zm9v", "Zm-_",
+                           "Zh==", "Zm9=", "Zm9vY", "Zm\0v"}) {
     EXPECT_FALSE(from_base64(text)) << text;
   }
   for (const char* text : {"Z", "Zg==", "Zm8=", "Zh", "Zm9", "Zm+/", "Zm9v\r\n", "Zm 9", "Zm9vY", "Z.g"}) {

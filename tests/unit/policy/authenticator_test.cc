@@ -18,7 +18,8 @@ net::CryptoContext& context() {
 
 std::string token_of(std::string_view subject) {
   std::string why;
-  return mint(context(), net::JwsAlgorithm::hs256, test::kSecret, "", R"({"exp":1800000100,"sub":")" + std::string(subject) + "\"}", why)
+  return mint(context(), net::JwsAlgorithm::hs256, test::kSecret, "",
+              R"({"exp":1800000100,"sub":")" + std::string(subject) + "\"}", why)
       .value();
 }
 
@@ -78,7 +79,8 @@ TEST(Authenticator, FindsTheCredentialInEachCarrier) {
   EXPECT_EQ(cookie.check({kCookie}), "alice");
   const Asking quoted{.fields = {{"Origin", "https://a.test"}, {"Cookie", "session=\"" + t + "\""}}};
   EXPECT_EQ(quoted.check({kCookie}), "alice");
-  const Asking crumbs{.fields = {{"Origin", "https://a.test"}, {"Cookie", "a=b"}, {"Cookie", "session=" + t}}};
+  const Asking crumbs{
+      .fields = {{"Origin", "https://a.test"}, {"Cookie", "a=b"}, {"Cookie", "session=" + t}}};
   EXPECT_EQ(crumbs.check({kCookie}), "alice");
   const Asking query{.query = "a=b&access_token=" + t};
   EXPECT_EQ(query.check({kQuery}), "alice");
@@ -90,9 +92,14 @@ TEST(Authenticator, SaysWhenOnlyTheMarkerCanBeAnswered) {
   const std::string t = token_of("alice");
   EXPECT_EQ((Asking{.offer = {"bearer", t}}.check({kProtocol})), "alice+");
   EXPECT_EQ((Asking{.offer = {"chat", "bearer", t}}.check({kProtocol})), "alice");
-  EXPECT_EQ((Asking{.fields = {{"Authorization", "Bearer " + t}}, .offer = {"bearer", "x"}}.check({kHeader, kProtocol})), "alice+");
-  EXPECT_EQ((Asking{.fields = {{"Authorization", "Bearer " + t}}, .offer = {"chat"}}.check({kHeader, kProtocol})), "alice");
-  EXPECT_EQ((Asking{.fields = {{"Authorization", "Bearer " + t}}, .offer = {"bearer", "x"}}.check({kHeader})), "alice");
+  EXPECT_EQ((Asking{.fields = {{"Authorization", "Bearer " + t}}, .offer = {"bearer", "x"}}.check(
+                {kHeader, kProtocol})),
+            "alice+");
+  EXPECT_EQ(
+      (Asking{.fields = {{"Authorization", "Bearer " + t}}, .offer = {"chat"}}.check({kHeader, kProtocol})),
+      "alice");
+  EXPECT_EQ((Asking{.fields = {{"Authorization", "Bearer " + t}}, .offer = {"bearer", "x"}}.check({kHeader})),
+            "alice");
 }
 
 TEST(Authenticator, LetsTheFirstCarrierThatHoldsOneDecide) {
@@ -110,22 +117,34 @@ TEST(Authenticator, LetsTheFirstCarrierThatHoldsOneDecide) {
 
 TEST(Authenticator, TakesAuthorizationByBearerOnly) {
   const std::string t = token_of("alice");
-  for (const std::string& value : {std::string("Basic YTpi"), "Token " + t, t, std::string(""), "Bearer" + t, "Bearer\t" + t}) {
+  for (const std::string& value :
+       {std::string("Basic YTpi"), "Token " + t, t, std::string(""), "Bearer" + t, "Bearer\t" + t}) {
     EXPECT_EQ((Asking{.fields = {{"Authorization", value}}}.check({kHeader})), "no_token") << value;
   }
-  EXPECT_EQ((Asking{.fields = {{"Authorization", "Basic YTpi"}}, .query = "access_token=" + t}.check({kHeader, kQuery})), "alice");
-  for (const std::string& value : {std::string("Bearer"), std::string("Bearer "), "Bearer " + t + ", Bearer " + t, "Bearer " + t + " x",
-                                   "Bearer \"" + t + "\"", "Bearer " + std::string(8193, 'a')}) {
-    EXPECT_EQ((Asking{.fields = {{"Authorization", value}}}.check({kHeader})), "bad_token") << value.substr(0, 60);
+  EXPECT_EQ((Asking{.fields = {{"Authorization", "Basic YTpi"}}, .query = "access_token=" + t}.check(
+                {kHeader, kQuery})),
+            "alice");
+  for (const std::string& value :
+       {std::string("Bearer"), std::string("Bearer "), "Bearer " + t + ", Bearer " + t, "Bearer " + t + " x",
+        "Bearer \"" + t + "\"", "Bearer " + std::string(8193, 'a')}) {
+    EXPECT_EQ((Asking{.fields = {{"Authorization", value}}}.check({kHeader})), "bad_token")
+        << value.substr(0, 60);
   }
 }
 
 TEST(Authenticator, RefusesACarrierThatStandsTwice) {
   const std::string t = token_of("alice");
-  EXPECT_EQ((Asking{.fields = {{"Authorization", "Bearer " + t}, {"authorization", "Bearer " + t}}}.check({kHeader})), "dup_token");
+  EXPECT_EQ((Asking{.fields = {{"Authorization", "Bearer " + t}, {"authorization", "Bearer " + t}}}.check(
+                {kHeader})),
+            "dup_token");
   EXPECT_EQ((Asking{.fields = {{"X-Token", t}, {"X-Token", ""}}}.check({kOther})), "dup_token");
-  EXPECT_EQ((Asking{.fields = {{"Origin", "o"}, {"Cookie", "session=" + t + "; session=x"}}}.check({kCookie})), "dup_token");
-  EXPECT_EQ((Asking{.fields = {{"Origin", "o"}, {"Cookie", "session=" + t}, {"Cookie", "session=" + t}}}.check({kCookie})), "dup_token");
+  EXPECT_EQ(
+      (Asking{.fields = {{"Origin", "o"}, {"Cookie", "session=" + t + "; session=x"}}}.check({kCookie})),
+      "dup_token");
+  EXPECT_EQ(
+      (Asking{.fields = {{"Origin", "o"}, {"Cookie", "session=" + t}, {"Cookie", "session=" + t}}}.check(
+          {kCookie})),
+      "dup_token");
   EXPECT_EQ((Asking{.query = "access_token=" + t + "&access%5ftoken=x"}.check({kQuery})), "dup_token");
   EXPECT_EQ((Asking{.offer = {"bearer", t, "bearer", t}}.check({kProtocol})), "dup_token");
 }
@@ -149,9 +168,10 @@ TEST(Authenticator, TakesEmptyValuesForNone) {
 }
 
 TEST(Scrub, AppliesEveryListedCarrier) {
-  const Asking asking{.fields = {{"Authorization", "Bearer x"}, {"Cookie", "a=b; session=t; c=d"}, {"Cookie", "session=u"}},
-                      .query = "a=b&access_token=t&c=d&access%5Ftoken=u",
-                      .offer = {"chat", "bearer", "t", "mqtt"}};
+  const Asking asking{
+      .fields = {{"Authorization", "Bearer x"}, {"Cookie", "a=b; session=t; c=d"}, {"Cookie", "session=u"}},
+      .query = "a=b&access_token=t&c=d&access%5Ftoken=u",
+      .offer = {"chat", "bearer", "t", "mqtt"}};
   const Scrubbed scrubbed = asking.scrubbed({kHeader, kOther, kCookie, kQuery, kProtocol});
   EXPECT_EQ(scrubbed.dropped_fields, (std::vector<std::string>{"Authorization", "X-Token"}));
   EXPECT_EQ(scrubbed.cookie, "a=b; c=d");
@@ -162,7 +182,8 @@ TEST(Scrub, AppliesEveryListedCarrier) {
 }
 
 TEST(Scrub, LeavesTheRestAlone) {
-  const Asking asking{.fields = {{"Cookie", "a=b; Session=t"}}, .query = "a=b&Access_Token=t", .offer = {"chat", "Bearer"}};
+  const Asking asking{
+      .fields = {{"Cookie", "a=b; Session=t"}}, .query = "a=b&Access_Token=t", .offer = {"chat", "Bearer"}};
   const Scrubbed scrubbed = asking.scrubbed({kCookie, kQuery, kProtocol});
   EXPECT_TRUE(scrubbed.dropped_fields.empty());
   EXPECT_FALSE(scrubbed.cookie_changed);
@@ -173,7 +194,8 @@ TEST(Scrub, LeavesTheRestAlone) {
 }
 
 TEST(Scrub, LeavesNothingOfACookieOrQueryThatWasOnlyTheToken) {
-  const Asking asking{.fields = {{"Cookie", "session=t"}}, .query = "access_token=t", .offer = {"bearer", "t"}};
+  const Asking asking{
+      .fields = {{"Cookie", "session=t"}}, .query = "access_token=t", .offer = {"bearer", "t"}};
   const Scrubbed scrubbed = asking.scrubbed({kCookie, kQuery, kProtocol});
   EXPECT_TRUE(scrubbed.cookie_changed);
   EXPECT_EQ(scrubbed.cookie, "");
@@ -183,7 +205,8 @@ TEST(Scrub, LeavesNothingOfACookieOrQueryThatWasOnlyTheToken) {
 }
 
 TEST(Scrub, TakesAMarkerWithoutATokenAway) {
-  EXPECT_EQ((Asking{.offer = {"chat", "bearer"}}.scrubbed({kProtocol}).subprotocols), (std::vector<std::string_view>{"chat"}));
+  EXPECT_EQ((Asking{.offer = {"chat", "bearer"}}.scrubbed({kProtocol}).subprotocols),
+            (std::vector<std::string_view>{"chat"}));
 }
 
 TEST(RedactQuery, HidesTheValuesOfCarriersAndSecrets) {
@@ -196,7 +219,8 @@ TEST(RedactQuery, HidesTheValuesOfCarriersAndSecrets) {
       {"a=b&JWT=x&c=d", "a=b&JWT=[redacted]&c=d"},
       {"access_token=x&token=y&ticket=z", "access_token=[redacted]&token=[redacted]&ticket=[redacted]"},
       {"api_key=1&key=2&secret=3&password=4&code=5&sig=6",
-       "api_key=[redacted]&key=[redacted]&secret=[redacted]&password=[redacted]&code=[redacted]&sig=[redacted]"},
+       "api_key=[redacted]&key=[redacted]&secret=[redacted]&password=[redacted]&code=[redacted]&sig=["
+       "redacted]"},
       {"access%5ftoken=x", "access%5ftoken=[redacted]"},
       {"%74oken=x", "%74oken=[redacted]"},
       {"a=1;token=x", "a=1;token=[redacted]"},

@@ -28,8 +28,9 @@ TEST(Identity, GivesClaimsAsText) {
 }
 
 TEST(Identity, RefusesWhatAFieldValueCannotCarry) {
-  for (const char* json : {"null", "{}", R"({"a":1})", R"("a\r\nX-Admin: 1")", R"("a\u0000")", R"("caf\u00e9")", R"("a\tb")", R"(" a")",
-                           R"("a ")", R"([1])", R"([["a"]])", R"(["a b"])", R"([""])", R"(["a",null])", R"(["a\n"])"}) {
+  for (const char* json : {"null", "{}", R"({"a":1})", R"("a\r\nX-Admin: 1")", R"("a\u0000")",
+                           R"("caf\u00e9")", R"("a\tb")", R"(" a")", R"("a ")", R"([1])", R"([["a"]])",
+                           R"(["a b"])", R"([""])", R"(["a",null])", R"(["a\n"])"}) {
     EXPECT_EQ(claim(json), "(bad)") << json;
   }
 }

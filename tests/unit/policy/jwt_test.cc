@@ -21,7 +21,8 @@ net::CryptoContext& context() {
 }
 
 // A token with any header and payload text, signed by a secret or a private key in PEM.
-std::string token_of(JwsAlgorithm algorithm, std::string_view key, std::string_view header, std::string_view payload) {
+std::string token_of(JwsAlgorithm algorithm, std::string_view key, std::string_view header,
+                     std::string_view payload) {
   std::string text = base64url(as_bytes(header)) + "." + base64url(as_bytes(payload));
   std::string why;
   const auto signature = net::sign(context(), algorithm, key, as_bytes(text), why);
@@ -68,8 +69,8 @@ std::string header_verdict(std::string_view header) { return verdict(hs_settings
 std::string jwk_of(const KeyPair& pair, std::string_view kid) {
   const std::string id = kid.empty() ? "" : R"("kid":")" + std::string(kid) + R"(",)";
   const auto ec = [&](const char* curve, std::size_t size) {
-    return "{" + id + R"("kty":"EC","crv":")" + curve + R"(","x":")" + base64url(pair.x(size)) + R"(","y":")" +
-           base64url(pair.y(size)) + "\"}";
+    return "{" + id + R"("kty":"EC","crv":")" + curve + R"(","x":")" + base64url(pair.x(size)) +
+           R"(","y":")" + base64url(pair.y(size)) + "\"}";
   };
   if (&pair == &test::p256_key()) return ec("P-256", 32);
   if (&pair == &test::p384_key()) return ec("P-384", 48);
@@ -77,7 +78,8 @@ std::string jwk_of(const KeyPair& pair, std::string_view kid) {
   if (&pair == &test::ed25519_key()) {
     return "{" + id + R"("kty":"OKP","crv":"Ed25519","x":")" + base64url(pair.raw_public()) + "\"}";
   }
-  return "{" + id + R"("kty":"RSA","use":"sig","n":")" + base64url(pair.n()) + R"(","e":")" + base64url(pair.e()) + "\"}";
+  return "{" + id + R"("kty":"RSA","use":"sig","n":")" + base64url(pair.n()) + R"(","e":")" +
+         base64url(pair.e()) + "\"}";
 }
 
 std::string set_of(std::initializer_list<std::string> jwks) {
@@ -92,11 +94,11 @@ struct Case {
 };
 
 std::vector<Case> asymmetric_cases() {
-  return {{JwsAlgorithm::rs256, &test::rsa_key()},   {JwsAlgorithm::rs384, &test::rsa_key()},
-          {JwsAlgorithm::rs512, &test::rsa_key()},   {JwsAlgorithm::ps256, &test::rsa_key()},
-          {JwsAlgorithm::ps384, &test::rsa_key()},   {JwsAlgorithm::ps512, &test::rsa_key()},
-          {JwsAlgorithm::es256, &test::p256_key()},  {JwsAlgorithm::es384, &test::p384_key()},
-          {JwsAlgorithm::es512, &test::p521_key()},  {JwsAlgorithm::eddsa, &test::ed25519_key()}};
+  return {{JwsAlgorithm::rs256, &test::rsa_key()},  {JwsAlgorithm::rs384, &test::rsa_key()},
+          {JwsAlgorithm::rs512, &test::rsa_key()},  {JwsAlgorithm::ps256, &test::rsa_key()},
+          {JwsAlgorithm::ps384, &test::rsa_key()},  {JwsAlgorithm::ps512, &test::rsa_key()},
+          {JwsAlgorithm::es256, &test::p256_key()}, {JwsAlgorithm::es384, &test::p384_key()},
+          {JwsAlgorithm::es512, &test::p521_key()}, {JwsAlgorithm::eddsa, &test::ed25519_key()}};
 }
 
 TEST(Jwt, AcceptsAllThirteenAlgorithms) {
@@ -141,8 +143,9 @@ TEST(Jwt, YieldsTheIdentity) {
 }
 
 TEST(Jwt, RefusesEveryFormOfNoneAndEveryFalseAlg) {
-  for (const char* alg : {R"("none")", R"("None")", R"("nOnE")", R"("NONE")", R"("")", "null", R"(["RS256"])", R"(["HS256"])",
-                          "256", "true", R"("hs256")", R"("HS256 ")", R"("HS256\u0000")", R"("HS384")", R"("RS256")", R"("ES256")"}) {
+  for (const char* alg : {R"("none")", R"("None")", R"("nOnE")", R"("NONE")", R"("")", "null", R"(["RS256"])",
+                          R"(["HS256"])", "256", "true", R"("hs256")", R"("HS256 ")", R"("HS256\u0000")",
+                          R"("HS384")", R"("RS256")", R"("ES256")"}) {
     const std::string header = std::string(R"({"typ":"JWT","alg":)") + alg + "}";
     EXPECT_TRUE(header_verdict(header).starts_with("bad_token: ")) << alg;
     const std::string unsigned_token = base64url(as_bytes(header)) + "." + base64url(as_bytes(kClaims)) + ".";
@@ -159,12 +162,14 @@ TEST(Jwt, RefusesAPublicKeyUsedAsHmacSecret) {
   settings.algorithms = {JwsAlgorithm::rs256};
   settings.public_key = rsa.public_pem();
   const auto der = rsa.public_der();
-  for (const std::string& secret : {rsa.public_pem(), std::string(as_text(der)), jwk_of(rsa, ""), set_of({jwk_of(rsa, "k")})}) {
+  for (const std::string& secret :
+       {rsa.public_pem(), std::string(as_text(der)), jwk_of(rsa, ""), set_of({jwk_of(rsa, "k")})}) {
     const std::string text = base64url(as_bytes(kHeader)) + "." + base64url(as_bytes(kClaims));
     unsigned char mac[EVP_MAX_MD_SIZE];
     std::size_t length = 0;
     ASSERT_TRUE(EVP_Q_mac(nullptr, "HMAC", nullptr, "SHA256", nullptr, secret.data(), secret.size(),
-                          reinterpret_cast<const unsigned char*>(text.data()), text.size(), mac, sizeof mac, &length));
+                          reinterpret_cast<const unsigned char*>(text.data()), text.size(), mac, sizeof mac,
+                          &length));
     const std::string token = text + "." + base64url({mac, length});
     EXPECT_EQ(verdict(settings, token), "bad_token: alg not allowed");
     JwtSettings careless = hs_settings();
@@ -176,8 +181,10 @@ TEST(Jwt, RefusesAPublicKeyUsedAsHmacSecret) {
 }
 
 TEST(Jwt, RefusesAKeyOfAnotherKindAndAnAlgOutsideTheList) {
-  const std::string es = token_of(JwsAlgorithm::es256, test::p256_key().private_pem(), R"({"alg":"ES256"})", kClaims);
-  const std::string ps = token_of(JwsAlgorithm::ps256, test::rsa_key().private_pem(), R"({"alg":"PS256"})", kClaims);
+  const std::string es =
+      token_of(JwsAlgorithm::es256, test::p256_key().private_pem(), R"({"alg":"ES256"})", kClaims);
+  const std::string ps =
+      token_of(JwsAlgorithm::ps256, test::rsa_key().private_pem(), R"({"alg":"PS256"})", kClaims);
   JwtSettings rs = hs_settings();
   rs.secret.clear();
   rs.algorithms = {JwsAlgorithm::rs256};
@@ -189,7 +196,8 @@ TEST(Jwt, RefusesAKeyOfAnotherKindAndAnAlgOutsideTheList) {
   EXPECT_EQ(verdict(both, es), "make: no key can serve ES256");
   both.public_key.clear();
   both.jwks = set_of({jwk_of(test::rsa_key(), "r"), jwk_of(test::p256_key(), "e")});
-  const std::string crossed = token_of(JwsAlgorithm::es256, test::p256_key().private_pem(), R"({"alg":"ES256","kid":"r"})", kClaims);
+  const std::string crossed =
+      token_of(JwsAlgorithm::es256, test::p256_key().private_pem(), R"({"alg":"ES256","kid":"r"})", kClaims);
   EXPECT_EQ(verdict(both, crossed), "bad_token: alg does not fit the key");
   both.algorithms = {JwsAlgorithm::ps256, JwsAlgorithm::rs256};
   std::string pinned = jwk_of(test::rsa_key(), "r");
@@ -197,9 +205,11 @@ TEST(Jwt, RefusesAKeyOfAnotherKindAndAnAlgOutsideTheList) {
   std::string other = jwk_of(test::rsa_key(), "p");
   other.insert(1, R"("alg":"PS256",)");
   both.jwks = set_of({pinned, other});
-  EXPECT_EQ(verdict(both, token_of(JwsAlgorithm::ps256, test::rsa_key().private_pem(), R"({"alg":"PS256","kid":"r"})", kClaims)),
+  EXPECT_EQ(verdict(both, token_of(JwsAlgorithm::ps256, test::rsa_key().private_pem(),
+                                   R"({"alg":"PS256","kid":"r"})", kClaims)),
             "bad_token: alg does not fit the key");
-  EXPECT_EQ(verdict(both, token_of(JwsAlgorithm::ps256, test::rsa_key().private_pem(), R"({"alg":"PS256","kid":"p"})", kClaims)),
+  EXPECT_EQ(verdict(both, token_of(JwsAlgorithm::ps256, test::rsa_key().private_pem(),
+                                   R"({"alg":"PS256","kid":"p"})", kClaims)),
             "ok");
 }
 
@@ -208,12 +218,14 @@ TEST(Jwt, RefusesFalseFormsOfAnEcdsaSignature) {
   settings.secret.clear();
   settings.algorithms = {JwsAlgorithm::es256};
   settings.public_key = test::p256_key().public_pem();
-  const std::string good = token_of(JwsAlgorithm::es256, test::p256_key().private_pem(), R"({"alg":"ES256"})", kClaims);
+  const std::string good =
+      token_of(JwsAlgorithm::es256, test::p256_key().private_pem(), R"({"alg":"ES256"})", kClaims);
   ASSERT_EQ(verdict(settings, good), "ok");
   const std::string text = good.substr(0, good.rfind('.') + 1);
   const auto signature = *net::from_base64url(good.substr(text.size()));
   const auto n = test::p256_key().number(OSSL_PKEY_PARAM_EC_ORDER, 32);
-  test::Octets zero(64, 0), r_is_n(signature), s_is_n(signature), shorter(signature.begin(), signature.end() - 1), longer(signature);
+  test::Octets zero(64, 0), r_is_n(signature), s_is_n(signature),
+      shorter(signature.begin(), signature.end() - 1), longer(signature);
   std::copy(n.begin(), n.end(), r_is_n.begin());
   std::copy(n.begin(), n.end(), s_is_n.begin() + 32);
   longer.push_back(0);
@@ -252,7 +264,8 @@ TEST(Jwt, RefusesHeadersThatItMustNotAccept) {
   for (const auto& [header, expected] : rows) EXPECT_EQ(header_verdict(header), expected) << header;
   EXPECT_EQ(header_verdict(R"({"alg":"HS256","kid":")" + std::string(129, 'k') + "\"}"), "bad_token: kid");
   EXPECT_EQ(header_verdict(R"({"alg":"HS256","kid":")" + std::string(128, 'k') + "\"}"), "ok");
-  EXPECT_EQ(header_verdict(R"({"alg":"HS256","x":")" + std::string(1100, 'k') + "\"}"), "bad_token: header too long");
+  EXPECT_EQ(header_verdict(R"({"alg":"HS256","x":")" + std::string(1100, 'k') + "\"}"),
+            "bad_token: header too long");
   EXPECT_EQ(header_verdict(R"({"alg":"HS256","x":)" + std::string(17, '[') + std::string(17, ']') + "}"),
             "bad_token: header is not a JSON object");
 }
@@ -266,25 +279,30 @@ TEST(Jwt, AcceptsTheTypesOfJwtAndAccessTokensInAnyCase) {
 
 TEST(Jwt, NeverUsesKeysOrPlacesThatATokenNames) {
   const KeyPair other = KeyPair::ec("P-256");
-  const std::string jwk = R"({"kty":"EC","crv":"P-256","x":")" + base64url(other.x(32)) + R"(","y":")" + base64url(other.y(32)) + "\"}";
+  const std::string jwk = R"({"kty":"EC","crv":"P-256","x":")" + base64url(other.x(32)) + R"(","y":")" +
+                          base64url(other.y(32)) + "\"}";
   JwtSettings settings = hs_settings();
   settings.secret.clear();
   settings.algorithms = {JwsAlgorithm::es256};
   settings.jwks = set_of({jwk_of(test::p256_key(), "k1")});
-  for (const std::string& extra : {R"("jwk":)" + jwk, std::string(R"("jku":"http://127.0.0.1/keys")"),
-                                   std::string(R"("x5u":"http://127.0.0.1/cert")"), std::string(R"("x5c":["AAAA"])")}) {
-    EXPECT_EQ(verdict(settings, token_of(JwsAlgorithm::es256, other.private_pem(), R"({"alg":"ES256",)" + extra + "}", kClaims)),
+  for (const std::string& extra :
+       {R"("jwk":)" + jwk, std::string(R"("jku":"http://127.0.0.1/keys")"),
+        std::string(R"("x5u":"http://127.0.0.1/cert")"), std::string(R"("x5c":["AAAA"])")}) {
+    EXPECT_EQ(verdict(settings, token_of(JwsAlgorithm::es256, other.private_pem(),
+                                         R"({"alg":"ES256",)" + extra + "}", kClaims)),
               "bad_token: signature");
   }
-  EXPECT_EQ(verdict(settings, token_of(JwsAlgorithm::es256, test::p256_key().private_pem(),
-                                       R"({"alg":"ES256","kid":"k1","jku":"http://127.0.0.1/keys"})", kClaims)),
-            "ok");
+  EXPECT_EQ(
+      verdict(settings, token_of(JwsAlgorithm::es256, test::p256_key().private_pem(),
+                                 R"({"alg":"ES256","kid":"k1","jku":"http://127.0.0.1/keys"})", kClaims)),
+      "ok");
 }
 
 TEST(Jwt, FindsTheKeyByItsIdAndFallsBackOnlyWithoutAChoice) {
   const auto es = [](std::string_view kid) {
     const std::string id = kid.empty() ? "" : R"(,"kid":")" + std::string(kid) + "\"";
-    return token_of(JwsAlgorithm::es256, test::p256_key().private_pem(), R"({"alg":"ES256")" + id + "}", kClaims);
+    return token_of(JwsAlgorithm::es256, test::p256_key().private_pem(), R"({"alg":"ES256")" + id + "}",
+                    kClaims);
   };
   JwtSettings one = hs_settings();
   one.secret.clear();
@@ -310,12 +328,28 @@ TEST(Jwt, RefusesWhatIsNotACompactToken) {
   ASSERT_EQ(verdict(hs_settings(), good), "ok");
   const std::string header = base64url(as_bytes(kHeader));
   const std::string payload = base64url(as_bytes(kClaims));
-  for (const std::string& token :
-       {std::string(), std::string("."), std::string(".."), std::string("..."), header, header + "." + payload,
-        header + "." + payload + ".", good + ".", good + ".x.y", "." + good, good + "=", good + "==", good + " ", " " + good,
-        good + "\n", std::string("{\"payload\":\"") + payload + "\",\"signatures\":[]}", std::string(8193, 'A'),
-        std::string(1'000'000, '.'), good.substr(0, good.size() - 1), good.substr(0, good.find('.')) + "=" + good.substr(good.find('.')),
-        std::string("A.") + payload + ".AAAA", header + ".A." + good.substr(good.rfind('.') + 1)}) {
+  for (const std::string& token : {std::string(),
+                                   std::string("."),
+                                   std::string(".."),
+                                   std::string("..."),
+                                   header,
+                                   header + "." + payload,
+                                   header + "." + payload + ".",
+                                   good + ".",
+                                   good + ".x.y",
+                                   "." + good,
+                                   good + "=",
+                                   good + "==",
+                                   good + " ",
+                                   " " + good,
+                                   good + "\n",
+                                   std::string("{\"payload\":\"") + payload + "\",\"signatures\":[]}",
+                                   std::string(8193, 'A'),
+                                   std::string(1'000'000, '.'),
+                                   good.substr(0, good.size() - 1),
+                                   good.substr(0, good.find('.')) + "=" + good.substr(good.find('.')),
+                                   std::string("A.") + payload + ".AAAA",
+                                   header + ".A." + good.substr(good.rfind('.') + 1)}) {
     EXPECT_TRUE(verdict(hs_settings(), token).starts_with("bad_token: ")) << token.substr(0, 80);
   }
   std::string plus = good;
@@ -375,7 +409,9 @@ TEST(Jwt, TakesDatesOnlyAsIntegersInRange) {
 }
 
 TEST(Jwt, AllowsThirtySecondsOfLeewayAndNoMore) {
-  const auto ms = [](std::int64_t milliseconds) { return at(kNow) + std::chrono::milliseconds(milliseconds); };
+  const auto ms = [](std::int64_t milliseconds) {
+    return at(kNow) + std::chrono::milliseconds(milliseconds);
+  };
   const std::string exp = R"({"exp":1800000000})";
   EXPECT_EQ(claims_verdict(exp, ms(29'000)), "ok");
   EXPECT_EQ(claims_verdict(exp, ms(29'999)), "ok");
@@ -406,8 +442,10 @@ TEST(Jwt, HoldsMaxLifetime) {
   settings.audience.clear();
   settings.max_lifetime_seconds = 3600;
   EXPECT_EQ(verdict(settings, hs(kHeader, R"({"iat":1800000000,"exp":1800003600})")), "ok");
-  EXPECT_EQ(verdict(settings, hs(kHeader, R"({"iat":1800000000,"exp":1800003601})")), "bad_token: lives longer than max_lifetime");
-  EXPECT_EQ(verdict(settings, hs(kHeader, R"({"exp":1800003600})")), "bad_token: no iat, which max_lifetime needs");
+  EXPECT_EQ(verdict(settings, hs(kHeader, R"({"iat":1800000000,"exp":1800003601})")),
+            "bad_token: lives longer than max_lifetime");
+  EXPECT_EQ(verdict(settings, hs(kHeader, R"({"exp":1800003600})")),
+            "bad_token: no iat, which max_lifetime needs");
 }
 
 TEST(Jwt, ComparesIssuerAndAudienceExactly) {
@@ -420,27 +458,32 @@ TEST(Jwt, ComparesIssuerAndAudienceExactly) {
   constexpr std::string_view kIss = R"("https://id.example.com")";
   EXPECT_EQ(check(kIss, R"("chat")"), "ok");
   EXPECT_EQ(check(kIss, R"(["a","chat"])"), "ok");
-  for (const char* iss : {"", R"("https://id.example.com/")", R"("https://id.example.co")", R"("HTTPS://id.example.com")", R"("")",
-                          R"("https://id.example.com ")"}) {
+  for (const char* iss : {"", R"("https://id.example.com/")", R"("https://id.example.co")",
+                          R"("HTTPS://id.example.com")", R"("")", R"("https://id.example.com ")"}) {
     EXPECT_EQ(check(iss, R"("chat")"), "bad_token: iss") << iss;
   }
-  for (const char* aud : {"", R"("cha")", R"("chatter")", R"("Chat")", R"("")", R"([])", R"(["cha","t"])", R"("chat,x")", R"("chat x")"}) {
+  for (const char* aud : {"", R"("cha")", R"("chatter")", R"("Chat")", R"("")", R"([])", R"(["cha","t"])",
+                          R"("chat,x")", R"("chat x")"}) {
     EXPECT_EQ(check(kIss, aud), "bad_token: aud") << aud;
   }
-  for (const char* iss : {"7", "null", R"(["https://id.example.com"])", R"("https://id.example.com\u0000")"}) {
+  for (const char* iss :
+       {"7", "null", R"(["https://id.example.com"])", R"("https://id.example.com\u0000")"}) {
     EXPECT_EQ(check(iss, R"("chat")"), "bad_token: iss is not a string") << iss;
   }
-  for (const char* aud : {"7", "null", "{}", R"(["chat",7])", R"([["chat"]])", R"("chat\u0000")", R"(["chat","a\u0000"])"}) {
+  for (const char* aud :
+       {"7", "null", "{}", R"(["chat",7])", R"([["chat"]])", R"("chat\u0000")", R"(["chat","a\u0000"])"}) {
     EXPECT_EQ(check(kIss, aud), "bad_token: aud is not a string or a list of strings") << aud;
   }
 }
 
 TEST(Jwt, RefusesClaimsThatAreAmbiguousOrTooDeep) {
   for (const std::string& claims :
-       {std::string(R"({"exp":9999999999,"sub":"a","sub":"root"})"), std::string(R"({"exp":9999999999,"s\u0075b":"a","sub":"root"})"),
+       {std::string(R"({"exp":9999999999,"sub":"a","sub":"root"})"),
+        std::string(R"({"exp":9999999999,"s\u0075b":"a","sub":"root"})"),
         std::string(R"([{"exp":9999999999}])"), std::string("7"), std::string(R"({"exp":9999999999)"),
-        R"({"exp":9999999999,"x":)" + std::string(1000, '[') + std::string(1000, ']') + "}", std::string(5000, '['),
-        std::string("{\"exp\":9999999999,\"x\":\"\xff\"}"), std::string(R"({"exp":9999999999} )") + "x"}) {
+        R"({"exp":9999999999,"x":)" + std::string(1000, '[') + std::string(1000, ']') + "}",
+        std::string(5000, '['), std::string("{\"exp\":9999999999,\"x\":\"\xff\"}"),
+        std::string(R"({"exp":9999999999} )") + "x"}) {
     EXPECT_EQ(claims_verdict(claims), "bad_token: payload is not a JSON object") << claims.substr(0, 60);
   }
   std::string many = R"({"exp":9999999999)";
@@ -451,9 +494,11 @@ TEST(Jwt, RefusesClaimsThatAreAmbiguousOrTooDeep) {
 }
 
 TEST(Jwt, ReadsNoClaimBeforeTheSignatureIsGood) {
-  const std::string token = token_of(JwsAlgorithm::hs256, "another secret of thirty-two octets", kHeader, "not json");
+  const std::string token =
+      token_of(JwsAlgorithm::hs256, "another secret of thirty-two octets", kHeader, "not json");
   EXPECT_EQ(verdict(hs_settings(), token), "bad_token: signature");
-  const std::string expired = token_of(JwsAlgorithm::hs256, "another secret of thirty-two octets", kHeader, R"({"exp":1})");
+  const std::string expired =
+      token_of(JwsAlgorithm::hs256, "another secret of thirty-two octets", kHeader, R"({"exp":1})");
   EXPECT_EQ(verdict(hs_settings(), expired), "bad_token: signature");
 }
 

@@ -125,7 +125,8 @@ TEST(Limiter, ForgetsNoDebtWhenItEvicts) {
   Limiter limiter(rate_settings(1, 1, 50));
   for (int i = 0; i < 25; ++i) limiter.bucket(key("debtor" + std::to_string(i)), at(1s)).charge(1000, at(1s));
   for (int i = 0; i < 1000; ++i) limiter.take(key("k" + std::to_string(i)), 1, at(10s + i * 500ms));
-  for (int i = 0; i < 25; ++i) EXPECT_GT(limiter.take(key("debtor" + std::to_string(i)), 1, at(900s)), 0s) << i;
+  for (int i = 0; i < 25; ++i)
+    EXPECT_GT(limiter.take(key("debtor" + std::to_string(i)), 1, at(900s)), 0s) << i;
 }
 
 TEST(Limiter, KeepsItsStateOverAnUpdate) {

@@ -148,7 +148,8 @@ TEST(Rate, SaturatesOnAbsurdNumbers) {
           const Rate rate(per_second, per, burst);
           Rate::State state;
           for (const Instant now : {Instant::min(), at(0s), at(1s), Instant::max(), at(2s)}) {
-            for (const Duration wait : {rate.take(state, units, now), rate.owe(state, units, now), rate.debt(state, now)}) {
+            for (const Duration wait :
+                 {rate.take(state, units, now), rate.owe(state, units, now), rate.debt(state, now)}) {
               EXPECT_GE(wait, 0s);
               EXPECT_LE(wait, kYear);
             }
