@@ -57,7 +57,18 @@ void FileWatch::on_edge(Edge edge) {
   if (!edge.readable) return;
   alignas(inotify_event) std::array<char, 8192> events;
   bool any = false;
-  while (::read(fd_, events.data(), events.size()) > 0) any = true;
+  for (ssize_t n; (n = ::read(fd_, events.data(), events.size())) > 0;) {
+    for (std::size_t at = 0; at < static_cast<std::size_t>(n);) {
+      const auto* event = reinterpret_cast<const inotify_event*>(events.data() + at);
+      at += sizeof(inotify_event) + event->len;
+      if ((event->mask & IN_IGNORED) != 0) {
+        // The kernel has dropped the watch: the folder is gone (said by an event of its own), or set() let go of it.
+        folders_.erase(event->wd);
+      } else {
+        any = true;
+      }
+    }
+  }
   // Which file it was does not matter: the reader compares contents. A burst (write, rename, chmod) settles first.
   if (any) settle_.arm(kSettle);
 }

@@ -10,6 +10,12 @@
 
 namespace sluice::event {
 
+namespace {
+
+constexpr std::size_t kMostQueues = 256;  // of common timeouts in one event_base; libevent complains beyond them
+
+}  // namespace
+
 Loop::Loop() {
   event_config* config = event_config_new();
   check(config != nullptr, "event_config_new");
@@ -70,16 +76,19 @@ void Loop::run_deferred() {
   }
 }
 
+LibraryVersion library_version() { return {LIBEVENT_VERSION, event_get_version()}; }
+
 const timeval* Loop::common_timeout(Duration duration) {
   for (const Common& common : common_) {
     if (common.duration == duration) return common.raw;
   }
+  if (common_.size() == kMostQueues) return nullptr;  // the caller falls back to the heap
   timeval wanted{};
   wanted.tv_sec = std::chrono::duration_cast<std::chrono::seconds>(duration).count();
   wanted.tv_usec = std::chrono::duration_cast<std::chrono::microseconds>(duration % std::chrono::seconds(1)).count();
   const timeval* raw = event_base_init_common_timeout(base_, &wanted);
   if (raw) common_.push_back({duration, raw});
-  return raw;  // nullptr beyond libevent's 256 queues: the caller falls back to the heap
+  return raw;
 }
 
 }  // namespace sluice::event

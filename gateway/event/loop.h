@@ -62,4 +62,11 @@ class Loop final : public Clock {
   std::vector<Common> common_;
 };
 
+// Of libevent, as compiled and as loaded.
+struct LibraryVersion {
+  const char* built;
+  const char* running;
+};
+LibraryVersion library_version();
+
 }  // namespace sluice::event

@@ -24,6 +24,12 @@ timeval to_timeval(Duration duration) {
 void Timer::on_fire(int, short, void* self) {
   Timer& timer = *static_cast<Timer*>(self);
   timer.loop_.begin_callback();
+  // libevent counts by the coarse clock, which lags the loop's by up to a tick: too early, then, and once more.
+  if (const Duration left = timer.due_ - timer.loop_.now(); left > Duration::zero()) {
+    const timeval raw = to_timeval(left);
+    check(evtimer_add(timer.raw_, &raw) == 0, "evtimer_add");
+    return;
+  }
   timer.fire_();  // may destroy the Timer
 }
 
@@ -34,7 +40,13 @@ Timer::Timer(Loop& loop, std::move_only_function<void()> fire) : loop_(loop), fi
 
 Timer::~Timer() { event_free(raw_); }
 
+void Timer::due_in(Duration after) {
+  const Instant now = loop_.now();
+  due_ = after < kNever - now ? now + after : kNever;
+}
+
 void Timer::arm(Duration after) {
+  due_in(after);
   const timeval raw = to_timeval(after);
   check(evtimer_add(raw_, &raw) == 0, "evtimer_add");
 }
@@ -42,6 +54,7 @@ void Timer::arm(Duration after) {
 void Timer::arm_common(Duration after) {
   const timeval* raw = loop_.common_timeout(after);
   if (!raw) return arm(after);
+  due_in(after);
   check(evtimer_add(raw_, raw) == 0, "evtimer_add");
 }
 

@@ -26,9 +26,11 @@ class Timer {
 
  private:
   static void on_fire(int, short, void*);
+  void due_in(Duration after);
   Loop& loop_;
   ::event* raw_;
   std::move_only_function<void()> fire_;
+  Instant due_{};  // never fires before it by the loop's clock
 };
 
 }  // namespace sluice::event

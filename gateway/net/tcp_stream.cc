@@ -19,17 +19,21 @@ constexpr std::size_t kMovable = 8 * 1024;
 
 SocketStream::SocketStream(const Place& place, Fd fd, bool connecting)
     : place_(place), fd_(std::move(fd)), kept_(place.pool) {
-  starved_ = jammed_ = connecting;
+  // Registration reports what is ready already, so the first edge of a fresh socket comes by itself.
+  starved_ = true;
+  jammed_ = connecting;
   watch_.start(place_.loop, fd_.get(), *this);
 }
 
 SocketStream::~SocketStream() { SocketStream::close(); }
 
 void SocketStream::on_edge(event::Edge edge) {
+  // Every edge names the whole state: one that frees neither direction is no news.
+  const bool news = edge.readable || (edge.writable && jammed_);
   if (edge.readable) starved_ = concluded_ = false;
   if (edge.writable) jammed_ = false;
   if (edge.closed) closed_edge_ = true;
-  if (ready_) ready_->on_ready();
+  if (news && ready_) ready_->on_ready();
 }
 
 MutableBytes SocketStream::received() {

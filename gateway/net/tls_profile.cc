@@ -276,6 +276,10 @@ TicketKeys rotate(const TicketKeys& keys) {
   return next;
 }
 
+std::pair<const char*, const char*> openssl_version() {
+  return {OPENSSL_VERSION_TEXT, OpenSSL_version(OPENSSL_VERSION)};
+}
+
 CertificateFacts certificate_facts(const std::string& pem) {
   CertificateFacts facts;
   const BioPtr bio = memory(pem);

@@ -61,6 +61,9 @@ class TlsProfile {
   std::unique_ptr<Impl> impl_;
 };
 
+// Of OpenSSL, as compiled and as loaded.
+std::pair<const char*, const char*> openssl_version();
+
 struct CertificateFacts {
   std::string subject;
   std::vector<std::string> names;   // subjectAltName DNS entries

@@ -71,7 +71,7 @@ Result<void> Leg::next_address(const LegPlan& plan, Error last) {
 Result<Leg::State> Leg::advance(const LegPlan& plan) {
   if (state_ == State::connecting) {
     auto& socket = static_cast<net::SocketStream&>(*stream_);
-    if (socket.jammed() && socket.starved()) return state_;
+    if (socket.jammed()) return state_;
     if (net::socket_error(socket.fd()) != 0) {
       TRY_VOID(next_address(plan, stream_error(Errc::be_connect, "connection refused or unreachable")));
       return state_;

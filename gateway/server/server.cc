@@ -1,0 +1,372 @@
+#include "server/server.h"
+
+#include <signal.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstring>
+#include <thread>
+
+#include "base/json.h"
+#include "base/log.h"
+
+namespace sluice::server {
+
+namespace {
+
+constexpr auto kTicketLife = std::chrono::hours(12);
+constexpr std::uint64_t kReserve = 1024;  // descriptors that are not connections
+
+unsigned worker_count(const config::Settings& settings) {
+  if (settings.server.workers > 0) return settings.server.workers;
+  return std::max(1u, std::thread::hardware_concurrency());
+}
+
+}  // namespace
+
+Server::Server(ServerOptions options)
+    : options_(std::move(options)),
+      place_{loop_, turn_, pool_},
+      mailbox_(loop_),
+      resolver_(loop_),
+      names_(loop_, resolver_),
+      health_(loop_),
+      files_(loop_, [this] { reload("file"); }),
+      ticket_timer_(loop_, [this] { rotate_tickets(); }),
+      drain_guard_(loop_, [this] { loop_.stop(); }) {}
+
+Server::~Server() {
+  for (const auto& worker : workers_) worker->stop_and_join();
+}
+
+int Server::run() {
+  signals_ = std::make_unique<event::Signals>(loop_, [this](int number) { on_signal(number); });
+  for (const int number : {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2}) signals_->watch(number);
+  const int started = start();
+  if (started != kExitOk) return started;
+  loop_.run();
+  for (const auto& worker : workers_) worker->stop_and_join();
+  log::event(Level::info, "stopped", {{"exit_code", exit_code_}});
+  log::close();
+  return exit_code_;
+}
+
+// ---- start -------------------------------------------------------------------------------------------------------------
+
+int Server::start() {
+  config::Loaded loaded = options_.load();
+  for (const config::Diagnostic& diagnostic : loaded.diagnostics) std::fputs(diagnostic.text().c_str(), stderr);
+  if (!loaded.ok()) return kExitConfig;
+  std::string why;
+  if (!limits(loaded.settings, why)) {
+    std::fprintf(stderr, "sluice: %s\n", why.c_str());
+    return kExitConfig;
+  }
+  if (!log::open(loaded.settings.log, why)) {
+    std::fprintf(stderr, "sluice: %s\n", why.c_str());
+    return kExitConfig;
+  }
+  make_self_signed(loaded.settings);
+  const unsigned count = worker_count(loaded.settings);
+  tallies_ = std::make_unique<Tallies>(count);
+  metrics_ = std::make_unique<Metrics>(*tallies_);
+  facts_.version = options_.version;
+  facts_.workers = count;
+  facts_.start_time = facts_.reload_time =
+      std::chrono::duration<double>(loop_.wall().time_since_epoch()).count();
+  for (unsigned i = 0; i < count; ++i) workers_.push_back(std::make_unique<Worker>(i, shared_, *tallies_));
+
+  auto first = std::make_unique<Reload>();
+  first->snapshot = std::make_shared<const config::Snapshot>(std::move(loaded.settings), memory_, ++generation_);
+  if (!open_listeners(*first, why)) {
+    std::fprintf(stderr, "sluice: %s\n", why.c_str());
+    return kExitBind;
+  }
+  admin_ = std::make_unique<Admin>(loop_, place_, *this);
+  if (!admin_->listen(first->snapshot->settings().admin, why)) {
+    std::fprintf(stderr, "sluice: admin: %s\n", why.c_str());
+    return kExitBind;
+  }
+  int result = kExitOk;
+  first->done = [this, &result](bool good) {
+    if (!good) {
+      std::fprintf(stderr, "sluice: %s\n", reload_->why.c_str());
+      result = kExitConfig;
+    }
+    loop_.stop();
+  };
+  for (const auto& worker : workers_) worker->start();
+  apply(std::move(first));
+  loop_.run();  // until the workers serve
+  if (result != kExitOk) return result;
+  ticket_timer_.arm(kTicketLife);
+  log::event(Level::info, "started",
+             {{"version", options_.version}, {"workers", count}, {"config", snapshot_->settings().file},
+              {"max_connections", shared_.max_connections.load()}});
+  if (options_.ready) options_.ready(*this);
+  return kExitOk;
+}
+
+// The soft descriptor limit is raised to the hard one; max_connections follows from it, or must fit.
+bool Server::limits(const config::Settings& settings, std::string& why) {
+  rlimit files{};
+  getrlimit(RLIMIT_NOFILE, &files);
+  if (files.rlim_cur < files.rlim_max) {
+    const rlimit raised{files.rlim_max, files.rlim_max};
+    if (setrlimit(RLIMIT_NOFILE, &raised) == 0) files = raised;  // a seccomp filter may forbid it: then it stays
+  }
+  std::uint64_t legs = 1;
+  for (const upstream::BackendSettings& backend : settings.backends) {
+    if (backend.unit != upstream::Unit::message) continue;
+    const std::uint64_t most = backend.max_legs ? backend.max_legs : std::min<std::size_t>(backend.servers.size(), 8);
+    legs = std::max(legs, most);
+  }
+  const std::uint64_t have = files.rlim_cur;
+  const std::uint64_t fits = have > kReserve ? (have - kReserve) / (1 + legs) : 0;
+  std::uint64_t wanted = settings.server.max_connections;
+  if (wanted > fits) {
+    why = "server.max_connections = " + std::to_string(wanted) + " needs " +
+          std::to_string(wanted * (1 + legs) + kReserve) + " descriptors, the limit is " + std::to_string(have) +
+          " (raise it with ulimit -n or LimitNOFILE=)";
+    return false;
+  }
+  // Without a reserve's worth of descriptors a small limit is shared as well as it can be.
+  if (wanted == 0) wanted = fits > 0 ? fits : std::max<std::uint64_t>(1, have / 2 / (1 + legs));
+  shared_.max_connections.store(wanted);
+  facts_.connections_limit = wanted;
+  return true;
+}
+
+void Server::make_self_signed(config::Settings& settings) {
+  for (config::ListenerSettings& listener : settings.listeners) {
+    if (!listener.tls || !listener.tls->self_signed) continue;
+    net::CertificateSettings& made = self_signed_[listener.name];
+    if (made.certificate.empty()) {
+      made = net::self_signed_certificate({"localhost", "127.0.0.1", "::1"});
+      const net::CertificateFacts facts = net::certificate_facts(made.certificate);
+      log::event(Level::warn, "self_signed_certificate", {{"listener", listener.name}, {"sha256", facts.sha256}});
+    }
+    listener.tls->certificates = {made};
+  }
+}
+
+std::string Server::self_signed_certificate(const std::string& listener) const {
+  const auto found = self_signed_.find(listener);
+  return found == self_signed_.end() ? std::string() : found->second.certificate;
+}
+
+bool Server::open_listeners(Reload& reload, std::string& why) {
+  reload.fds.resize(workers_.size());
+  for (const config::ListenerSettings& listener : reload.snapshot->settings().listeners) {
+    const std::string address = listener.bind.text();
+    const auto open = bound_.find(listener.name);
+    if (open != bound_.end() && open->second == address) continue;  // kept ones keep their sockets
+    for (auto& fds : reload.fds) {
+      int error = 0;
+      net::Fd fd = net::listen_on(listener.bind, error);
+      if (!fd) {
+        why = "cannot listen on " + address + " (listener '" + listener.name + "'): " + std::strerror(error);
+        return false;
+      }
+      fds[listener.name] = std::move(fd);
+      if (listener.bind.is_unix()) break;  // one socket: only TCP shares a port
+    }
+  }
+  return true;
+}
+
+// ---- reload ------------------------------------------------------------------------------------------------------------
+
+void Server::apply(std::unique_ptr<Reload> reload) {
+  reload_ = std::move(reload);
+  reload_->waiting = static_cast<unsigned>(workers_.size());
+  for (const auto& worker : workers_) {
+    worker->post([this, &worker = *worker, snapshot = reload_->snapshot, tickets = tickets_] {
+      std::string why;
+      const bool good = worker.prepare(snapshot, tickets, why);
+      mailbox_.post([this, good, why] { prepared(good, why); });
+    });
+  }
+}
+
+void Server::prepared(bool good, std::string why) {
+  if (!good) reload_->why = std::move(why);
+  if (--reload_->waiting > 0) return;
+  if (!reload_->why.empty()) {
+    for (const auto& worker : workers_) worker->post([&worker = *worker] { worker.discard(); });
+    reload_->done(false);
+    reload_.reset();
+    return;
+  }
+  for (std::size_t i = 0; i < workers_.size(); ++i) {
+    workers_[i]->post([&worker = *workers_[i], fds = std::move(reload_->fds[i])]() mutable {
+      worker.commit(std::move(fds));
+    });
+  }
+  applied(reload_->snapshot);
+  const auto done = std::move(reload_->done);
+  reload_.reset();
+  done(true);
+}
+
+void Server::applied(const std::shared_ptr<const config::Snapshot>& snapshot) {
+  snapshot_ = snapshot;
+  bound_.clear();
+  for (const config::ListenerSettings& listener : snapshot->settings().listeners) {
+    bound_[listener.name] = listener.bind.text();
+  }
+  names_.watch(snapshot->clusters());
+  health_.watch(snapshot->clusters());
+  files_.set(snapshot->settings().watched);
+}
+
+void Server::reload(const char* cause) {
+  if (draining_) return;
+  if (reload_) {  // one at a time; what comes meanwhile is one more
+    reload_again_ = true;
+    return;
+  }
+  log::event(Level::info, "reloading", {{"cause", cause}});
+  config::Loaded loaded = options_.load();
+  for (const config::Diagnostic& diagnostic : loaded.diagnostics) {
+    const bool error = diagnostic.kind == config::Diagnostic::Kind::error;
+    log::event(error ? Level::error : Level::warn, error ? "config_error" : "config_warning",
+               {{"file", diagnostic.file}, {"line", diagnostic.line}, {"column", diagnostic.column},
+                {"message", diagnostic.message}, {"help", diagnostic.help}});
+  }
+  if (!loaded.ok()) return reloaded(false, "the configuration has errors");
+  std::string why;
+  const std::uint64_t limit_before = shared_.max_connections.load();
+  if (!limits(loaded.settings, why)) {
+    shared_.max_connections.store(limit_before);
+    return reloaded(false, why);
+  }
+  if (worker_count(loaded.settings) != workers_.size()) {
+    log::event(Level::warn, "config_warning", {{"message", "server.workers changes at the next start only"}});
+  }
+  make_self_signed(loaded.settings);
+  auto next = std::make_unique<Reload>();
+  next->snapshot = std::make_shared<const config::Snapshot>(std::move(loaded.settings), memory_, ++generation_);
+  if (!open_listeners(*next, why)) return reloaded(false, why);
+  next->done = [this](bool good) {
+    const std::string reason = good ? std::string() : reload_->why;
+    if (good) {
+      std::string fault;
+      if (!log::open(snapshot_->settings().log, fault) || !admin_->listen(snapshot_->settings().admin, fault)) {
+        log::event(Level::error, "reload_incomplete", {{"error", fault}});
+      }
+    }
+    reloaded(good, reason);
+    if (std::exchange(reload_again_, false)) {
+      loop_.defer([this] { reload("again"); });
+    }
+  };
+  apply(std::move(next));
+}
+
+void Server::reloaded(bool good, const std::string& why) {
+  facts_.reload_ok = good;
+  if (good) {
+    ++facts_.reloads_ok;
+    facts_.reload_time = std::chrono::duration<double>(loop_.wall().time_since_epoch()).count();
+    log::event(Level::info, "reloaded", {{"generation", snapshot_->generation()}});
+  } else {
+    ++facts_.reloads_failed;
+    log::event(Level::error, "reload_failed", {{"error", why}, {"kept", "the configuration in force"}});
+  }
+}
+
+void Server::rotate_tickets() {
+  tickets_ = net::rotate(tickets_);
+  for (const auto& worker : workers_) {
+    worker->post([&worker = *worker, tickets = tickets_] { worker.set_ticket_keys(tickets); });
+  }
+  ticket_timer_.arm(kTicketLife);
+}
+
+// ---- signals and the end -------------------------------------------------------------------------------------------------
+
+void Server::on_signal(int number) {
+  switch (number) {
+    case SIGHUP: return reload("signal");
+    case SIGUSR1:
+      if (!log::reopen()) log::event(Level::error, "log_reopen_failed");
+      return;
+    case SIGUSR2: return;  // reserved for an in-place upgrade
+    case SIGTERM:
+    case SIGQUIT:
+      if (!draining_ && snapshot_) return drain();
+      [[fallthrough]];
+    default:
+      exit_code_ = 128 + number;
+      loop_.stop();
+  }
+}
+
+void Server::drain() {
+  draining_ = true;
+  shared_.draining.store(true);
+  const Duration timeout = snapshot_->settings().server.drain_timeout;
+  log::event(Level::info, "draining",
+             {{"connections", shared_.connections.load()},
+              {"timeout_ms", std::chrono::duration_cast<std::chrono::milliseconds>(timeout).count()}});
+  draining_workers_ = static_cast<unsigned>(workers_.size());
+  for (const auto& worker : workers_) {
+    worker->post([this, &worker = *worker, timeout] {
+      // Closes are spread over the first 80 %, so that clients do not all come back at once.
+      worker.drain(timeout * 8 / 10, timeout, [this] {
+        mailbox_.post([this] {
+          if (--draining_workers_ == 0) loop_.stop();
+        });
+      });
+    });
+  }
+  drain_guard_.arm(timeout + std::chrono::seconds(1));
+}
+
+// ---- what the admin listener asks ------------------------------------------------------------------------------------------
+
+ProcessFacts Server::facts() {
+  ProcessFacts now = facts_;
+  now.draining = draining_;
+  now.connections = shared_.connections.load();
+  now.connections_limit = shared_.max_connections.load();
+  return now;
+}
+
+std::string Server::metrics() { return metrics_->scrape(facts(), *snapshot_, loop_.now()); }
+std::string Server::status() { return status_json(facts(), *snapshot_, *tallies_, loop_.wall()); }
+std::string Server::backends() { return backends_json(*snapshot_, loop_.now()); }
+
+bool Server::ready(std::string& why) {
+  if (draining_) {
+    why = "draining";
+    return false;
+  }
+  if (!snapshot_) {
+    why = "starting";
+    return false;
+  }
+  return true;
+}
+
+void Server::connections(std::size_t limit, std::move_only_function<void(std::string)> done) {
+  struct Gathered {
+    std::string all;
+    std::size_t waiting;
+    std::move_only_function<void(std::string)> done;
+  };
+  auto gathered = std::make_shared<Gathered>(Gathered{{}, workers_.size(), std::move(done)});
+  for (const auto& worker : workers_) {
+    worker->post([this, &worker = *worker, limit, gathered] {
+      mailbox_.post([text = worker.describe(limit), gathered] {
+        if (!gathered->all.empty() && !text.empty()) gathered->all += ',';
+        gathered->all += text;
+        if (--gathered->waiting == 0) gathered->done("{\"connections\":[" + gathered->all + "]}");
+      });
+    });
+  }
+}
+
+}  // namespace sluice::server

@@ -1,0 +1,226 @@
+#include "server/worker.h"
+
+#include <malloc.h>
+#include <pthread.h>
+#include <signal.h>
+
+#include <algorithm>
+
+#include "base/json.h"
+#include "base/log.h"
+#include "base/random.h"
+#include "server/tallies.h"
+#include "session/arrival.h"
+
+namespace sluice::server {
+
+namespace {
+
+constexpr auto kSlice = std::chrono::milliseconds(100);
+constexpr std::size_t kSlices = 10;  // a connection is looked at about once a second
+constexpr auto kDrainStep = std::chrono::milliseconds(20);
+constexpr std::size_t kTrimAfter = 1000;  // connections closed between two looks that make trimming worth while
+
+}  // namespace
+
+Worker::Worker(unsigned index, Shared& shared, Tallies& tallies)
+    : House(loop_, place_, tallies.worker(index)),
+      place_{loop_, turn_, pool_},
+      shared_(shared),
+      tallies_(tallies),
+      mailbox_(loop_),
+      sweep_timer_(loop_, [this] { sweep(); }),
+      drain_timer_(loop_, [this] { drain_some(); }) {
+  worker = index;
+}
+
+Worker::~Worker() {
+  for (std::size_t i = 0; i < owners_.places(); ++i) delete owners_.at(i);
+}
+
+void Worker::start() {
+  // Signals are the main thread's.
+  sigset_t all;
+  sigset_t before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  thread_ = std::thread([this] {
+    sweep_due_ = loop_.now() + kSlice;
+    sweep_timer_.arm_common(kSlice);
+    loop_.run();
+  });
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  const std::string name = "worker-" + std::to_string(worker);
+  pthread_setname_np(thread_.native_handle(), name.c_str());
+}
+
+void Worker::stop_and_join() {
+  if (!thread_.joinable()) return;
+  post([this] { loop_.stop(); });
+  thread_.join();
+}
+
+session::RouteTally& Worker::route(const std::string& name) { return tallies_.route(worker, name); }
+session::ListenerTally& Worker::listener(const std::string& name) { return tallies_.listener(worker, name); }
+
+// ---- reload -----------------------------------------------------------------------------------------------------------
+
+bool Worker::prepare(std::shared_ptr<const config::Snapshot> snapshot, const net::TicketKeys& tickets,
+                     std::string& why) {
+  prepared_ = session::build_runtime(std::move(snapshot), crypto_, tickets, *this, why);
+  return prepared_ != nullptr;
+}
+
+void Worker::commit(std::map<std::string, net::Fd> fds) {
+  runtime_ = std::exchange(prepared_, nullptr);
+  std::erase_if(listeners_, [this](auto& entry) {
+    return std::ranges::none_of(runtime_->listeners, [&](const session::ListenerRuntime& listener) {
+      return listener.compiled->settings->name == entry.first;
+    });
+  });
+  for (auto& [name, fd] : fds) {
+    auto& listener = listeners_[name];
+    listener.reset();
+    listener = std::make_unique<net::Listener>(
+        loop_, std::move(fd),
+        [this, its = name](net::Fd accepted_fd, const net::Address& peer) {
+          accepted(its, std::move(accepted_fd), peer);
+        },
+        [this, its = name](int error) {
+          tallies_.listener(worker, its).rejected[static_cast<std::size_t>(Errc::fd_limit)].add();
+          tally.rejects[static_cast<std::size_t>(Errc::fd_limit)].add();
+          log::event(Level::error, "accept_paused", {{"listener", its}, {"errno", error}});
+        });
+  }
+}
+
+void Worker::set_ticket_keys(const net::TicketKeys& tickets) {
+  if (!runtime_) return;
+  for (const auto& profile : runtime_->profiles) profile->set_ticket_keys(tickets);
+}
+
+// ---- connections --------------------------------------------------------------------------------------------------------
+
+void Worker::accepted(const std::string& name, net::Fd fd, const net::Address& peer) {
+  const auto found = std::ranges::find_if(runtime_->listeners, [&](const session::ListenerRuntime& listener) {
+    return listener.compiled->settings->name == name;
+  });
+  if (found == runtime_->listeners.end()) return;
+  const config::Settings& settings = runtime_->snapshot->settings();
+  const std::uint64_t own_limit = found->compiled->settings->max_connections;
+  const auto refuse = [&](Errc why) {
+    found->tally->rejected[static_cast<std::size_t>(why)].add();
+    tally.rejects[static_cast<std::size_t>(why)].add();
+  };
+  if (draining) return refuse(Errc::draining);
+  if (shared_.connections.load(std::memory_order_relaxed) >= shared_.max_connections.load(std::memory_order_relaxed) ||
+      (own_limit > 0 && tallies_.connections(name) >= own_limit)) {
+    return refuse(Errc::max_connections);
+  }
+  if (tally.handshaking.get() >= settings.server.max_handshakes) return refuse(Errc::handshakes_full);
+  session::Admission admission(shared_.connections, *found->tally, tally);
+  adopt(session::receive(*this, std::move(admission), std::move(fd), runtime_,
+                         static_cast<std::size_t>(found - runtime_->listeners.begin()), peer));
+}
+
+void Worker::adopt(std::unique_ptr<session::StreamOwner> owner) {
+  session::StreamOwner* raw = owner.release();
+  raw->slot = owners_.insert(raw);
+  // Its first call comes in the next pass: a stream that it took over may hold octets that no edge will announce.
+  loop_.defer([this, name = raw->slot] {
+    if (session::StreamOwner* found = owners_.find(name)) found->wake();
+  });
+}
+
+void Worker::retire(session::StreamOwner& owner) {
+  owners_.erase(owner.slot);
+  ++trim_countdown_;
+  loop_.retire(std::unique_ptr<session::StreamOwner>(&owner));
+  if (drain_gone_ && owners_.size() == 0) {
+    loop_.defer([this] {
+      if (drain_gone_ && owners_.size() == 0) std::exchange(drain_gone_, nullptr)();
+    });
+  }
+}
+
+// Walks a tenth of the connections every 100 ms: cheaper by two orders than a timer for each (performance.md §6).
+void Worker::sweep() {
+  const Instant now = loop_.now();
+  tally.lag_seconds.observe(std::chrono::duration<double>(std::max(now - sweep_due_, Duration::zero())).count());
+  sweep_due_ = now + kSlice;
+  sweep_timer_.arm_common(kSlice);
+  const std::size_t slice = owners_.places() / kSlices + 1;
+  for (std::size_t i = 0; i < slice; ++i) {
+    if (sweep_next_ >= owners_.places()) {
+      sweep_next_ = 0;
+      break;
+    }
+    session::StreamOwner* owner = owners_.at(sweep_next_++);
+    if (owner && owner->tick() == Step::next) owner->wake();
+  }
+  tally.buffered.set(static_cast<std::int64_t>(pool_.lent()));
+  if (sweep_next_ == 0) {
+    // After a mass disconnect the allocator keeps what it had; give it back (dependencies.md, allocator).
+    if (trim_countdown_ >= kTrimAfter) malloc_trim(0);
+    trim_countdown_ = 0;
+  }
+}
+
+std::string Worker::describe(std::size_t limit) const {
+  std::string all;
+  for (std::size_t i = 0; i < owners_.places() && limit > 0; ++i) {
+    if (!owners_.at(i)) continue;
+    JsonWriter one;
+    owners_.at(i)->describe(one);
+    if (one.text().empty()) continue;
+    if (!all.empty()) all += ',';
+    all += one.text();
+    --limit;
+  }
+  return all;
+}
+
+// ---- drain ---------------------------------------------------------------------------------------------------------------
+
+void Worker::drain(Duration spread, Duration deadline, std::move_only_function<void()> gone) {
+  if (draining) return;
+  for (auto& [name, listener] : listeners_) listener->stop();
+  draining = true;
+  drain_gone_ = std::move(gone);
+  drain_started_ = loop_.now();
+  drain_deadline_ = drain_started_ + deadline;
+  drain_spread_ = spread;
+  for (std::size_t i = 0; i < owners_.places(); ++i) {
+    if (owners_.at(i)) drain_queue_.push_back(owners_.at(i)->slot);
+  }
+  // In an order that has nothing to do with age: who came together does not leave together.
+  for (std::size_t i = drain_queue_.size(); i > 1; --i) std::swap(drain_queue_[i - 1], drain_queue_[random_below(i)]);
+  drain_total_ = drain_queue_.size();
+  if (owners_.size() == 0) {
+    std::exchange(drain_gone_, nullptr)();
+    return;
+  }
+  drain_some();
+}
+
+void Worker::drain_some() {
+  const Instant now = loop_.now();
+  const double share = drain_spread_ <= Duration::zero()
+                           ? 1.0
+                           : std::min(1.0, std::chrono::duration<double>(now - drain_started_) /
+                                               std::chrono::duration<double>(drain_spread_));
+  const auto due = static_cast<std::size_t>(share * static_cast<double>(drain_total_));
+  while (!drain_queue_.empty() && drain_total_ - drain_queue_.size() < std::max<std::size_t>(due, 1)) {
+    if (session::StreamOwner* owner = owners_.find(drain_queue_.back())) owner->drain();
+    drain_queue_.pop_back();
+  }
+  if (now >= drain_deadline_) {
+    for (std::size_t i = 0; i < owners_.places(); ++i) {
+      if (owners_.at(i)) owners_.at(i)->act(Step::done);
+    }
+    return;
+  }
+  drain_timer_.arm(kDrainStep);
+}
+
+}  // namespace sluice::server

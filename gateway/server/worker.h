@@ -1,0 +1,93 @@
+// Worker: one thread, one loop, and everything that lives on it: listeners, connections, the runtime of the snapshot in
+// force. Other threads talk to it by post() only.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <map>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "event/loop.h"
+#include "event/mailbox.h"
+#include "event/timer.h"
+#include "net/listener.h"
+#include "session/front.h"
+#include "session/runtime.h"
+
+namespace sluice::server {
+
+class Tallies;
+
+// What all workers and the main thread share: commented atomics, nothing else.
+struct Shared {
+  std::atomic<std::uint64_t> connections{0};   // of the process, for max_connections
+  std::atomic<std::uint64_t> max_connections{0};
+  std::atomic<bool> draining{false};
+};
+
+class Worker final : private session::House, private session::TallyBook {
+ public:
+  Worker(unsigned index, Shared& shared, Tallies& tallies);
+  ~Worker();
+
+  // From any thread: runs on the worker's.
+  void post(std::move_only_function<void()> task) { mailbox_.post(std::move(task)); }
+  void start();
+  void stop_and_join();
+
+  // On the worker's thread (inside a posted task) from here on.
+  // Phase one of a reload: builds, holds, does not switch. False and `why` on any fault.
+  bool prepare(std::shared_ptr<const config::Snapshot> snapshot, const net::TicketKeys& tickets, std::string& why);
+  // Phase two: what was prepared serves from now on. `fds` are new listening sockets by listener name; listeners that are
+  // not in the snapshot stop.
+  void commit(std::map<std::string, net::Fd> fds);
+  void discard() { prepared_.reset(); }
+  void set_ticket_keys(const net::TicketKeys& tickets);
+  // Stops accepting; closes are spread evenly over `spread`; what is left at `deadline` is cut. `gone` is called (on this
+  // thread) once nobody is left.
+  void drain(Duration spread, Duration deadline, std::move_only_function<void()> gone);
+  // Appends the JSON of up to `limit` sessions.
+  std::string describe(std::size_t limit) const;
+  std::size_t connections() const { return owners_.size(); }
+
+ private:
+  void adopt(std::unique_ptr<session::StreamOwner> owner) override;
+  void retire(session::StreamOwner& owner) override;
+  session::StreamOwner* find(Slot slot) override { return owners_.find(slot); }
+  session::RouteTally& route(const std::string& name) override;
+  session::ListenerTally& listener(const std::string& name) override;
+
+  void accepted(const std::string& listener, net::Fd fd, const net::Address& peer);
+  void sweep();
+  void drain_some();
+
+  event::Loop loop_;
+  Turn turn_;
+  BufferPool pool_;
+  net::Place place_;
+  Shared& shared_;
+  Tallies& tallies_;
+  net::CryptoContext crypto_;
+  event::Mailbox mailbox_;
+  SlotMap<session::StreamOwner> owners_;
+  std::shared_ptr<const session::Runtime> runtime_;
+  std::shared_ptr<const session::Runtime> prepared_;
+  std::map<std::string, std::unique_ptr<net::Listener>> listeners_;
+  event::Timer sweep_timer_;
+  std::size_t sweep_next_ = 0;
+  Instant sweep_due_{};
+  unsigned trim_countdown_ = 0;
+  event::Timer drain_timer_;
+  Instant drain_started_{};
+  Instant drain_deadline_{};
+  Duration drain_spread_{};
+  std::size_t drain_total_ = 0;
+  std::vector<Slot> drain_queue_;
+  std::move_only_function<void()> drain_gone_;
+  std::thread thread_;
+};
+
+}  // namespace sluice::server
