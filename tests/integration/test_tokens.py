@@ -91,7 +91,8 @@ def test_scheme_is_case_insensitive(gateway):
 
 def test_cookie(gateway):
     token = mint()
-    with gateway.connect("/chat", [("Cookie", f"theme=dark; session={token}; lang=de")],) as client:
+    fields = [("Cookie", f"theme=dark; session={token}; lang=de"), ("Origin", "http://localhost")]
+    with gateway.connect("/chat", fields) as client:
         _, fields = told(client)
         assert values(fields, "Cookie") == ["theme=dark; lang=de"]
 
@@ -100,6 +101,7 @@ def test_cookie_is_skipped_for_other_sites(gateway):
     """A cookie comes along from any page: without `origins` only the gateway's own host may use it."""
     cookie = [("Cookie", f"session={mint()}")]
     assert answer(gateway, "/chat", cookie + [("Origin", "https://evil.example")]).status in (401, 403)
+    assert answer(gateway, "/chat", cookie).status == 401, "without an Origin nobody knows which page it was"
     with gateway.client() as client:
         check_101(client.upgrade("/chat", cookie + [("Origin", "http://localhost")], host="localhost"))
 
@@ -472,7 +474,7 @@ def test_no_token_in_log_metric_or_admin(gateway, backend):
     live = []
     for token in tokens_used:
         for path, fields in ((f"/chat?access_token={token}&x=1", []), ("/chat", bearer(token)),
-                             ("/chat", [("Cookie", f"session={token}")]),
+                             ("/chat", [("Cookie", f"session={token}"), ("Origin", "http://localhost")]),
                              ("/chat", [("Sec-WebSocket-Protocol", f"bearer, {token}")]),
                              (f"/nowhere?access_token={token}", []), (f"/chat%00?access_token={token}", [])):
             client = gateway.client()

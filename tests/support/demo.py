@@ -17,8 +17,9 @@ class Demo:
         self.port = free_port()
         self.output = self.folder / "demo.out"
         with open(self.output, "wb") as out:
-            self.process = subprocess.Popen([BINARY, "demo", "--port", str(self.port)], stdin=subprocess.DEVNULL,
-                                            stdout=out, stderr=subprocess.STDOUT, cwd=self.folder)
+            command = [BINARY, "demo", "--port", str(self.port), "--admin-port", str(free_port())]
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
+                                            cwd=self.folder)
         wait_for(self._up, 15, "demo prints its addresses")
         text = self.text()
         self.token = re.search(r"\beyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", text)[0]
