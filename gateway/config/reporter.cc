@@ -15,15 +15,15 @@ bool continues(char c) {
   return (static_cast<unsigned char>(c) & 0xC0U) == 0x80U;
 }  // an octet inside a code point
 
-// A line that sets a secret in the clear must not be repeated into a log: its value is replaced.
+// A line that sets a secret in the clear must not be repeated into a log: what stands behind its '=' is
+// replaced.
 std::string masked(std::string line) {
-  const std::size_t equals = line.find('=');
-  if (equals == std::string::npos) return line;
-  std::size_t end = line.find_last_not_of(" \t", equals == 0 ? 0 : equals - 1);
-  if (end == std::string::npos) return line;
-  const std::string_view key = std::string_view(line).substr(0, end + 1);
   for (const std::string_view word : {"secret", "password", "token"}) {
-    if (key.ends_with(word)) return line.substr(0, equals + 1) + " ********";
+    for (std::size_t at = line.find(word); at != std::string::npos; at = line.find(word, at + 1)) {
+      const std::size_t equals = line.find_first_not_of(" \t\"'", at + word.size());
+      if (equals == std::string::npos || line[equals] != '=') continue;
+      return line.substr(0, equals + 1) + " ********";
+    }
   }
   return line;
 }

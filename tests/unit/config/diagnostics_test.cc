@@ -94,6 +94,10 @@ TEST(Diagnostics, InlineSecretsAreRefusedAndNotRepeated) {
                                                     "[admin]\ntoken = \"hunter2hunter2\"\n"),
                                              "t.toml"));
   EXPECT_EQ(text.find("hunter2"), std::string::npos) << text;
+  const std::string nested = text_of(load_text(
+      around("[auth]\na = { type = \"jwt\", 'secret'= \"hunter2hunter2\" }\nb = { password = \"hunter2 }\n"),
+      "t.toml"));
+  EXPECT_EQ(nested.find("hunter2"), std::string::npos) << nested;
   EXPECT_THAT(text, HasSubstr("secrets come from files: secret_file"));
   EXPECT_THAT(text, HasSubstr("secrets come from files: token_file"));
 }
