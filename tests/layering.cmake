@@ -3,21 +3,21 @@
 set(order base event net relay http ws store policy upstream config session server)
 set(failed 0)
 
-# header pattern | files that may include it
+# header pattern @ files that may include it
 set(homes
-  "event2/|^event/"
-  "openssl/|^net/(tls_|crypto)"
-  "nghttp2/|^http/h2_"
-  "simdjson|^base/(json|utf8)\\."
-  "nlohmann/|^base/json\\."
-  "xxhash|^base/hash\\."
-  "spdlog/|^base/log\\."
-  "zlib\\.h|^ws/deflate"
-  "ares|^net/resolver"
-  "hiredis/|^store/redis"
-  "toml\\+\\+|^config/file\\."
-  "prometheus/|^server/metrics"
-  "CLI/|^main\\.cc")
+  "event2/@^event/"
+  "openssl/@^net/(tls_|crypto)"
+  "nghttp2/@^http/h2_"
+  "simdjson@^base/(json|utf8)\\."
+  "nlohmann/@^base/json\\."
+  "xxhash@^base/hash\\."
+  "spdlog/@^base/log"
+  "zlib\\.h@^ws/deflate"
+  "ares@^net/resolver"
+  "hiredis/@^store/redis"
+  "toml\\+\\+@^config/file\\."
+  "prometheus/@^server/metrics"
+  "CLI/@^main\\.cc")
 # Libraries whose headers are heavy: never in a header of ours.
 set(heavy "toml\\+\\+|spdlog/|simdjson|nlohmann/|CLI/")
 
@@ -40,8 +40,8 @@ foreach(file ${files})
     elseif(line MATCHES "include <([^>]+)>")
       set(header ${CMAKE_MATCH_1})
       foreach(home ${homes})
-        string(REGEX REPLACE "\\|.*$" "" pattern "${home}")
-        string(REGEX REPLACE "^[^|]*\\|" "" allowed "${home}")
+        string(REGEX REPLACE "@.*$" "" pattern "${home}")
+        string(REGEX REPLACE "^[^@]*@" "" allowed "${home}")
         if(header MATCHES "^${pattern}" AND NOT file MATCHES "${allowed}")
           message(SEND_ERROR "gateway/${file}: <${header}> has another home (${allowed})")
           set(failed 1)

@@ -83,7 +83,8 @@ int Server::start() {
     std::fprintf(stderr, "sluice: %s\n", why.c_str());
     return kExitBind;
   }
-  admin_ = std::make_unique<Admin>(loop_, place_, *this);
+  AdminSource& source = *this;
+  admin_ = std::make_unique<Admin>(loop_, place_, source);
   if (!admin_->listen(first->snapshot->settings().admin, why)) {
     std::fprintf(stderr, "sluice: admin: %s\n", why.c_str());
     return kExitBind;

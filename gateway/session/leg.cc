@@ -91,7 +91,6 @@ Result<Leg::State> Leg::advance(const LegPlan& plan) {
 Result<Leg::State> Leg::connected(const LegPlan& plan) {
   opening_->connected = house_.loop.now();
   house_.tally.connect_seconds.observe(std::chrono::duration<double>(connect_time()).count());
-  server().connects.fetch_add(1, std::memory_order_relaxed);
   if (plan.tls) {
     state_ = State::tls;
     return secure(plan);

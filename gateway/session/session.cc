@@ -273,7 +273,6 @@ Step Session::candidate_failed(Error error) {
   Opening& o = *opening_;
   Leg& leg = *legs_.front();
   if (error.code != Errc::fd_limit) route_->compiled->cluster->report(leg.server(), false, now());
-  leg.server().failures.fetch_add(1, std::memory_order_relaxed);
   leg.close();
   o.last_error = error;
   if (!error.retryable()) return refuse(error);

@@ -1,0 +1,38 @@
+// The parts of one scrape, each adding its families. Private to server/metrics*.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "config/snapshot.h"
+#include "server/metrics_families.h"
+#include "server/tallies.h"
+
+namespace sluice::server {
+
+// Sum over the workers' copies of what `get` finds in each.
+template <typename Tally, typename Get>
+auto sum_of(const std::vector<const Tally*>& copies, Get get) {
+  decltype(get(*copies.front()).get()) sum = 0;
+  for (const Tally* copy : copies) sum += get(*copy).get();
+  return sum;
+}
+
+template <std::size_t N, typename Tally, typename Get>
+HistogramSum<N> histogram_of(const std::vector<const Tally*>& copies, Get get) {
+  HistogramSum<N> sum;
+  for (const Tally* copy : copies) sum.add(get(*copy));
+  return sum;
+}
+
+// process_*: the standard names, read from /proc/self.
+void add_process(Families& out);
+void add_listeners(Families& out, const Tallies& tallies);
+// What is counted per worker and not per route: refusals, tokens, pings, the loops.
+void add_workers(Families& out, const Tallies& tallies);
+void add_limits(Families& out, const config::Snapshot& snapshot);
+void add_servers(Families& out, const config::Snapshot& snapshot, Instant now);
+void add_routes(Families& out, const Tallies& tallies, const std::map<std::string, std::string>& backend_of);
+
+}  // namespace sluice::server
