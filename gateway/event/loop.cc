@@ -16,7 +16,7 @@ constexpr std::size_t kMostQueues = 256;  // of common timeouts in one event_bas
 
 }  // namespace
 
-Loop::Loop() {
+Loop::Loop(const Clock* clock) : clock_(clock) {
   event_config* config = event_config_new();
   check(config != nullptr, "event_config_new");
   event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
@@ -33,12 +33,17 @@ Loop::~Loop() {
 }
 
 void Loop::refresh() {
+  if (clock_) {
+    now_ = clock_->now();
+    return;
+  }
   timespec time{};
   clock_gettime(CLOCK_MONOTONIC, &time);
   now_ = Instant(std::chrono::seconds(time.tv_sec) + Duration(time.tv_nsec));
 }
 
 WallTime Loop::wall() const {
+  if (clock_) return clock_->wall();
   return std::chrono::time_point_cast<std::chrono::milliseconds>(std::chrono::system_clock::now());
 }
 

@@ -14,7 +14,8 @@ namespace sluice::event {
 
 class Loop final : public Clock {
  public:
-  Loop();
+  // `clock` replaces the monotonic clock: for simulations, whose timers are not libevent's then.
+  explicit Loop(const Clock* clock = nullptr);
   ~Loop() override;
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;
@@ -36,6 +37,8 @@ class Loop final : public Clock {
   }
 
   event_base* raw() const { return base_; }
+  // Reads the clock.
+  void refresh();
   // Every trampoline from libevent (Watch, Timer, Signals) calls this first, so that now() is of this pass.
   void begin_callback();
   // The common-timeout queue of a duration (O(1) re-arming), made on first use; for durations used by many timers.
@@ -46,10 +49,10 @@ class Loop final : public Clock {
     void* object;
     void (*bury)(void*);
   };
-  void refresh();
   void run_deferred();
 
   event_base* base_;
+  const Clock* clock_;
   Instant now_{};
   bool stopping_ = false;
   bool pass_fresh_ = false;  // now_ was read in this pass

@@ -56,6 +56,10 @@ class Worker final : private session::House, private session::TallyBook {
  private:
   void adopt(std::unique_ptr<session::StreamOwner> owner) override;
   void retire(session::StreamOwner& owner) override;
+  std::unique_ptr<net::Connector> dial(const net::Address& address, const net::TlsClient* tls,
+                                       const std::string& name, net::Ready& ready) override {
+    return net::connect_socket(place_, address, tls, name, ready);
+  }
   session::StreamOwner* find(Slot slot) override { return owners_.find(slot); }
   session::RouteTally& route(const std::string& name) override;
   session::ListenerTally& listener(const std::string& name) override;

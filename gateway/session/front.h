@@ -11,6 +11,7 @@
 #include "base/slot_map.h"
 #include "event/loop.h"
 #include "event/timer.h"
+#include "net/connector.h"
 #include "net/stream.h"
 #include "session/runtime.h"
 
@@ -37,6 +38,9 @@ class House {
   virtual void adopt(std::unique_ptr<StreamOwner> owner) = 0;
   // Frees it at the end of the pass. Called by StreamOwner::act only.
   virtual void retire(StreamOwner& owner) = 0;
+  // One attempt to reach an upstream.
+  virtual std::unique_ptr<net::Connector> dial(const net::Address& address, const net::TlsClient* tls,
+                                               const std::string& name, net::Ready& ready) = 0;
   // The owner of that name, or null when it is gone.
   virtual StreamOwner* find(Slot slot) = 0;
 

@@ -9,11 +9,9 @@ H1Front::H1Front(House& house, Admission admission, std::unique_ptr<net::Stream>
   const config::ListenerSettings& settings = *runtime->listeners[listener].compiled->settings;
   waiting_.reset(new Waiting{std::move(runtime), listener,
                              http::HeadParser(http::HeadParser::Kind::request, settings.head),
-                             std::make_unique<Opening>(), event::Timer(house.loop, [this] {
-                               waiting_->late = true;
-                               wake();
-                             })});
-  waiting_->deadline.arm_common(settings.head_timeout);
+                             std::make_unique<Opening>(), event::Timer(house.loop, [this] { wake(); }),
+                             house.loop.now() + settings.head_timeout});
+  waiting_->timer.arm_common(settings.head_timeout);
   http::Request& request = waiting_->opening->request;
   request.peer = peer;
   request.listener_port = local_port;
@@ -53,7 +51,7 @@ Step H1Front::read_head() {
         return Step::next;
       }
     }
-    if (waiting_->late) {
+    if (house_.loop.now() >= waiting_->deadline) {
       if (received.empty()) return Step::done;
       begin(Error{Errc::head_timeout, Side::client, false, "the request head did not come in time"});
       return Step::next;

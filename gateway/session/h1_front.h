@@ -28,8 +28,8 @@ class H1Front final : public StreamOwner {
     std::size_t listener;
     http::HeadParser parser;
     std::unique_ptr<Opening> opening;
-    event::Timer deadline;
-    bool late = false;
+    event::Timer timer;
+    Instant deadline{};
   };
 
   Step advance() override;

@@ -1,11 +1,8 @@
 #include "session/leg.h"
 
 #include <algorithm>
-#include <cerrno>
 
 #include "http/forwarded.h"
-#include "net/tcp_stream.h"
-#include "net/tls_stream.h"
 
 namespace sluice::session {
 
@@ -13,7 +10,6 @@ namespace {
 
 constexpr std::size_t kMostRefusal = 64 * 1024;  // octets of an answer's body that are relayed
 constexpr unsigned kMostInterim = 5;             // 1xx answers before the final one
-constexpr net::SocketBounds kUpstreamBounds{.receive_buffer = 256 * 1024};
 
 }  // namespace
 
@@ -23,6 +19,7 @@ Leg::Leg(House& house, std::shared_ptr<upstream::Server> server, net::Ready& own
 Leg::~Leg() { close(); }
 
 void Leg::close() {
+  if (opening_) opening_->connector.reset();
   if (stream_) stream_->close();
   state_ = State::closed;
 }
@@ -44,84 +41,53 @@ bool Leg::start(const LegPlan& plan) {
 
 // One name may stand for several addresses: they are tried in turn within the one deadline.
 Result<void> Leg::next_address(const LegPlan& plan, Error last) {
-  stream_.reset();
-  while (opening_->next_address < opening_->addresses.size()) {
-    const net::Address& address = opening_->addresses[opening_->next_address++];
-    int error = 0;
-    net::Fd fd = net::connect_to(address, kUpstreamBounds, error);
-    if (!fd) {
-      last = stream_error(error == EMFILE || error == ENFILE ? Errc::fd_limit : Errc::be_connect, "connect failed");
-      continue;
-    }
-    if (plan.tls) {
-      const std::string& name =
-          plan.backend->tls.server_name.empty() ? server().settings().host : plan.backend->tls.server_name;
-      stream_ = std::make_unique<net::TlsStream>(house_.place, std::move(fd), plan.tls->connect(name), true);
-    } else {
-      stream_ = std::make_unique<net::TcpStream>(house_.place, std::move(fd), true);
-    }
-    stream_->set_ready(&owner_);
-    state_ = State::connecting;
-    return {};
+  Opening& opening = *opening_;
+  if (opening.next_address == opening.addresses.size()) {
+    state_ = State::closed;
+    return fail(last);
   }
-  state_ = State::closed;
-  return fail(last);
+  const std::string& name =
+      plan.backend->tls.server_name.empty() ? server().settings().host : plan.backend->tls.server_name;
+  opening.connector = house_.dial(opening.addresses[opening.next_address++], plan.tls, name, owner_);
+  state_ = State::connecting;
+  return {};
 }
 
 Result<Leg::State> Leg::advance(const LegPlan& plan) {
-  if (state_ == State::connecting) {
-    auto& socket = static_cast<net::SocketStream&>(*stream_);
-    if (socket.jammed()) return state_;
-    if (net::socket_error(socket.fd()) != 0) {
-      TRY_VOID(next_address(plan, stream_error(Errc::be_connect, "connection refused or unreachable")));
+  switch (state_) {
+    case State::connecting: return connect(plan);
+    case State::greeting:
+      TRY_VOID(greet());
+      if (opening_->out.empty()) return on_head(plan);
       return state_;
-    }
-    return connected(plan);
+    case State::refusing: return read_refusal();
+    case State::open:
+    case State::closed: break;
   }
-  if (state_ == State::tls) return secure(plan);
-  if (state_ == State::greeting) {
-    TRY_VOID(greet());
-    if (opening_->out.empty()) return on_head(plan);
-    return state_;
-  }
-  if (state_ == State::refusing) return read_refusal();
   return state_;
 }
 
-Result<Leg::State> Leg::connected(const LegPlan& plan) {
-  opening_->connected = house_.loop.now();
-  house_.tally.connect_seconds.observe(std::chrono::duration<double>(connect_time()).count());
-  if (plan.tls) {
-    state_ = State::tls;
-    return secure(plan);
+Result<Leg::State> Leg::connect(const LegPlan& plan) {
+  while (true) {
+    net::Connector& connector = *opening_->connector;
+    const Io io = connector.advance();
+    if (connector.connected() && opening_->connected == Instant{}) opening_->connected = house_.loop.now();
+    if (io == Io::blocked) return state_;
+    if (io == Io::ok) {
+      stream_ = connector.take();
+      opening_->connector.reset();
+      return connected(plan);
+    }
+    TRY_VOID(next_address(plan, connector.error()));
   }
+}
+
+Result<Leg::State> Leg::connected(const LegPlan& plan) {
+  house_.tally.connect_seconds.observe(std::chrono::duration<double>(connect_time()).count());
   if (server().settings().scheme == upstream::Scheme::tcp) {
     state_ = State::open;
     deadline_ = kNever;
     return state_;
-  }
-  state_ = State::greeting;
-  opening_->key = ws::fresh_key();
-  opening_->out = plan.head_before_key + opening_->key + plan.head_after_key;
-  deadline_ = house_.loop.now() + plan.backend->handshake_timeout;
-  return advance(plan);
-}
-
-Result<Leg::State> Leg::secure(const LegPlan& plan) {
-  auto& tls = static_cast<net::TlsStream&>(*stream_);
-  std::size_t taken = 0;
-  while (!tls.established()) {
-    if (tls.write({}, taken) == Io::error) return fail(Errc::be_tls, Side::upstream, "TLS handshake with the upstream");
-    if (tls.established()) break;
-    const Io io = tls.fill();
-    tls.settle();
-    if (io == Io::blocked) return state_;
-    if (io != Io::ok) return fail(Errc::be_tls, Side::upstream, "TLS handshake with the upstream");
-  }
-  tls.settle();
-  if (!tls.received().empty()) {
-    // Data before anything was asked is not an answer to us (security.md T03).
-    return fail(Errc::be_preface_data, Side::upstream, "data before the request");
   }
   state_ = State::greeting;
   opening_->key = ws::fresh_key();

@@ -1,7 +1,7 @@
 // Leg: the chosen upstream side of a session, from connect to its verified 101, and then the direction upstream → client.
 //
-//     connecting → tls → greeting (head out, head in) → open → closed
-//                                      └─ refused: a final answer other than 101, kept to be relayed
+//     connecting → greeting (head out, head in) → open → closed
+//                        └─ refused: a final answer other than 101, kept to be relayed
 //
 // It never retries: the Session owns the list of candidates and makes another Leg.
 #pragma once
@@ -39,7 +39,7 @@ struct Refusal {
 
 class Leg {
  public:
-  enum class State : std::uint8_t { connecting, tls, greeting, refusing, open, closed };
+  enum class State : std::uint8_t { connecting, greeting, refusing, open, closed };
 
   Leg(House& house, std::shared_ptr<upstream::Server> server, net::Ready& owner);
   ~Leg();
@@ -96,6 +96,7 @@ class Leg {
   struct Opening {
     Instant started{};
     Instant connected{};
+    std::unique_ptr<net::Connector> connector;
     std::size_t next_address = 0;
     std::vector<net::Address> addresses;
     std::string key;
@@ -111,8 +112,8 @@ class Leg {
   };
 
   Result<void> next_address(const LegPlan& plan, Error last);
+  Result<State> connect(const LegPlan& plan);
   Result<State> connected(const LegPlan& plan);
-  Result<State> secure(const LegPlan& plan);
   Result<State> greet();
   Result<State> on_head(const LegPlan& plan);
   Result<State> read_refusal();

@@ -259,7 +259,8 @@ Step Session::open() {
   agreed_subprotocol_ = o.agreement.subprotocol;
   if (tcp()) o.agreement.subprotocol = o.chosen_subprotocol;
   // The marker, never the token, when nothing else was offered (decisions.md).
-  if (o.agreement.subprotocol.empty() && o.authenticated.marker_only) {
+  if (o.agreement.subprotocol.empty() && o.authenticated.marker_only &&
+      o.authenticated.carrier->kind == policy::Carrier::Kind::subprotocol) {
     o.agreement.subprotocol = o.authenticated.carrier->name;
   }
   record_.subprotocol = o.agreement.subprotocol;
