@@ -1,6 +1,6 @@
-// Admin: the listener for operators, on the main loop. Health, metrics and read-only JSON over HTTP/1.1, one request a
-// connection. Guarded against other pages of a browser and other hosts' names (admin_guard.h); never reachable through a
-// data listener.
+// Admin: the listener for operators, on the main loop. Health, metrics and read-only JSON over HTTP/1.1, one
+// request a connection. Guarded against other pages of a browser and other hosts' names (admin_guard.h);
+// never reachable through a data listener.
 #pragma once
 
 #include <cstdint>
@@ -24,6 +24,8 @@ class AdminSource {
   virtual std::string metrics() = 0;   // exposition text
   virtual std::string status() = 0;    // JSON text
   virtual std::string backends() = 0;  // JSON text
+  // False while there is nothing to tell yet: then only health is answered.
+  virtual bool started() { return true; }
   // False and `why` (fixed words, for the one who asks) while no traffic should be sent here.
   virtual bool ready(std::string& why) = 0;
   // Asks every worker; calls back on the main loop with JSON text of at most `limit` sessions.
@@ -42,9 +44,9 @@ class Admin {
   Admin& operator=(const Admin&) = delete;
   ~Admin();
 
-  // Listens as the settings say (TCP, or a unix socket of mode 0660), or no longer when they say so. May be called again:
-  // an unchanged address keeps its socket, a new one replaces it once it is bound. False and `why` when it cannot be; then
-  // all is as it was.
+  // Listens as the settings say (TCP, or a unix socket of mode 0660), or no longer when they say so. May be
+  // called again: an unchanged address keeps its socket, a new one replaces it once it is bound. False and
+  // `why` when it cannot be; then all is as it was.
   bool listen(const config::AdminSettings& settings, std::string& why);
 
   // Where it listens (the port that the kernel chose for port 0); empty when it does not.

@@ -1,5 +1,5 @@
-// AdminGuard: who may ask the admin listener what (security.md T34), sans I/O. Every refusal is fixed text: nothing of
-// the request is reflected.
+// AdminGuard: who may ask the admin listener what (security.md T34), sans I/O. Every refusal is fixed text:
+// nothing of the request is reflected.
 #pragma once
 
 #include <cstddef>
@@ -30,8 +30,9 @@ class AdminGuard {
  public:
   void configure(const config::AdminSettings& settings);
 
-  // `local` is the address that the connection came to. In this order: the shape of the request (400), Host (421), pages
-  // of other origins (403), the token (401), what it carries (413, 415, 400), the path (404), the method (405).
+  // `local` is the address that the connection came to. In this order: the shape of the request (400), Host
+  // (421), pages of other origins (403), the token (401), what it carries (413, 415, 400), the path (404),
+  // the method (405).
   std::expected<AdminQuestion, AdminRefusal> judge(const http::Head& head, const net::Address& local) const;
 
  private:
@@ -43,7 +44,8 @@ class AdminGuard {
   std::optional<net::Sha256> token_;  // the digest: what is compared has one size, whatever was sent
 };
 
-// Whether the text is host [":" port] of RFC 3986 §3.2 with the host given back without brackets; nullopt otherwise.
+// Whether the text is host [":" port] of RFC 3986 §3.2 with the host given back without brackets; nullopt
+// otherwise.
 std::optional<std::string_view> host_of(std::string_view authority);
 
 }  // namespace sluice::server

@@ -1,5 +1,7 @@
 #include "server/metrics.h"
 
+#include <algorithm>
+
 #include "base/log.h"
 #include "server/metrics_parts.h"
 
@@ -10,9 +12,11 @@ namespace {
 void add_facts(Families& out, const ProcessFacts& facts) {
   out.gauge("sluice_build_info", "What runs; always 1.")
       .add({{"version", facts.version}, {"revision", facts.revision}, {"openssl", facts.openssl}}, 1u);
-  out.gauge("sluice_start_time_seconds", "Start of the gateway, seconds since 1970.").add({}, facts.start_time);
+  out.gauge("sluice_start_time_seconds", "Start of the gateway, seconds since 1970.")
+      .add({}, facts.start_time);
   out.gauge("sluice_workers", "Worker threads.").add({}, facts.workers);
-  out.gauge("sluice_config_last_reload_successful", "Whether the last reload was taken.").add({}, facts.reload_ok);
+  out.gauge("sluice_config_last_reload_successful", "Whether the last reload was taken.")
+      .add({}, facts.reload_ok);
   out.gauge("sluice_config_last_reload_success_timestamp_seconds",
             "When the configuration in force was taken, seconds since 1970.")
       .add({}, facts.reload_time);
@@ -24,7 +28,8 @@ void add_facts(Families& out, const ProcessFacts& facts) {
   out.gauge("sluice_draining", "Whether the gateway is draining.").add({}, facts.draining);
   out.gauge("sluice_drain_remaining_connections", "Client connections that a drain still waits for.")
       .add({}, facts.draining ? facts.connections : 0);
-  out.counter("sluice_log_dropped_total", "Log lines dropped because the queue was full.").add({}, log::dropped());
+  out.counter("sluice_log_dropped_total", "Log lines dropped because the queue was full.")
+      .add({}, log::dropped());
 }
 
 }  // namespace
@@ -44,7 +49,8 @@ void Metrics::remember(const config::Snapshot& snapshot) {
       if (!made) at->second = std::min(at->second, end);
     }
   }
-  for (const config::RouteSettings& route : snapshot.settings().routes) backend_of_[route.name] = route.backend;
+  for (const config::RouteSettings& route : snapshot.settings().routes)
+    backend_of_[route.name] = route.backend;
 }
 
 std::string Metrics::scrape(const ProcessFacts& facts, const config::Snapshot& snapshot, Instant now) {

@@ -1,6 +1,6 @@
-// Metrics: the text that Prometheus scrapes (exposition format 0.0.4). Each scrape sums the workers' copies of every
-// counter and reads the live state of servers and limits; nothing is kept in between but the dates of certificates.
-// Labels are the names of configured things and compiled-in enums (security.md T36).
+// Metrics: the text that Prometheus scrapes (exposition format 0.0.4). Each scrape sums the workers' copies
+// of every counter and reads the live state of servers and limits; nothing is kept in between but the dates
+// of certificates. Labels are the names of configured things and compiled-in enums (security.md T36).
 #pragma once
 
 #include <cstdint>
@@ -42,9 +42,9 @@ class Metrics {
 
   const Tallies& tallies_;
   std::size_t most_series_;
-  std::uint64_t generation_ = 0;                    // of the snapshot that what follows was read from
-  std::map<std::string, std::int64_t> not_after_;   // certificate name → earliest end, seconds since 1970
-  std::map<std::string, std::string> backend_of_;   // route → its newest backend, also of routes that are gone
+  std::uint64_t generation_ = 0;                   // of the snapshot that what follows was read from
+  std::map<std::string, std::int64_t> not_after_;  // certificate name → earliest end, seconds since 1970
+  std::map<std::string, std::string> backend_of_;  // route → its newest backend, also of routes that are gone
 };
 
 }  // namespace sluice::server

@@ -13,11 +13,13 @@ using Routes = std::vector<Route>;
 
 constexpr std::array<std::string_view, 2> kDirections{"in", "out"};
 constexpr std::array<std::string_view, 2> kOpcodes{"text", "binary"};
-constexpr std::array<std::string_view, 3> kInitiators{"client", "backend", "gateway"};  // in the order of Side
+constexpr std::array<std::string_view, 3> kInitiators{"client", "backend",
+                                                      "gateway"};  // in the order of Side
 
 void add_openings(Families& out, const Routes& routes) {
   auto handshakes = out.counter("sluice_handshakes_total", "WebSocket handshakes, by how they ended.");
-  auto requests = out.counter("sluice_http_requests_total", "Requests that were answered without an upgrade.");
+  auto requests =
+      out.counter("sluice_http_requests_total", "Requests that were answered without an upgrade.");
   auto seconds = out.histogram("sluice_handshake_duration_seconds",
                                "From the complete request to the 101, backend included.");
   for (const Route& route : routes) {
@@ -34,27 +36,31 @@ void add_openings(Families& out, const Routes& routes) {
       requests.add_used({{"route", route.name}, {"code", std::to_string(i)}},
                         sum_of(route.copies, [i](const RouteTally& t) -> auto& { return t.requests[i]; }));
     }
-    seconds.add({{"route", route.name}},
-                histogram_of<14>(route.copies, [](const RouteTally& t) -> auto& { return t.handshake_seconds; }));
+    seconds.add({{"route", route.name}}, histogram_of<14>(route.copies, [](const RouteTally& t) -> auto& {
+                  return t.handshake_seconds;
+                }));
   }
 }
 
 void add_lives(Families& out, const Routes& routes) {
   auto connections = out.gauge("sluice_websocket_connections", "WebSocket connections now.");
   auto closes = out.counter("sluice_closes_total", "WebSocket connections that ended.");
-  auto slow = out.counter("sluice_slow_consumer_closes_total", "Connections cut because nobody read what was sent.");
+  auto slow =
+      out.counter("sluice_slow_consumer_closes_total", "Connections cut because nobody read what was sent.");
   auto seconds = out.histogram("sluice_connection_duration_seconds", "Life of WebSocket connections.");
   for (const Route& route : routes) {
     const Labels name{{"route", route.name}};
     connections.add(name, sum_of(route.copies, [](const RouteTally& t) -> auto& { return t.connections; }));
     slow.add(name, sum_of(route.copies, [](const RouteTally& t) -> auto& { return t.slow_consumers; }));
-    seconds.add(name,
-                histogram_of<8>(route.copies, [](const RouteTally& t) -> auto& { return t.lifetime_seconds; }));
+    seconds.add(
+        name, histogram_of<8>(route.copies, [](const RouteTally& t) -> auto& { return t.lifetime_seconds; }));
     for (std::size_t who = 0; who < kInitiators.size(); ++who) {
       for (std::size_t code = 0; code < session::kCloseLabels; ++code) {
-        closes.add_used({{"route", route.name}, {"initiator", kInitiators[who]},
-                         {"code", session::close_label_name(code)}},
-                        sum_of(route.copies, [&](const RouteTally& t) -> auto& { return t.closes[who][code]; }));
+        closes.add_used(
+            {{"route", route.name},
+             {"initiator", kInitiators[who]},
+             {"code", session::close_label_name(code)}},
+            sum_of(route.copies, [&](const RouteTally& t) -> auto& { return t.closes[who][code]; }));
       }
     }
   }
@@ -78,16 +84,18 @@ void add_messages(Families& out, const Routes& routes) {
       }
       bytes.add(labels, flow([](const RouteTally::Flow& f) -> auto& { return f.bytes; }));
       pauses.add(labels, flow([](const RouteTally::Flow& f) -> auto& { return f.pauses; }));
-      sizes.add(labels,
-                histogram_of<8>(route.copies, [way](const RouteTally& t) -> auto& { return t.flow[way].sizes; }));
+      sizes.add(labels, histogram_of<8>(route.copies,
+                                        [way](const RouteTally& t) -> auto& { return t.flow[way].sizes; }));
     }
   }
 }
 
 void add_faults(Families& out, const Routes& routes, const std::map<std::string, std::string>& backend_of) {
   auto invalid = out.counter("sluice_frames_invalid_total", "Frames that broke the protocol or a bound.");
-  auto discarded = out.counter("sluice_messages_discarded_total", "Messages that were received and not forwarded.");
-  auto retries = out.counter("sluice_backend_retries_total", "Further candidates that were tried after a failure.");
+  auto discarded =
+      out.counter("sluice_messages_discarded_total", "Messages that were received and not forwarded.");
+  auto retries =
+      out.counter("sluice_backend_retries_total", "Further candidates that were tried after a failure.");
   for (const Route& route : routes) {
     for (std::size_t i = 1; i < kErrcCount; ++i) {
       invalid.add_used({{"route", route.name}, {"reason", row(static_cast<Errc>(i)).name}},

@@ -49,11 +49,12 @@ void add_rejections(Families::Family& family, const Named<ListenerTally>& listen
 void add_handshakes(Families::Family& family, const Named<ListenerTally>& listener) {
   for (std::size_t version = 0; version < 2; ++version) {
     for (std::size_t resumed = 0; resumed < 2; ++resumed) {
-      family.add({{"listener", listener.name},
-                  {"version", version ? "1.3" : "1.2"},
-                  {"resumed", resumed ? "true" : "false"},
-                  {"result", "ok"}},
-                 sum_of(listener.copies, [&](const ListenerTally& t) -> auto& { return t.tls[version][resumed]; }));
+      family.add(
+          {{"listener", listener.name},
+           {"version", version ? "1.3" : "1.2"},
+           {"resumed", resumed ? "true" : "false"},
+           {"result", "ok"}},
+          sum_of(listener.copies, [&](const ListenerTally& t) -> auto& { return t.tls[version][resumed]; }));
     }
   }
   // A failure may come before there is a version to speak of.
@@ -66,17 +67,20 @@ void add_handshakes(Families::Family& family, const Named<ListenerTally>& listen
 void add_listeners(Families& out, const Tallies& tallies) {
   auto connections = out.gauge("sluice_connections", "Client connections now.");
   auto accepted = out.counter("sluice_connections_total", "Client connections that were accepted.");
-  auto rejected = out.counter("sluice_connections_rejected_total", "Client connections closed before any request.");
+  auto rejected =
+      out.counter("sluice_connections_rejected_total", "Client connections closed before any request.");
   auto handshakes = out.counter("sluice_tls_handshakes_total", "TLS handshakes of clients.");
-  auto seconds = out.histogram("sluice_tls_handshake_duration_seconds", "Duration of complete TLS handshakes.");
+  auto seconds =
+      out.histogram("sluice_tls_handshake_duration_seconds", "Duration of complete TLS handshakes.");
   for (const Named<ListenerTally>& listener : tallies.listeners()) {
     const Labels name{{"listener", listener.name}};
-    connections.add(name, sum_of(listener.copies, [](const ListenerTally& t) -> auto& { return t.connections; }));
+    connections.add(name,
+                    sum_of(listener.copies, [](const ListenerTally& t) -> auto& { return t.connections; }));
     accepted.add(name, sum_of(listener.copies, [](const ListenerTally& t) -> auto& { return t.accepted; }));
     add_rejections(rejected, listener);
     add_handshakes(handshakes, listener);
-    seconds.add(name,
-                histogram_of<14>(listener.copies, [](const ListenerTally& t) -> auto& { return t.tls_seconds; }));
+    seconds.add(name, histogram_of<14>(listener.copies,
+                                       [](const ListenerTally& t) -> auto& { return t.tls_seconds; }));
   }
 }
 
@@ -96,7 +100,8 @@ void add_workers(Families& out, const Tallies& tallies) {
     if (i == 0) {
       auth.add({{"method", "jwt"}, {"result", "ok"}, {"reason", "none"}}, count);
     } else {
-      auth.add_used({{"method", "jwt"}, {"result", "refused"}, {"reason", row(static_cast<Errc>(i)).name}}, count);
+      auth.add_used({{"method", "jwt"}, {"result", "refused"}, {"reason", row(static_cast<Errc>(i)).name}},
+                    count);
     }
   }
   out.histogram("sluice_auth_duration_seconds", "Time that judging a credential took.")

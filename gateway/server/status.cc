@@ -25,7 +25,8 @@ std::uint64_t count(const std::vector<Named<Tally>>& all, const std::string& nam
 // Seconds since 1970 as ISO 8601.
 std::string date(double seconds) { return log::timestamp(static_cast<std::int64_t>(seconds * 1000)); }
 
-void write_process(JsonWriter& out, const ProcessFacts& facts, const config::Snapshot& snapshot, WallTime now) {
+void write_process(JsonWriter& out, const ProcessFacts& facts, const config::Snapshot& snapshot,
+                   WallTime now) {
   const double uptime = std::chrono::duration<double>(now.time_since_epoch()).count() - facts.start_time;
   out.field("version", std::string_view(facts.version));
   out.field("revision", std::string_view(facts.revision));

@@ -1,5 +1,5 @@
-// The documents of the admin API that the main thread can tell by itself, as JSON text. No secrets: names, addresses,
-// states and sums.
+// The documents of the admin API that the main thread can tell by itself, as JSON text. No secrets: names,
+// addresses, states and sums.
 #pragma once
 
 #include <string>

@@ -25,7 +25,9 @@ Tally& Tallies::copy(Copies<Tally>& all, unsigned worker, const std::string& nam
   return copies[worker]->tally;
 }
 
-session::RouteTally& Tallies::route(unsigned worker, const std::string& name) { return copy(routes_, worker, name); }
+session::RouteTally& Tallies::route(unsigned worker, const std::string& name) {
+  return copy(routes_, worker, name);
+}
 
 session::ListenerTally& Tallies::listener(unsigned worker, const std::string& name) {
   return copy(listeners_, worker, name);
@@ -35,8 +37,8 @@ std::uint64_t Tallies::connections(const std::string& listener) const {
   const std::lock_guard lock(mutex_);
   const auto found = listeners_.find(listener);
   if (found == listeners_.end()) return 0;
-  // The copies are read one after another while their workers count on, so that a sum may be off by those in flight; it
-  // must never wrap below zero.
+  // The copies are read one after another while their workers count on, so that a sum may be off by those in
+  // flight; it must never wrap below zero.
   std::int64_t sum = 0;
   for (const auto& one : found->second) {
     if (one) sum += one->tally.connections.get();

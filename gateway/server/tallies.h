@@ -1,5 +1,6 @@
-// Tallies: where counters live, by name, for the life of the process: a reload that keeps a name keeps what was counted.
-// Each worker writes copies of its own (base/counters.h); a scrape on the main thread reads all of them and sums.
+// Tallies: where counters live, by name, for the life of the process: a reload that keeps a name keeps what
+// was counted. Each worker writes copies of its own (base/counters.h); a scrape on the main thread reads all
+// of them and sums.
 #pragma once
 
 #include <cstdint>
@@ -26,7 +27,8 @@ class Tallies {
   Tallies(const Tallies&) = delete;
   Tallies& operator=(const Tallies&) = delete;
 
-  // The worker's own copy, made when new, never freed. From any thread; what it refers to is written by its worker only.
+  // The worker's own copy, made when new, never freed. From any thread; what it refers to is written by its
+  // worker only.
   session::WorkerTally& worker(unsigned index);
   session::RouteTally& route(unsigned worker, const std::string& name);
   session::ListenerTally& listener(unsigned worker, const std::string& name);

@@ -1,0 +1,61 @@
+// AdminConnection: one client of the admin listener: one head in, one answer out, then the end. Sans policy:
+// who may ask what is AdminGuard's.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "event/timer.h"
+#include "http/h1_parser.h"
+#include "net/tcp_stream.h"
+#include "server/admin.h"
+
+namespace sluice::server {
+
+class AdminConnection final : private net::Ready {
+ public:
+  AdminConnection(Admin& admin, std::uint64_t id, net::Fd fd, const net::Address& peer);
+
+  // Runs until there is nothing to do. May retire this object (freed at the end of the pass).
+  void wake();
+  // The answer to a question that other threads were asked.
+  void answer_later(const std::string& json);
+  bool reading() const { return phase_ == Phase::read; }
+
+ private:
+  // read → (ask →) write → linger → done
+  enum class Phase : std::uint8_t { read, ask, write, linger, done };
+  struct Answer {
+    int status = 200;
+    std::string_view type = "application/json";
+    std::string body;
+  };
+
+  void on_ready() override { wake(); }
+  Step advance();
+  Step read();
+  Step write();
+  Step linger();
+  void judge(const http::Head& head);
+  void tell(const AdminQuestion& question);
+  void refuse(int status, std::string_view error);
+  void answer(const Answer& answer);
+  void late();
+  void end();
+
+  Admin& admin_;
+  std::uint64_t id_;
+  net::Address peer_;
+  net::Address local_;
+  net::TcpStream stream_;
+  event::Timer deadline_;
+  http::HeadParser parser_;
+  Phase phase_ = Phase::read;
+  bool head_only_ = false;
+  bool heard_ = false;  // an octet has arrived
+  std::string out_;
+  std::size_t sent_ = 0;
+  std::size_t swallowed_ = 0;  // octets that came after the head
+};
+
+}  // namespace sluice::server

@@ -1,0 +1,172 @@
+#include "server/admin_guard.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <utility>
+
+#include "http/h1_parser.h"
+
+namespace sluice::server {
+
+namespace {
+
+using Kind = AdminQuestion::Kind;
+
+constexpr std::uint64_t kMostBody = 64 * 1024;  // more is refused as too large, less as not asked for
+constexpr std::size_t kDefaultLimit = 100;
+constexpr std::size_t kMostLimit = 10'000;
+
+struct Endpoint {
+  std::string_view path;
+  Kind kind;
+  bool open;  // needs no token: what a supervisor asks
+};
+
+constexpr std::array kEndpoints{
+    Endpoint{"/livez", Kind::live, true},
+    Endpoint{"/healthz", Kind::live, true},
+    Endpoint{"/readyz", Kind::ready, true},
+    Endpoint{"/metrics", Kind::metrics, false},
+    Endpoint{"/api/v1/status", Kind::status, false},
+    Endpoint{"/api/v1/backends", Kind::backends, false},
+    Endpoint{"/api/v1/connections", Kind::connections, false},
+};
+
+std::string_view path_of(std::string_view target) { return target.substr(0, target.find('?')); }
+
+const Endpoint* endpoint_of(std::string_view target) {
+  // Exact octets: nothing is decoded or normalised, so that two spellings cannot mean one thing.
+  const auto found = std::ranges::find(kEndpoints, path_of(target), &Endpoint::path);
+  return found == kEndpoints.end() ? nullptr : &*found;
+}
+
+template <typename Number>
+std::optional<Number> number(std::string_view text) {
+  Number value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
+// The query of /api/v1/connections: nothing, or limit=N. A filter that is not known is refused, not ignored.
+std::optional<std::size_t> limit_of(std::string_view target) {
+  const std::size_t at = target.find('?');
+  if (at == std::string_view::npos || at + 1 == target.size()) return kDefaultLimit;
+  std::string_view query = target.substr(at + 1);
+  if (!query.starts_with("limit=")) return std::nullopt;
+  query.remove_prefix(6);
+  const auto limit = number<std::size_t>(query);
+  if (!limit || *limit == 0 || *limit > kMostLimit) return std::nullopt;
+  return limit;
+}
+
+bool json(std::string_view type) {
+  return http::same_name(type.substr(0, type.find_first_of("; \t")), "application/json");
+}
+
+// What the request carries and how: no endpoint takes a body.
+std::optional<AdminRefusal> judge_body(const http::Head& head, bool read) {
+  const auto body = http::request_body(head);
+  if (!body) return AdminRefusal{row(body.error().code).status, row(body.error().code).name};
+  const bool some = body->kind == http::BodyLength::Kind::chunked || body->length > 0;
+  if (body->length > kMostBody) return AdminRefusal{413, "too large"};
+  if (read) return some ? std::optional(AdminRefusal{400, "a body was not expected"}) : std::nullopt;
+  // A form of another page can post text/plain without asking; it cannot post JSON.
+  const std::string_view* type = head.find("Content-Type");
+  if (type ? head.count("Content-Type") > 1 || !json(*type) : some)
+    return AdminRefusal{415, "only application/json is taken"};
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::optional<std::string_view> host_of(std::string_view authority) {
+  std::string_view host;
+  std::string_view rest;
+  if (authority.starts_with('[')) {
+    const std::size_t end = authority.find(']');
+    if (end == std::string_view::npos) return std::nullopt;
+    host = authority.substr(1, end - 1);
+    rest = authority.substr(end + 1);
+    if (host.find(':') == std::string_view::npos) return std::nullopt;
+  } else {
+    const std::size_t end = std::min(authority.find(':'), authority.size());
+    host = authority.substr(0, end);
+    rest = authority.substr(end);
+  }
+  if (host.empty()) return std::nullopt;
+  if (!rest.empty() && (rest.front() != ':' || !number<std::uint16_t>(rest.substr(1)))) return std::nullopt;
+  return host;
+}
+
+void AdminGuard::configure(const config::AdminSettings& settings) {
+  bind_ = settings.bind;
+  token_.reset();
+  if (!settings.token.empty()) token_ = net::sha256(as_bytes(settings.token));
+}
+
+// Only the name matters against DNS rebinding: a page of another site reaches us under its own name, whereas
+// a port may be another one through a tunnel.
+bool AdminGuard::own_host(std::string_view host, const net::Address& local) const {
+  if (http::same_name(host, "localhost")) return true;
+  const auto literal = net::Address::parse(host, 0);
+  if (!literal) return false;
+  const auto same_ip = [&literal](const net::Address& address) {
+    return !address.empty() && !address.is_unix() && std::ranges::equal(address.octets(), literal->octets());
+  };
+  // `local` matters when the listener is bound to every address of the machine.
+  return literal->ip() == "127.0.0.1" || literal->ip() == "::1" || same_ip(bind_) || same_ip(local);
+}
+
+std::optional<AdminRefusal> AdminGuard::judge_origin(const http::Head& head,
+                                                     const net::Address& local) const {
+  if (head.method == "CONNECT" || !head.target.starts_with('/')) return AdminRefusal{400, "bad target"};
+  if (head.count("Host") != 1) return AdminRefusal{400, "one Host is needed"};
+  // No page of a browser reaches a unix socket, and its clients make names up.
+  if (!bind_.is_unix()) {
+    const auto host = host_of(*head.find("Host"));
+    if (!host) return AdminRefusal{400, "bad Host"};
+    if (!own_host(*host, local)) return AdminRefusal{421, "not a name of this listener"};
+  }
+  if (head.find("Origin")) return AdminRefusal{403, "not for pages"};
+  for (const http::Field& field : head.fields) {
+    if (http::same_name(field.name, "Sec-Fetch-Site") && field.value != "none")
+      return AdminRefusal{403, "not for pages"};
+  }
+  return std::nullopt;
+}
+
+std::optional<AdminRefusal> AdminGuard::judge_token(const http::Head& head) const {
+  const Endpoint* endpoint = endpoint_of(head.target);
+  if (!token_ || (endpoint && endpoint->open)) return std::nullopt;
+  constexpr AdminRefusal kRefusal{401, "a token is needed"};
+  const std::string_view* value = head.find("Authorization");
+  if (!value || head.count("Authorization") != 1) return kRefusal;
+  const std::size_t blank = value->find(' ');
+  if (blank == std::string_view::npos || !http::same_name(value->substr(0, blank), "Bearer")) return kRefusal;
+  const std::size_t begin = value->find_first_not_of(' ', blank);
+  if (begin == std::string_view::npos) return kRefusal;
+  if (!net::constant_time_equal(net::sha256(as_bytes(value->substr(begin))), *token_)) return kRefusal;
+  return std::nullopt;
+}
+
+std::expected<AdminQuestion, AdminRefusal> AdminGuard::judge(const http::Head& head,
+                                                             const net::Address& local) const {
+  if (const auto refusal = judge_origin(head, local)) return std::unexpected(*refusal);
+  if (const auto refusal = judge_token(head)) return std::unexpected(*refusal);
+  const bool read = head.method == "GET" || head.method == "HEAD";
+  if (const auto refusal = judge_body(head, read)) return std::unexpected(*refusal);
+  const Endpoint* endpoint = endpoint_of(head.target);
+  if (!endpoint) return std::unexpected(AdminRefusal{404, "no such path"});
+  if (!read) return std::unexpected(AdminRefusal{405, "only GET and HEAD"});
+  AdminQuestion question{endpoint->kind, head.method == "HEAD", 0};
+  if (question.kind == Kind::connections) {
+    const auto limit = limit_of(head.target);
+    if (!limit) return std::unexpected(AdminRefusal{400, "the query may be limit=1 to 10000"});
+    question.limit = *limit;
+  }
+  return question;
+}
+
+}  // namespace sluice::server
