@@ -22,7 +22,8 @@ constexpr std::size_t kChunk = 256 * 1024;
 constexpr std::uint8_t kMask[4] = {0x37, 0xfa, 0x21, 0x3d};
 constexpr std::size_t kMaxAnswer = 16 * 1024;
 
-// What the BIO of every connection reads from and writes to while one connection has its turn: no connection owns a buffer.
+// What the BIO of every connection reads from and writes to while one connection has its turn: no connection
+// owns a buffer.
 struct Wire {
   const std::uint8_t* in = nullptr;
   std::size_t in_left = 0;
@@ -73,7 +74,8 @@ int new_session(SSL* ssl, SSL_SESSION* session) {
 
 std::string base64(const unsigned char* bytes, std::size_t n) {
   std::string encoded(4 * ((n + 2) / 3) + 1, '\0');
-  const int size = EVP_EncodeBlock(reinterpret_cast<unsigned char*>(encoded.data()), bytes, static_cast<int>(n));
+  const int size =
+      EVP_EncodeBlock(reinterpret_cast<unsigned char*>(encoded.data()), bytes, static_cast<int>(n));
   encoded.resize(static_cast<std::size_t>(size));
   return encoded;
 }
@@ -102,7 +104,8 @@ Target Target::from(Options& options) {
   unsigned char digest[SHA_DIGEST_LENGTH];
   SHA1(reinterpret_cast<const unsigned char*>(proof.data()), proof.size(), digest);
   target.accept = base64(digest, sizeof digest);
-  target.request = "GET " + options.text("path", "/echo") + " HTTP/1.1\r\nHost: " + options.text("host", "localhost") +
+  target.request = "GET " + options.text("path", "/echo") +
+                   " HTTP/1.1\r\nHost: " + options.text("host", "localhost") +
                    "\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: " + key +
                    "\r\nSec-WebSocket-Version: 13\r\n";
   const std::string token = options.text("token", "");
@@ -111,7 +114,8 @@ Target Target::from(Options& options) {
   return target;
 }
 
-TlsContext::TlsContext() : context_(SSL_CTX_new(TLS_client_method())), method_(BIO_meth_new(BIO_TYPE_SOURCE_SINK, "turn")) {
+TlsContext::TlsContext()
+    : context_(SSL_CTX_new(TLS_client_method())), method_(BIO_meth_new(BIO_TYPE_SOURCE_SINK, "turn")) {
   BIO_meth_set_read(method_, bio_read);
   BIO_meth_set_write(method_, bio_write);
   BIO_meth_set_ctrl(method_, bio_ctrl);
@@ -140,7 +144,8 @@ SSL* TlsContext::connect(SSL_SESSION* resume) const {
   return ssl;
 }
 
-Client::Client(Poller& poller, const TlsContext& tls, const Target& target, ClientEvents& events, unsigned index)
+Client::Client(Poller& poller, const TlsContext& tls, const Target& target, ClientEvents& events,
+               unsigned index)
     : poller_(poller), tls_(tls), target_(target), events_(events), index_(index) {}
 
 Client::~Client() {
@@ -194,7 +199,9 @@ void Client::on_ready(std::uint32_t events) {
 
 void Client::connected() {
   phase_ = target_.tls ? Phase::kTls : Phase::kUpgrade;
-  if (!target_.tls) return write(Bytes(reinterpret_cast<const std::uint8_t*>(target_.request.data()), target_.request.size()));
+  if (!target_.tls)
+    return write(
+        Bytes(reinterpret_cast<const std::uint8_t*>(target_.request.data()), target_.request.size()));
   SSL_do_handshake(ssl_);
   pending_.swap(wire().out);
 }
@@ -221,7 +228,8 @@ bool Client::decrypt(Bytes ciphertext) {
   w.in_left = ciphertext.size();
   for (;;) {
     const int n = SSL_read(ssl_, clear.data(), static_cast<int>(clear.size()));
-    const int error = n > 0 ? SSL_ERROR_NONE : SSL_get_error(ssl_, n);  // before a write touches the BIO's retry flags
+    const int error =
+        n > 0 ? SSL_ERROR_NONE : SSL_get_error(ssl_, n);  // before a write touches the BIO's retry flags
     if (phase_ == Phase::kTls && SSL_is_init_finished(ssl_)) {
       resumed_ = SSL_session_reused(ssl_) != 0;
       phase_ = Phase::kUpgrade;
@@ -355,7 +363,8 @@ void Client::close() {
     SSL_shutdown(ssl_);
     const Blob& out = wire().out;
     // Whether it arrives does not matter to anybody here.
-    if (!out.empty()) [[maybe_unused]] const ssize_t ignored = ::send(fd_, out.data(), out.size(), MSG_NOSIGNAL);
+    if (!out.empty()) [[maybe_unused]]
+      const ssize_t ignored = ::send(fd_, out.data(), out.size(), MSG_NOSIGNAL);
     wire().out.clear();
   }
   shut();

@@ -1,8 +1,8 @@
 // Client: one WebSocket connection of the load generator, ws or wss, and the events that it reports.
 //
-// One receive of up to 256 KiB brings a turn's bytes, all frames of the turn are reported, then drained(); what a turn sends
-// is encrypted as a whole and leaves in one send. So the generator neither cuts messages into records on the wire by
-// timing nor takes more of the machine than the proxy that it measures.
+// One receive of up to 256 KiB brings a turn's bytes, all frames of the turn are reported, then drained();
+// what a turn sends is encrypted as a whole and leaves in one send. So the generator neither cuts messages
+// into records on the wire by timing nor takes more of the machine than the proxy that it measures.
 #pragma once
 
 #include <openssl/ssl.h>

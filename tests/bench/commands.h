@@ -1,4 +1,5 @@
-// The subcommands of sluice_load. Each reads its options, runs one measurement and prints one line of name=value pairs.
+// The subcommands of sluice_load. Each reads its options, runs one measurement and prints one line of
+// name=value pairs.
 #pragma once
 
 #include "client.h"

@@ -5,7 +5,8 @@
 #
 # The proxy runs on the first core, load and backend on the second; targets alternate within a round. README.md tells what
 # the tables mean. Environment: ROUNDS (7), DURATION (seconds of one CPU measurement, 1.0), WARMUP (0.2), BUILD
-# (build/release), TARGETS ("nginx haproxy sluice sluice-again"), PORT (22000), CPUS ("0 1": proxy, load), KEEP=DIR.
+# (build/release), TARGETS ("nginx haproxy sluice sluice-again"), PORT (22000), CPUS ("0 1": proxy, load),
+# IDLE_STEPS (1000,9000), NO_BUILD=1 (take what BUILD holds), KEEP=DIR (results, configurations and logs stay there).
 set -euo pipefail
 
 root=$(cd "$(dirname "$0")/../.." && pwd)
@@ -77,6 +78,7 @@ install_packages() {
 }
 
 build_programs() {
+  [[ -z ${NO_BUILD:-} ]] || return 0
   local wanted=(sluice_load sluice_echo)
   [[ -f $root/gateway/main.cc ]] && wanted+=(sluice)
   if [[ ! -f $BUILD/build.ninja ]]; then (cd "$root" && cmake --preset release -B "$BUILD" >&2); fi
@@ -358,8 +360,8 @@ run_syscalls() {
   start_all
   for tls in 1 0; do
     for size in 64 1024 16384 131072 1048576; do
-      case $size in 131072) count=1000 ;; 1048576) count=200 ;; *) count=4000 ;; esac
-      for round in 1 2 3; do
+      case $size in 131072) count=400 ;; 1048576) count=80 ;; *) count=1500 ;; esac
+      for round in 1 2; do
         for target in $(single_targets); do
           measure "syscalls-$( ((tls)) && echo wss || echo ws)" "$size" "$round" "$target" rtt "$tls" --size "$size" \
             --connections "$(connections_for "$size")" --count "$count" --strace "$work/strace.$target.$tls.$size"
@@ -405,6 +407,7 @@ run_memory() {
 run_stalled() {
   local tls target scheme phase sockets
   stop_all
+  # shellcheck disable=SC2016  # $1 is the hook's own
   printf '#!/bin/sh\nexec ss -tmpnHO >"%s/ss.$1"\n' "$work" >"$work/hook.sh"
   chmod +x "$work/hook.sh"
   for tls in 1 0; do
@@ -450,7 +453,7 @@ estimate() {
       cpu) seconds=$(awk "BEGIN {print $seconds + 10 * $ROUNDS * $n * ($DURATION + $WARMUP + 0.1)}") ;;
       deep) seconds=$(awk "BEGIN {print $seconds + 6 * $ROUNDS * $n * ($DURATION + $WARMUP + 0.1)}") ;;
       handshakes) seconds=$(awk "BEGIN {print $seconds + 2 * $ROUNDS * $n * ($DURATION + $WARMUP + 0.1)}") ;;
-      syscalls) seconds=$(awk "BEGIN {print $seconds + 30 * $single * 1.7}") ;;
+      syscalls) seconds=$(awk "BEGIN {print $seconds + 20 * $single * 1.5}") ;;
       memory) seconds=$(awk "BEGIN {print $seconds + 4 * $single * 12}") ;;
       stalled) seconds=$(awk "BEGIN {print $seconds + 2 * $single * 12}") ;;
     esac

@@ -3,11 +3,13 @@
 //   sluice_echo --port P [--mode echo|flood|sink] [--rate BYTES/S] [--message BYTES]
 //
 // echo   each frame goes back, unmasked, once it is whole; all frames of one wake-up leave in one send
-// flood  from a client's first message on it is sent `rate` bytes a second as messages of `message` bytes, each of which
+// flood  from a client's first message on it is sent `rate` bytes a second as messages of `message` bytes,
+// each of which
 //        opens with its number and the time it was made (two big-endian 64-bit values); see stall.cc
 // sink   everything is read and dropped
 //
-// A client that does not read is not read from either: what it is owed stays at 64 KiB, plus the message under way.
+// A client that does not read is not read from either: what it is owed stays at 64 KiB, plus the message
+// under way.
 #include <arpa/inet.h>
 #include <malloc.h>
 #include <netinet/tcp.h>
@@ -166,8 +168,10 @@ class Connection final : public Pollable {
       ending_ = true;
     } else {
       upgraded_ = true;
-      reply = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: " +
-              accept_of(key) + "\r\n\r\n";
+      reply =
+          "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: "
+          "Upgrade\r\nSec-WebSocket-Accept: " +
+          accept_of(key) + "\r\n\r\n";
     }
     server_.out.append(reply.data(), reply.size());
     return end + 4;

@@ -44,7 +44,8 @@ inline std::size_t decode_head(const std::uint8_t* p, std::size_t n, FrameHead& 
 }
 
 // Writes at most kMaxFrameHead bytes; `mask` null means unmasked. Returns the size of the head.
-inline std::size_t encode_head(std::uint8_t* p, std::uint8_t first, std::uint64_t length, const std::uint8_t* mask) {
+inline std::size_t encode_head(std::uint8_t* p, std::uint8_t first, std::uint64_t length,
+                               const std::uint8_t* mask) {
   const std::uint8_t mask_bit = mask != nullptr ? 0x80 : 0;
   const std::size_t extended = length < 126 ? 0 : length <= 0xffff ? 2 : 8;
   p[0] = first;

@@ -2,8 +2,9 @@
 //
 //   --slots 16 --warmup 0.2 --seconds 1 --resume 0|1
 //
-// Each slot resumes with the newest ticket that it was given; the first connection of a slot is a full one and falls
-// into the warm-up. The close is a close_notify and FIN, without a Close frame: connection setup is what is measured.
+// Each slot resumes with the newest ticket that it was given; the first connection of a slot is a full one
+// and falls into the warm-up. The close is a close_notify and FIN, without a Close frame: connection setup is
+// what is measured.
 #include <cstdio>
 #include <memory>
 

@@ -2,7 +2,8 @@
 //
 //   --steps 1000,9000 --message 0 --settle 1.5
 //
-// With --message N each connection sends one message of N bytes and receives it back before it counts as open.
+// With --message N each connection sends one message of N bytes and receives it back before it counts as
+// open.
 #include <cstdio>
 #include <memory>
 

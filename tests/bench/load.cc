@@ -1,11 +1,13 @@
-// sluice_load: the load generator of the benchmark. One thread, any proxy on 127.0.0.1, one figure line a run.
+// sluice_load: the load generator of the benchmark. One thread, any proxy on 127.0.0.1, one figure line a
+// run.
 //
-//   sluice_load rtt         messages back and forth at a fixed number in flight: CPU or system calls per round trip
-//   sluice_load handshakes  TCP + TLS + upgrade + close, full or resumed: how many a second of the proxy's CPU
-//   sluice_load idle        connections that only stay open: the proxy's memory
-//   sluice_load stall       a flood to many readers, some of whom stop reading: memory, and what the others receive
+//   sluice_load rtt         messages back and forth at a fixed number in flight: CPU or system calls per
+//   round trip sluice_load handshakes  TCP + TLS + upgrade + close, full or resumed: how many a second of the
+//   proxy's CPU sluice_load idle        connections that only stay open: the proxy's memory sluice_load stall
+//   a flood to many readers, some of whom stop reading: memory, and what the others receive
 //
-// All take --port P, --tls 0|1, --path, --host, --token JWT, --sources N and --pids A,B (the proxy's processes).
+// All take --port P, --tls 0|1, --path, --host, --token JWT, --sources N and --pids A,B (the proxy's
+// processes).
 #include <malloc.h>
 #include <signal.h>
 

@@ -17,7 +17,8 @@ class Options {
   Options(int argc, char** argv, int first) {
     for (int i = first; i < argc; i += 2) {
       const std::string_view name = argv[i];
-      if (!name.starts_with("--") || i + 1 == argc) fail("expected --name value at '" + std::string(name) + "'");
+      if (!name.starts_with("--") || i + 1 == argc)
+        fail("expected --name value at '" + std::string(name) + "'");
       values_[std::string(name.substr(2))] = argv[i + 1];
     }
   }

@@ -9,8 +9,8 @@
 
 namespace bench {
 
-// CPU time of all threads, user and system, in nanoseconds (schedstat; utime + stime where the kernel keeps none).
-// A process that is not there ends the run: it would silently cost nothing.
+// CPU time of all threads, user and system, in nanoseconds (schedstat; utime + stime where the kernel keeps
+// none). A process that is not there ends the run: it would silently cost nothing.
 std::uint64_t cpu_ns(const std::vector<pid_t>& pids);
 
 // User memory in KiB: the proportional set size of smaps_rollup, summed.

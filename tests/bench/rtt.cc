@@ -131,8 +131,9 @@ int run_rtt(Options& options) {
   const auto messages = static_cast<double>(rtt.done() - messages_before);
   if (messages == 0) fail("no message came back");
   rtt.finish();
-  std::printf("messages=%.0f seconds=%.3f cpu_us=%.0f us_per_message=%.3f messages_per_second=%.0f cpu_load=%.2f\n",
-              messages, time / 1e9, cpu / 1e3, cpu / 1e3 / messages, messages * 1e9 / time, cpu / time);
+  std::printf(
+      "messages=%.0f seconds=%.3f cpu_us=%.0f us_per_message=%.3f messages_per_second=%.0f cpu_load=%.2f\n",
+      messages, time / 1e9, cpu / 1e3, cpu / 1e3 / messages, messages * 1e9 / time, cpu / time);
   return 0;
 }
 

@@ -2,9 +2,9 @@
 //
 //   --receivers 20 --stalled 10 --rate 4000000 --warmup 1.5 --seconds 8 --hook CMD
 //
-// All read during the warm-up, so that the difference that follows is the stalled readers' alone. The others check the number
-// of each message. CMD is run by the shell with the argument "reading" at the end of the warm-up and "stalled" at the end:
-// that is when compare.sh asks for the proxy's socket memory.
+// All read during the warm-up, so that the difference that follows is the stalled readers' alone. The others
+// check the number of each message. CMD is run by the shell with the argument "reading" at the end of the
+// warm-up and "stalled" at the end: that is when compare.sh asks for the proxy's socket memory.
 #include <algorithm>
 #include <cstdio>
 #include <memory>
@@ -30,7 +30,8 @@ class Stall final : public ClientEvents {
       if (now_ns() > end) fail("the connections do not open");
     }
     const std::string start = masked_frame(1);
-    for (auto& client : clients_) client->send(Bytes(reinterpret_cast<const std::uint8_t*>(start.data()), start.size()));
+    for (auto& client : clients_)
+      client->send(Bytes(reinterpret_cast<const std::uint8_t*>(start.data()), start.size()));
   }
 
   void run_for(double seconds) {
@@ -49,7 +50,9 @@ class Stall final : public ClientEvents {
   double delay_ms(double quantile) {
     if (delays_.empty()) return 0;
     std::sort(delays_.begin(), delays_.end());
-    return static_cast<double>(delays_[static_cast<std::size_t>(quantile * static_cast<double>(delays_.size() - 1))]) / 1e6;
+    return static_cast<double>(
+               delays_[static_cast<std::size_t>(quantile * static_cast<double>(delays_.size() - 1))]) /
+           1e6;
   }
 
   void opened(Client&) override { ++opened_; }
@@ -79,7 +82,8 @@ class Stall final : public ClientEvents {
 };
 
 void run_hook(const std::string& command, const char* phase) {
-  if (!command.empty() && std::system((command + " " + phase).c_str()) != 0) fail("the hook failed: " + command);
+  if (!command.empty() && std::system((command + " " + phase).c_str()) != 0)
+    fail("the hook failed: " + command);
 }
 
 }  // namespace
@@ -109,8 +113,9 @@ int run_stall(Options& options) {
   const double wanted = rate * elapsed * (receivers - stalled);
   const double received = static_cast<double>(stall.bytes()) / wanted;
   run_hook(hook, "stalled");
-  std::printf("user_kib_each=%.1f received=%.3f out_of_order=%lu lost=%lu p50_ms=%.2f p99_ms=%.2f\n", growth / stalled,
-              received, stall.out_of_order(), stall.lost(), stall.delay_ms(0.5), stall.delay_ms(0.99));
+  std::printf("user_kib_each=%.1f received=%.3f out_of_order=%lu lost=%lu p50_ms=%.2f p99_ms=%.2f\n",
+              growth / stalled, received, stall.out_of_order(), stall.lost(), stall.delay_ms(0.5),
+              stall.delay_ms(0.99));
   return 0;
 }
 
