@@ -19,6 +19,7 @@
 #include "server/admin.h"
 #include "server/exit_code.h"
 #include "server/metrics.h"
+#include "server/status.h"
 #include "server/tallies.h"
 #include "server/worker.h"
 #include "upstream/health.h"
