@@ -57,6 +57,7 @@ class Client {
   }
 
   bool open() const { return !error_; }
+  const beast::error_code& error() const { return error_; }
   const websocket::response_type& response() const { return response_; }
   Socket& socket() { return socket_; }
 
@@ -114,9 +115,9 @@ void pings(const Options& options) {
 
 void refusals(const Options& options) {
   Client without(options, "/chat", false, false);
-  require(!without.open() && without.response().result_int() == 401, "401 without a token");
+  require(without.error() == websocket::error::upgrade_declined, "declined without a token");
   Client lost(options, "/nowhere", true, false);
-  require(!lost.open() && lost.response().result_int() == 404, "404");
+  require(lost.error() == websocket::error::upgrade_declined, "declined where no route is");
 }
 
 void backend_closes(const Options& options) {

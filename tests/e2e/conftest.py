@@ -77,7 +77,7 @@ def python_backend():
                     await socket.close(int(message.split()[1]), "as you wish")
                     return
                 await socket.send(message)
-        async with websockets.serve(handler, "127.0.0.1", port, max_size=64 << 20, subprotocols=["chat.v2", "chat.v1"]):
+        async with websockets.serve(handler, "127.0.0.1", port, max_size=64 << 20, subprotocols=["chat.v2"]):
             ready.set()
             await asyncio.Future()
 

@@ -233,9 +233,9 @@ class Gateway:
             how["tls"] = self.tls()
         return RawClient(self.port(listener), **how)
 
-    def connect(self, path: str, fields=(), listener: str = "plain", timeout: float = 10.0, **how) -> RawClient:
-        """A client that is through its handshake."""
-        client = self.client(listener, timeout=timeout)
+    def connect(self, path: str, fields=(), listener: str = "plain", timeout: float = 10.0, tls=..., **how) -> RawClient:
+        """A client that is through its handshake; `tls` is a context, or None for a plain listener of another name."""
+        client = self.client(listener, timeout=timeout, **({} if tls is ... else {"tls": tls}))
         check_101(client.upgrade(path, fields, **how))
         return client
 

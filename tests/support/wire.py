@@ -166,9 +166,11 @@ class Wire:
         return self.take(len(self.buffer))
 
     def drain(self, seconds: float) -> bytes:
-        """All that comes within the time, or until the end."""
+        """What has come within the time, or until the end; it stays in the buffer."""
+        deadline = time.monotonic() + seconds
         try:
-            self.read_until_end(seconds)
+            while self.fill(deadline):
+                pass
         except Timeout:
             pass
         return self.buffer
