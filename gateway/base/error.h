@@ -34,7 +34,7 @@ enum class Stage : std::uint8_t {
   X(tls_timeout, tls, 0, 0, info, false)                     \
   X(tls_failed, tls, 0, 0, info, false)                      \
   X(client_cert, tls, 403, 4403, info, false)                \
-  X(host, route, 400, 0, info, false)                        \
+  X(host, head, 400, 0, info, false)                        \
   X(path, route, 400, 0, info, false)                        \
   X(misdirected, route, 421, 0, info, false)                 \
   X(no_route, route, 404, 0, info, false)                    \

@@ -1,5 +1,7 @@
 #include "net/tcp_stream.h"
 
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -149,6 +151,11 @@ Io SocketStream::send(std::span<const Bytes> parts, std::size_t& taken) {
     return Io::blocked;
   }
   return Io::ok;
+}
+
+std::size_t SocketStream::undelivered() const {
+  int octets = 0;
+  return fd_ && ::ioctl(fd_.get(), SIOCOUTQ, &octets) == 0 ? static_cast<std::size_t>(octets) : 0;
 }
 
 void SocketStream::close() {

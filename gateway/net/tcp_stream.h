@@ -18,6 +18,7 @@ class SocketStream : public Stream, private event::WatchHandler {
   void settle() override;
   void close() override;
   void abort() override;
+  std::size_t undelivered() const override;
   void set_ready(Ready* ready) override { ready_ = ready; }
 
   int fd() const { return fd_.get(); }

@@ -6,11 +6,12 @@
 
 namespace sluice::relay {
 
-void Relay::hold(const Run& run, bool admitted) {
+void Relay::hold(const Run& run, bool admitted, net::Stream* to) {
   check(!run.control, "a control frame may not be held");
   held_ = run;
   has_held_ = true;
   held_admitted_ = admitted;
+  held_to_ = to;
 }
 
 // False when the parts are full.
@@ -39,9 +40,11 @@ void Relay::approve(Approved& approved) {
   while (true) {
     Run run;
     bool admitted = false;
+    net::Stream* to = nullptr;
     if (has_held_) {
       run = held_;
       admitted = held_admitted_;
+      to = held_to_;
       has_held_ = false;
     } else {
       if (approved.covered == all.size()) return;
@@ -78,14 +81,14 @@ void Relay::approve(Approved& approved) {
           return;
       }
     }
-    net::Stream* to = host_.route(run);
+    if (!to) to = host_.route(run);
     if (!to) {
       hold(run, true);
       approved.stop = Why::held;
       return;
     }
     if ((approved.to && to != approved.to) || !add(approved, run, all.subspan(approved.covered, run.size))) {
-      hold(run, true);
+      hold(run, true, to);
       approved.more = true;
       return;
     }
@@ -168,6 +171,7 @@ bool Relay::flush_owed() {
 }
 
 void Relay::forget(const net::Stream& stream) {
+  if (held_to_ == &stream) held_to_ = nullptr;
   if (to_ != &stream) return;
   to_ = nullptr;
   owed_.clear();

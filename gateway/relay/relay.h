@@ -94,7 +94,7 @@ class Relay {
   bool holds_whole() const { return has_held_ && held_.begins; }
   void approve(Approved& approved);
   bool add(Approved& approved, const Run& run, Bytes octets);
-  void hold(const Run& run, bool admitted);
+  void hold(const Run& run, bool admitted, net::Stream* to = nullptr);
   bool write(const Approved& approved);
   Why pump_turn(Budget& budget);
 
@@ -108,6 +108,7 @@ class Relay {
   Run held_{};
   bool has_held_ = false;
   bool held_admitted_ = false;
+  net::Stream* held_to_ = nullptr;  // the host has named it already: a message is routed once
   bool consuming_ = false;  // inside a data message that the host swallows
   bool active_ = false;
 };

@@ -1,6 +1,8 @@
 #include "server/server.h"
 
+#include <malloc.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 
 #include <algorithm>
@@ -41,6 +43,10 @@ Server::~Server() {
 }
 
 int Server::run() {
+  // A core would hold keys and tokens; nothing that this process starts may gain rights.
+  const rlimit no_core{0, 0};
+  setrlimit(RLIMIT_CORE, &no_core);
+  prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
   signals_ = std::make_unique<event::Signals>(loop_, [this](int number) { on_signal(number); });
   for (const int number : {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2}) signals_->watch(number);
   const int started = start();
@@ -69,6 +75,7 @@ int Server::start() {
   }
   make_self_signed(loaded.settings);
   const unsigned count = worker_count(loaded.settings);
+  mallopt(M_ARENA_MAX, static_cast<int>(count) + 1);  // one a thread: more would only keep more
   tallies_ = std::make_unique<Tallies>(count);
   metrics_ = std::make_unique<Metrics>(*tallies_);
   facts_.version = options_.version;

@@ -90,7 +90,7 @@ Verdict UpLane::control(const relay::Run& run) {
   const config::WebSocketSettings& rules = session_.rules();
   const Instant now = session_.now();
   if (rules.control_rate > 0) {
-    const Duration interval = std::chrono::seconds(1) / static_cast<std::int64_t>(rules.control_rate);
+    const Duration interval = Duration(std::chrono::seconds(1)) / rules.control_rate;
     if (control_tat_ < now) control_tat_ = now;
     control_tat_ += interval;
     if (control_tat_ - now > interval * static_cast<std::int64_t>(rules.control_burst)) {

@@ -88,6 +88,7 @@ class Leg {
   std::uint16_t close_code = 1001;
   Instant last_in{};
   Instant jammed_since{};   // of the direction client → this leg; zero: not jammed
+  std::size_t undelivered = 0;
   Instant ping_sent{};      // zero: none is outstanding
   std::uint64_t ping_mark = 0;
   std::string pong;         // newest unanswered ping's payload

@@ -151,6 +151,7 @@ class Session {
   Instant last_client_in_{};
   Instant last_data_{};
   Instant client_jammed_since_{};
+  std::size_t client_undelivered_ = 0;
   Instant expires_ = kNever;        // token
   Instant born_{};
   Instant deadline_ = kNever;       // of the phase at hand or of the closing
