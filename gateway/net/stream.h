@@ -67,7 +67,7 @@ class Stream {
   virtual void abort() = 0;
 
   // Octets written that the other end has not acknowledged: asked of a jammed stream, to tell slow from stalled.
-  virtual std::size_t undelivered() const = 0;
+  virtual std::size_t undelivered() const { return 0; }
 
   // Who is told of edges; null: nobody.
   virtual void set_ready(Ready* ready) = 0;

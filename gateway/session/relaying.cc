@@ -12,6 +12,12 @@ namespace {
 using Why = relay::Relay::Why;
 constexpr auto kGateStall = std::chrono::seconds(30);
 
+// Slow is not stalled: whether the other end has taken anything since the last look.
+bool moved(const net::Stream& stream, std::size_t& undelivered) {
+  const std::size_t before = std::exchange(undelivered, stream.undelivered());
+  return before != undelivered;
+}
+
 }  // namespace
 
 Step Session::relay() {
@@ -191,9 +197,7 @@ Step Session::tick() {
 bool Session::tick_client(Instant time) {
   const config::WebSocketSettings& r = rules();
   if (client_gone_) return false;
-  if (client_jammed_since_ != Instant{} && std::exchange(client_undelivered_, client_.undelivered()) != client_undelivered_) {
-    client_jammed_since_ = time;  // slow is not stalled
-  }
+  if (client_jammed_since_ != Instant{} && moved(client_, client_undelivered_)) client_jammed_since_ = time;
   if (client_jammed_since_ != Instant{} && time - client_jammed_since_ >= r.write_stall) {
     route_->tally->slow_consumers.add();
     end({Errc::slow_reader, Side::client, false, "took nothing for too long"}, Side::gateway);
@@ -219,9 +223,7 @@ bool Session::tick_client(Instant time) {
 bool Session::tick_leg(Leg& leg, Instant time) {
   const config::WebSocketSettings& r = rules();
   if (!leg.relaying()) return false;
-  if (leg.jammed_since != Instant{} && std::exchange(leg.undelivered, leg.stream().undelivered()) != leg.undelivered) {
-    leg.jammed_since = time;
-  }
+  if (leg.jammed_since != Instant{} && moved(leg.stream(), leg.undelivered)) leg.jammed_since = time;
   if (leg.jammed_since != Instant{} && time - leg.jammed_since >= r.write_stall) {
     leg_died(leg, {Errc::slow_reader, Side::upstream, false, "the upstream took nothing for too long"});
     return true;
