@@ -168,3 +168,22 @@ def alive(pid):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+def test_the_metrics_reference_is_complete():
+    made = set()
+    for source in (ROOT / "gateway" / "server").glob("metrics*.cc"):
+        made |= set(re.findall(r'"((?:sluice|process)_[a-z0-9_]+)"', source.read_text()))
+    told = set(re.findall(r"`((?:sluice|process)_[a-z0-9_]+)`", (ROOT / "docs/reference/metrics.md").read_text()))
+    assert made and made == told
+
+
+def test_the_table_of_refusals_is_that_of_the_code():
+    rows = re.findall(r"^  X\((\w+), (\w+), (\d+), (\d+), ", (ROOT / "gateway/base/error.h").read_text(), re.M)
+    text = (ROOT / "docs/reference/close-codes.md").read_text()
+    told = {row[0]: list(row[1:]) for row in re.findall(r"^\| `(\w+)` \| (\w+) \| (\S+) \| (\S+) \|", text, re.M)}
+    reserved = re.findall(r"`(\w+)`", text[text.index("Reserved, not in use"):])
+    for name, *row in rows:
+        if name not in reserved and name != "none":
+            assert told.get(name) == [value.replace("0", "–") if value == "0" else value for value in row], name
+    assert set(told) | set(reserved) == {name for name, *_ in rows} - {"none"}

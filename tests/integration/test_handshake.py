@@ -619,8 +619,9 @@ def test_deadline_of_a_backend(impatient):
 def test_descriptors_are_given_back(impatient):
     wait_for(lambda: impatient.metric("sluice_connections") == 0, 5, "no connection left")
     before = impatient.open_files()
+    accepted = impatient.metric("sluice_connections_total")
     clients = [impatient.client() for _ in range(50)]
-    wait_for(lambda: impatient.open_files() >= before + 50, 3, "descriptors taken")
+    wait_for(lambda: impatient.metric("sluice_connections_total") >= accepted + 50, 3, "all accepted")
     wait_for(lambda: impatient.open_files() <= before + 1, 5, "descriptors given back after the deadline")
     for client in clients:
         client.close()

@@ -83,7 +83,7 @@ def test_bad_reload_changes_nothing(fresh_gateway, pair, name):
     gateway.reload()
     assert which(live) == "a" and which(gateway.connect("/ws")) == "a"
     assert gateway.metrics()["sluice_config_last_reload_successful"] == 0
-    assert any(event.get("level") == "error" for event in gateway.events()), gateway.log_tail()
+    wait_for(lambda: any(event.get("level") == "error" for event in gateway.events()), 3, "the error in the log")
     gateway.write_config(config(pair[1]))
     gateway.reload()
     assert which(gateway.connect("/ws")) == "b"
