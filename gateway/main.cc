@@ -1,5 +1,6 @@
 // Command line, then one of the commands. Nothing else.
 #include <CLI/CLI.hpp>
+#include <cstdio>
 
 #include "server/commands.h"
 #include "server/server.h"
@@ -9,7 +10,7 @@ int main(int argc, char** argv) {
   const std::string version = SLUICE_VERSION;
   CLI::App app{"Sluice, a WebSocket gateway"};
   app.require_subcommand(1);
-  app.set_version_flag("-V,--version", version);
+  app.set_version_flag("-V,--version", [&] { return version_text(version); });
   int code = kExitOk;
 
   std::string config = "/etc/sluice/sluice.toml";
@@ -50,7 +51,7 @@ int main(int argc, char** argv) {
   healthcheck->callback([&] { code = command_healthcheck(admin); });
 
   CLI::App* versions = app.add_subcommand("version", "Versions of the program and its libraries");
-  versions->callback([&] { print_version(version); });
+  versions->callback([&] { std::fputs(version_text(version).c_str(), stdout); });
 
   try {
     app.parse(argc, argv);

@@ -167,8 +167,9 @@ int TlsProfile::Impl::on_ticket(SSL* ssl, unsigned char* name, unsigned char* iv
     return -1;
   }
   if (encrypt) return 1;
-  // 2: accepted, and the client is sent a ticket under the current key.
-  return key == &impl.tickets.front() ? 1 : 2;
+  // 2: accepted, and the client is sent a fresh ticket. TLS 1.3 clients use each one once (RFC 8446 §C.4), so they get
+  // one every time; under TLS 1.2 only when the key has moved on.
+  return SSL_version(ssl) >= TLS1_3_VERSION || key != &impl.tickets.front() ? 2 : 1;
 }
 
 CtxPtr TlsProfile::Impl::make_context(CryptoContext& context, const TlsSettings& settings,

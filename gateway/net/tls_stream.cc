@@ -97,11 +97,11 @@ Io TlsStream::fatal(int code) {
     ended_ = true;
     return Io::end;
   }
-  if (failure_.empty()) {
+  if (*failure_ == 0) {
     const long verify = SSL_get_verify_result(ssl_);
     const unsigned long error = ERR_peek_last_error();
     if (verify != X509_V_OK) {
-      failure_ = std::string("verify: ") + X509_verify_cert_error_string(verify);
+      failure_ = X509_verify_cert_error_string(verify);
     } else if (const char* reason = ERR_reason_error_string(error)) {
       failure_ = reason;
     } else {

@@ -36,8 +36,8 @@ class TlsStream final : public SocketStream {
   std::string client_san() const;       // first URI, else first DNS name; empty when none or when it holds a NUL
   // The ciphertext that waits for the kernel: what the connection keeps beyond OpenSSL's own.
   std::size_t owed() const { return out_.size(); }
-  // What went wrong, for the log: OpenSSL's reason text or "verify: ...". Empty when nothing did.
-  const std::string& failure() const { return failure_; }
+  // What went wrong, for the log: OpenSSL's words, a literal. Empty when nothing did.
+  std::string_view failure() const { return failure_; }
 
  private:
   static int bio_read(bio_st*, char*, std::size_t, std::size_t*);
@@ -53,7 +53,7 @@ class TlsStream final : public SocketStream {
   Bytes in_;               // ciphertext of this turn that OpenSSL has not taken yet
   std::size_t gathered_ = 0;  // octets in turn.cipher_out, of this stream, of this call
   Buffer out_;             // ciphertext that the kernel did not take
-  std::string failure_;
+  const char* failure_ = "";
   bool established_ = false;
   bool finishing_ = false;  // shutdown(SHUT_WR) once out_ is empty
   bool ended_ = false;      // close_notify or end of the socket seen

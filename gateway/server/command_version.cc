@@ -1,4 +1,4 @@
-#include <cstdio>
+#include <fmt/format.h>
 
 #include "event/loop.h"
 #include "net/tls_profile.h"
@@ -6,13 +6,12 @@
 
 namespace sluice::server {
 
-void print_version(const std::string& version) {
+std::string version_text(const std::string& version) {
   const event::LibraryVersion libevent = event::library_version();
   const auto [openssl_built, openssl_running] = net::openssl_version();
-  std::printf("sluice %s\n", version.c_str());
-  std::printf("compiler  %s\n", __VERSION__);
-  std::printf("openssl   built %s, running %s\n", openssl_built, openssl_running);
-  std::printf("libevent  built %s, running %s\n", libevent.built, libevent.running);
+  return fmt::format(
+      "sluice {}\ncompiler  {}\nOpenSSL   built {}, running {}\nlibevent  built {}, running {}\n", version, __VERSION__,
+      openssl_built, openssl_running, libevent.built, libevent.running);
 }
 
 }  // namespace sluice::server

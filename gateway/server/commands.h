@@ -32,6 +32,7 @@ int command_token(const TokenOptions& options);
 // GET /readyz on the admin listener: 0 when it answers 200.
 int command_healthcheck(const std::string& admin);
 
-void print_version(const std::string& version);
+// Versions of the program, its compiler and its libraries, several lines.
+std::string version_text(const std::string& version);
 
 }  // namespace sluice::server

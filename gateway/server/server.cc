@@ -79,6 +79,7 @@ int Server::start() {
   tallies_ = std::make_unique<Tallies>(count);
   metrics_ = std::make_unique<Metrics>(*tallies_);
   facts_.version = options_.version;
+  facts_.openssl = net::openssl_version().second;
   facts_.workers = count;
   facts_.start_time = facts_.reload_time =
       std::chrono::duration<double>(loop_.wall().time_since_epoch()).count();

@@ -73,6 +73,7 @@ class Server final : private AdminSource {
   std::string status() override;
   std::string backends() override;
   bool ready(std::string& why) override;
+  bool started() override { return snapshot_ != nullptr; }
   void connections(std::size_t limit, std::move_only_function<void(std::string)> done) override;
   ProcessFacts facts();
 

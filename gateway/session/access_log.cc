@@ -80,13 +80,13 @@ void log_opening(const Opened& opened, const Opening& opening, const Record& rec
   Line line(listener.access_fields ? *listener.access_fields : kAll);
   line.add("ts", log::timestamp(wall.time_since_epoch().count()));
   line.add("event", opened.status == 101 ? "ws_open" : "http");
-  line.add("id", record.id);
+  line.add("id", opening.words.id);
   line.add("trace_id", [&] {
     const std::string_view parent = field_value(opening.head, "traceparent");
     return parent.size() >= 35 ? parent.substr(3, 32) : std::string_view();
   }());
   line.add("listener", listener.compiled->settings->name);
-  line.add("client_ip", record.client).add("client_port", std::uint64_t{request.peer.port()});
+  line.add("client_ip", opening.words.client).add("client_port", std::uint64_t{request.peer.port()});
   if (opening.trusted) line.add("peer_ip", request.peer.ip());
   if (request.tls.active) {
     line.add("tls_version", request.tls.version).add("tls_sni", request.tls.sni).add("alpn", request.tls.alpn);
@@ -99,9 +99,9 @@ void log_opening(const Opened& opened, const Opening& opening, const Record& rec
     add_server(line, *opened.route, opened.leg);
   }
   line.add("user_agent", field_value(opening.head, "User-Agent")).add("origin", field_value(opening.head, "Origin"));
-  line.add("subprotocol", record.subprotocol).add("extensions", opening.agreement.extensions);
+  line.add("subprotocol", opening.words.subprotocol).add("extensions", opening.agreement.extensions);
   if (opening.has_identity) line.add("auth_method", opening.authenticated.identity.method);
-  line.add("subject", record.subject);
+  line.add("subject", opening.words.subject);
   line.add("duration_ms", milliseconds(now - opening.started));
   if (opened.leg) line.add("connect_ms", milliseconds(opened.leg->connect_time()));
   line.add_flag("rate_limited", record.rate_limited);
@@ -116,16 +116,16 @@ void log_closing(const Record& record, const RouteRuntime& route, const Listener
   Line line(listener.access_fields ? *listener.access_fields : kAll);
   line.add("ts", log::timestamp(wall.time_since_epoch().count()));
   line.add("event", route.compiled->plan.up == config::FramerKind::ws_to_tcp ? "tcp_close" : "ws_close");
-  line.add("id", record.id);
+  line.add("id", record.id());
   line.add("listener", listener.compiled->settings->name);
-  line.add("client_ip", record.client).add("path", record.path).add("route", route.compiled->settings->name);
+  line.add("client_ip", record.client()).add("path", record.path()).add("route", route.compiled->settings->name);
   add_server(line, route, leg);
-  line.add("subprotocol", record.subprotocol).add("subject", record.subject);
+  line.add("subprotocol", record.subprotocol()).add("subject", record.subject());
   line.add("duration_ms", milliseconds(age));
   line.add("bytes_in", record.bytes_in).add("bytes_out", record.bytes_out);
   line.add("messages_in", record.messages_in).add("messages_out", record.messages_out);
   line.add("close_code", std::uint64_t{record.close_code}).add("close_initiator", name(record.initiator));
-  line.add("close_reason", record.close_reason);
+  if (record.close_reason) line.add("close_reason", *record.close_reason);
   line.add_flag("rate_limited", record.rate_limited);
   if (record.error.code != Errc::none) add_error(line, record.error);
   line.write();

@@ -93,7 +93,7 @@ std::string fixed_answer(const config::FixedAnswer& answer, const http::Request&
   head.field("X-Content-Type-Options", "nosniff");
   head.field("Referrer-Policy", "no-referrer");
   head.field("Content-Security-Policy",
-             "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self' wss:; "
+             "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self' wss:; img-src data:; "
              "base-uri 'none'; form-action 'none'; frame-ancestors 'none'");
   head.field("Connection", "close");
   auto text = head.finish();

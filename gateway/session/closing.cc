@@ -32,7 +32,7 @@ void Session::note_close(std::uint16_t code, Side initiator, std::string_view re
   if (record_.close_code != 0) return;  // the first one tells the story
   record_.close_code = code;
   record_.initiator = initiator;
-  record_.close_reason = reason;
+  if (!reason.empty()) record_.close_reason = std::make_unique<std::string>(reason);
 }
 
 void Session::closing_until(Duration wait) {
@@ -54,7 +54,7 @@ void Session::end(Error error, Side initiator) {
   } else if (!client_close_out_) {
     client_close_due_ = true;
     client_close_code_ = code;
-    client_close_reason_ = row(error.code).name;
+    rare().close_reason = row(error.code).name;
   }
   close_legs(1001);
   boundary_deadline_ = std::min(boundary_deadline_, now() + kBoundaryWait);
@@ -79,7 +79,7 @@ void Session::drain() {
   draining_ = true;
   client_close_due_ = true;
   client_close_code_ = 1001;
-  client_close_reason_ = "draining";
+  rare().close_reason = "draining";
   record_.error = {Errc::draining, Side::gateway, false, ""};
   note_close(1001, Side::gateway, "draining");
   boundary_deadline_ = now() + kBoundaryWait;
@@ -101,7 +101,7 @@ bool Session::on_client_close(const ws::CloseContent& close) {
   close_legs(close.code == 1005 ? std::uint16_t{1000} : close.code);
   boundary_deadline_ = now() + kBoundaryWait;
   client_close_code_ = close.code;
-  client_close_reason_ = close.reason;
+  rare().close_reason = close.reason;
   // Before TCP the echo waits for the upstream's last octets; before several legs nobody else will send one.
   if (!tcp() && !client_close_out_) client_close_due_ = true;
   return false;
@@ -122,7 +122,7 @@ bool Session::on_leg_close(Leg& leg, const ws::CloseContent& close) {
   if (!client_close_out_ && !client_close_due_) {
     client_close_due_ = true;
     client_close_code_ = close.code;
-    client_close_reason_ = close.reason;
+    rare().close_reason = close.reason;
   }
   boundary_deadline_ = std::min(boundary_deadline_, now() + kBoundaryWait);
   return false;
@@ -177,7 +177,7 @@ void Session::on_leg_end(Leg& leg, bool in_order) {
     if (!answered && !client_close_out_ && !client_close_due_ && !client_gone_) {
       client_close_due_ = true;
       client_close_code_ = record_.close_code;
-      client_close_reason_ = record_.close_reason;
+      rare().close_reason = record_.close_reason ? *record_.close_reason : std::string();
     }
     return;
   }
@@ -227,9 +227,9 @@ void Session::emit_to_client() {
   // A drain ends between messages, everything else between frames.
   const bool whole = draining_ ? writer->at_message_boundary() : writer->at_frame_boundary();
   if (pong_due_ && writer->at_frame_boundary() &&
-      writer->inject(client_, ws::ControlFrame::make(ws::kPong, as_bytes(pong_), false).bytes())) {
+      writer->inject(client_, ws::ControlFrame::make(ws::kPong, as_bytes(rare().pong), false).bytes())) {
     pong_due_ = false;
-    pong_.clear();
+    rare().pong.clear();
   }
   if (ping_due_ && writer->at_frame_boundary()) {
     std::array<std::uint8_t, 8> mark;
@@ -237,7 +237,7 @@ void Session::emit_to_client() {
     if (writer->inject(client_, ws::ControlFrame::make(ws::kPing, mark, false).bytes())) ping_due_ = false;
   }
   if (client_close_due_ && whole &&
-      writer->inject(client_, ws::ControlFrame::close(client_close_code_, client_close_reason_, false).bytes())) {
+      writer->inject(client_, ws::ControlFrame::close(client_close_code_, rare().close_reason, false).bytes())) {
     client_close_due_ = false;
     client_close_out_ = true;
   }
@@ -253,9 +253,9 @@ void Session::emit_to_leg(Leg& leg) {
     leg.close_due = false;
     return;
   }
-  if (leg.pong_due && up_->inject(leg.stream(), ws::ControlFrame::make(ws::kPong, as_bytes(leg.pong), true).bytes())) {
+  if (leg.pong_due && up_->inject(leg.stream(), ws::ControlFrame::make(ws::kPong, as_bytes(*leg.pong), true).bytes())) {
     leg.pong_due = false;
-    leg.pong.clear();
+    leg.pong.reset();
   }
   if (leg.ping_due) {
     std::array<std::uint8_t, 8> mark;

@@ -113,7 +113,7 @@ Verdict UpLane::control(const relay::Run& run) {
   if (forward) return Verdict::allow();
   if (run.opcode == ws::kPing) {
     // Only the newest is answered (RFC 6455 §5.5.3), so a flood is owed one answer.
-    session_.pong_.assign(as_text(run.content));
+    session_.rare().pong.assign(as_text(run.content));
     session_.pong_due_ = true;
   }
   return Verdict::consume();
@@ -167,7 +167,7 @@ Verdict DownLane::control(const relay::Run& run) {
                        !session_.client_close_due_ && !session_.client_gone_;
   if (forward) return Verdict::allow();
   if (run.opcode == ws::kPing) {
-    leg_.pong.assign(as_text(run.content));
+    leg_.pong = std::make_unique<std::string>(as_text(run.content));
     leg_.pong_due = true;
   }
   return Verdict::consume();

@@ -17,10 +17,9 @@ class Leg;
 // One messages or bytes limit of a session.
 struct Meter {
   policy::Limiter* limiter = nullptr;  // kept alive by the session's runtime
+  const policy::Rate* rate = nullptr;  // for key = "connection": no table is asked; the runtime's
   policy::Bucket bucket;               // for keys that connections share
-  policy::Rate rate;                   // for key = "connection": no table is asked
   policy::Rate::State state;
-  bool own = false;
 
   Duration owe(std::uint64_t units, Instant now);
   Duration take(std::uint64_t units, Instant now);

@@ -91,7 +91,7 @@ class Leg {
   std::size_t undelivered = 0;
   Instant ping_sent{};      // zero: none is outstanding
   std::uint64_t ping_mark = 0;
-  std::string pong;         // newest unanswered ping's payload
+  std::unique_ptr<std::string> pong;  // newest unanswered ping's payload
 
  private:
   struct Opening {

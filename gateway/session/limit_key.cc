@@ -46,26 +46,23 @@ LimitKey::LimitKey(const policy::LimitSettings& limit, const Opening& opening,
   }
 }
 
-Meter make_meter(policy::Limiter& limiter, Bytes key, Instant now) {
+Meter make_meter(policy::Limiter& limiter, const policy::Rate* rate, Bytes key, Instant now) {
   Meter meter;
   meter.limiter = &limiter;
-  const policy::LimitSettings& limit = limiter.settings();
-  meter.own = limit.key == Key::connection;
-  if (meter.own) {
-    meter.rate = policy::Rate(limit.rate, limit.per, limit.burst);
-  } else {
-    meter.bucket = limiter.bucket(key, now);
-  }
+  meter.rate = rate;
+  if (!rate) meter.bucket = limiter.bucket(key, now);
   return meter;
 }
 
-Duration Meter::owe(std::uint64_t units, Instant now) { return own ? rate.owe(state, units, now) : bucket.owe(units, now); }
-Duration Meter::take(std::uint64_t units, Instant now) {
-  return own ? rate.take(state, units, now) : bucket.take(units, now);
+Duration Meter::owe(std::uint64_t units, Instant now) {
+  return rate ? rate->owe(state, units, now) : bucket.owe(units, now);
 }
-Duration Meter::debt(Instant now) { return own ? rate.debt(state, now) : bucket.debt(now); }
+Duration Meter::take(std::uint64_t units, Instant now) {
+  return rate ? rate->take(state, units, now) : bucket.take(units, now);
+}
+Duration Meter::debt(Instant now) { return rate ? rate->debt(state, now) : bucket.debt(now); }
 void Meter::charge(std::uint64_t units, Instant now) {
-  own ? rate.charge(state, units, now) : bucket.charge(units, now);
+  rate ? rate->charge(state, units, now) : bucket.charge(units, now);
 }
 
 }  // namespace sluice::session

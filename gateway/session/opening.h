@@ -1,6 +1,7 @@
-// Opening: what a session needs until the client has its answer, and Record: what it remembers for the close line.
+// Opening: what a session needs until the client has its answer. Record: what it remembers for the close line.
 #pragma once
 
+#include <array>
 #include <memory>
 #include <optional>
 #include <string>
@@ -14,7 +15,18 @@
 
 namespace sluice::session {
 
+// What names a connection in logs.
+struct Words {
+  std::string id;
+  std::string client;  // its IP address
+  std::string path;
+  std::string subject;
+  std::string subprotocol;
+};
+
 struct Opening {
+  Words words;
+  std::string out;               // an answer that waits to leave
   http::Head head;               // views into the client's received bytes, which do not move until the answer
   std::optional<Error> bad_head;  // it could not be parsed or did not come: only to be refused
   std::size_t head_size = 0;     // octets to consume then
@@ -40,23 +52,32 @@ struct Opening {
   std::vector<std::pair<std::string, std::string>> answer_fields;
 };
 
-// Kept for as long as the connection: small.
-struct Record {
-  std::string id;
-  std::string client;  // its IP address
-  std::string path;
-  std::string subject;
-  std::string subprotocol;
+// Kept for as long as the connection, so small: its words lie in one block of exactly their size.
+class Record {
+ public:
   std::uint64_t messages_in = 0;
   std::uint64_t messages_out = 0;
   std::uint64_t bytes_in = 0;
   std::uint64_t bytes_out = 0;
+  std::uint64_t key_hash = 0;  // for legs that open later
+  Error error{};
   std::uint16_t close_code = 0;
   Side initiator = Side::gateway;
-  std::string close_reason;
-  Error error{};
-  std::uint64_t key_hash = 0;  // for legs that open later
   bool rate_limited = false;
+  std::unique_ptr<std::string> close_reason;  // of whoever closed first, when there was one
+
+  void keep(const Words& words);
+  std::string_view id() const { return word(0); }
+  std::string_view client() const { return word(1); }
+  std::string_view path() const { return word(2); }
+  std::string_view subject() const { return word(3); }
+  std::string_view subprotocol() const { return word(4); }
+
+ private:
+  static constexpr std::size_t kWords = 5;
+  std::string_view word(std::size_t index) const;
+  std::unique_ptr<char[]> text_;
+  std::array<std::uint16_t, kWords> ends_{};
 };
 
 }  // namespace sluice::session

@@ -144,7 +144,7 @@ void Session::advance_opening_legs() {
     if (leg.state() == Leg::State::open || leg.state() == Leg::State::closed) continue;
     const auto state = leg.advance(*leg_plan_);
     const bool late = now() >= leg.deadline();
-    const bool agreed = state && *state == Leg::State::open && leg.agreed_subprotocol() == agreed_subprotocol_;
+    const bool agreed = state && *state == Leg::State::open && leg.agreed_subprotocol() == rare().agreed_subprotocol;
     if (agreed) {
       route_->compiled->cluster->report(leg.server(), true, now());
       leg.relay_through(down_framer(false), *down_lanes_[i]);

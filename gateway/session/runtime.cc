@@ -46,7 +46,12 @@ bool add_route(Runtime& runtime, const config::CompiledRoute& compiled, net::Cry
     route.tls = client.get();
     runtime.clients.push_back(std::move(client));
   }
-  runtime.routes.push_back(route);
+  for (const auto& limiter : compiled.limits) {
+    const policy::LimitSettings& limit = limiter->settings();
+    if (limit.key != policy::LimitSettings::Key::connection) continue;
+    route.rates.emplace_back(limiter.get(), std::make_unique<policy::Rate>(limit.rate, limit.per, limit.burst));
+  }
+  runtime.routes.push_back(std::move(route));
   return true;
 }
 

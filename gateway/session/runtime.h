@@ -22,6 +22,15 @@ struct RouteRuntime {
   const policy::Authenticator* authenticator = nullptr;  // null: no auth
   const net::TlsClient* tls = nullptr;                   // for wss:// backends
   RouteTally* tally = nullptr;
+  // The arithmetic of its limits per connection.
+  std::vector<std::pair<const policy::Limiter*, std::unique_ptr<policy::Rate>>> rates;
+
+  const policy::Rate* rate(const policy::Limiter& limiter) const {
+    for (const auto& [its, rate] : rates) {
+      if (its == &limiter) return rate.get();
+    }
+    return nullptr;
+  }
 };
 
 struct ListenerRuntime {

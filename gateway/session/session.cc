@@ -53,13 +53,13 @@ Step Session::advance() {
 // ---- admit ----------------------------------------------------------------------------------------------------------
 
 Step Session::admit() {
-  record_.client = opening_->request.peer.ip();
+  opening_->words.client = opening_->request.peer.ip();
   if (opening_->bad_head) return refuse(*opening_->bad_head);
   if (house_.draining) return refuse({Errc::draining, Side::gateway, false, ""});
   const Result<void> judged = judge();
   if (!judged) return refuse(judged.error());
   if (opening_->request.kind == http::Request::Kind::http) {
-    out_ = fixed_answer(*route_->compiled->settings->answer, opening_->request);
+    opening_->out = fixed_answer(*route_->compiled->settings->answer, opening_->request);
     log_open(200, nullptr);
     return flush_then(Phase::linger);
   }
@@ -75,12 +75,12 @@ Result<void> Session::judge() {
                                   [&](const net::Cidr& cidr) { return cidr.contains(request.peer); });
   request.id = http::request_id(o.head, o.trusted);
   request.client = http::client_address(o.head, request.peer, listener.trusted_proxies);
-  record_.id = request.id;
-  record_.client = request.client.ip();
+  o.words.id = request.id;
+  o.words.client = request.client.ip();
 
   TRY_VOID(http::check_single_fields(o.head));
   request.target = TRY(http::canonical_target(o.head.target));
-  record_.path = request.target.path;
+  o.words.path = request.target.path;
   request.host = TRY(http::request_host(o.head, request.target));
   TRY(http::connection_options(o.head));
   const http::BodyLength body = TRY(http::request_body(o.head));
@@ -135,7 +135,7 @@ Result<void> Session::judge_identity() {
   Opening& o = *opening_;
   const policy::Identity& identity = o.authenticated.identity;
   const policy::JwtSettings& auth = *route_->compiled->auth;
-  record_.subject = identity.subject;
+  o.words.subject = identity.subject;
   if (identity.expires && auth.close_on_expiry) {
     // A monotonic deadline, set once: turning the wall clock back does not extend a connection.
     const auto left = identity.expiry - house_.loop.wall() + std::chrono::seconds(auth.leeway_seconds);
@@ -204,7 +204,7 @@ Result<void> Session::judge_limit(policy::Limiter& limiter) {
       return {};
     }
     case Unit::messages:
-    case Unit::bytes: up_lane_->meters.push_back(make_meter(limiter, key.octets(), now())); return {};
+    case Unit::bytes: up_lane_->meters.push_back(make_meter(limiter, route_->rate(limiter), key.octets(), now())); return {};
   }
   return {};
 }
@@ -256,17 +256,17 @@ Step Session::open() {
   Opening& o = *opening_;
   o.agreement = leg.take_agreement();
   o.answer_fields = leg.take_answer_fields();
-  agreed_subprotocol_ = o.agreement.subprotocol;
+  if (per_message()) rare().agreed_subprotocol = o.agreement.subprotocol;
   if (tcp()) o.agreement.subprotocol = o.chosen_subprotocol;
   // The marker, never the token, when nothing else was offered (decisions.md).
   if (o.agreement.subprotocol.empty() && o.authenticated.marker_only &&
       o.authenticated.carrier->kind == policy::Carrier::Kind::subprotocol) {
     o.agreement.subprotocol = o.authenticated.carrier->name;
   }
-  record_.subprotocol = o.agreement.subprotocol;
+  o.words.subprotocol = o.agreement.subprotocol;
   auto head = switching_head(o);
   if (!head) return refuse(head.error());
-  out_ = std::move(*head);
+  o.out = std::move(*head);
   return flush_then(Phase::relay);
 }
 
@@ -298,16 +298,17 @@ Step Session::refuse(Error error) {
     const std::uint16_t code = row(error.code).stage == Stage::ratelimit ? std::uint16_t{4429} : row(error.code).close_code;
     auto head = switching_head(o);
     if (head) {
-      out_ = std::move(*head);
-      out_ += as_text(ws::ControlFrame::close(code, row(error.code).name, false).bytes());
+      o.out = std::move(*head);
+      o.out += as_text(ws::ControlFrame::close(code, row(error.code).name, false).bytes());
       log_open(101, &error);
       note_close(code, Side::gateway, row(error.code).name);
+      record_.keep(o.words);
       log_close();
       return flush_then(Phase::linger);
     }
   }
   const int status = row(error.code).status;
-  out_ = refusal_head_and_body(error, o, route_);
+  o.out = refusal_head_and_body(error, o, route_);
   log_open(status, &error);
   if (route_) route_->tally->requests[static_cast<std::size_t>(status)].add();
   return flush_then(Phase::linger);
@@ -320,28 +321,29 @@ Step Session::relay_refusal(const Refusal& refusal) {
   house_.tally.rejects[static_cast<std::size_t>(error.code)].add();
   auto head = relayed_answer(refusal, o.request);
   if (!head) return refuse(head.error());
-  out_ = std::move(*head);
+  o.out = std::move(*head);
   log_open(refusal.status, &error);
   if (refusal.status < 600) route_->tally->requests[static_cast<std::size_t>(refusal.status)].add();
   return flush_then(Phase::linger);
 }
 
-// Sends out_, then goes on with `next`.
+// Sends opening_->out, then goes on with `next`.
 Step Session::flush_then(Phase next) {
   if (phase_ != Phase::answer) {
     phase_ = Phase::answer;
     after_flush_ = next;
     deadline_ = now() + kFlushTimeout;
   }
-  const Bytes part = as_bytes(out_);
+  std::string& out = opening_->out;
+  const Bytes part = as_bytes(out);
   std::size_t taken = 0;
   const Io io = client_.write({&part, part.empty() ? 0u : 1u}, taken);
   if (io == Io::error) {
     phase_ = Phase::done;
     return Step::done;
   }
-  out_.erase(0, taken);
-  if (!out_.empty()) {
+  out.erase(0, taken);
+  if (!out.empty()) {
     if (now() >= deadline_) {
       phase_ = Phase::done;
       return Step::done;
@@ -349,7 +351,6 @@ Step Session::flush_then(Phase next) {
     arm(deadline_);
     return Step::wait;
   }
-  out_.shrink_to_fit();
   deadline_ = kNever;
   phase_ = after_flush_;
   if (phase_ == Phase::relay) {
@@ -391,6 +392,7 @@ void Session::start_relaying() {
   route_->tally->handshake_seconds.observe(std::chrono::duration<double>(now() - o.started).count());
   log_open(101, nullptr);
 
+  record_.keep(o.words);
   client_.consume(o.head_size);
   client_.settle();
   const bool deflate = o.agreement.deflate;
@@ -403,7 +405,7 @@ void Session::start_relaying() {
   if (per_message()) {
     // Later legs are offered only what was agreed with the first.
     std::vector<std::string_view> only;
-    if (!agreed_subprotocol_.empty()) only.push_back(agreed_subprotocol_);
+    if (!rare().agreed_subprotocol.empty()) only.push_back(rare().agreed_subprotocol);
     auto plan = make_leg_plan(*route_, o, only, {});
     check(plan.has_value(), "a head that was good is bad");
     *leg_plan_ = std::move(*plan);
@@ -450,15 +452,15 @@ void Session::arm(Instant when) {
 
 void Session::describe(JsonWriter& out) const {
   out.begin_object();
-  out.field("id", record_.id).field("client_ip", record_.client);
+  out.field("id", record_.id()).field("client_ip", record_.client());
   out.field("listener", listener_->compiled->settings->name);
   if (route_) out.field("route", route_->compiled->settings->name);
   if (!legs_.empty() && legs_.front()->state() != Leg::State::closed) {
     out.field("server", legs_.front()->server().settings().url);
   }
-  if (!record_.subject.empty()) out.field("subject", record_.subject);
-  if (!record_.subprotocol.empty()) out.field("subprotocol", record_.subprotocol);
-  out.field("path", record_.path);
+  if (!record_.subject().empty()) out.field("subject", record_.subject());
+  if (!record_.subprotocol().empty()) out.field("subprotocol", record_.subprotocol());
+  out.field("path", record_.path());
   out.field("age_ms", std::chrono::duration_cast<std::chrono::milliseconds>(now() - born_).count());
   out.field("messages_in", record_.messages_in).field("messages_out", record_.messages_out);
   out.field("bytes_in", record_.bytes_in).field("bytes_out", record_.bytes_out);

@@ -96,6 +96,16 @@ class Session {
   void note_close(std::uint16_t code, Side initiator, std::string_view reason);
 
   Instant now() const { return house_.loop.now(); }
+  // What few connections need, most of them never.
+  struct Rare {
+    std::string close_reason;        // of the Close that is due to the client
+    std::string pong;                // newest unanswered ping's payload
+    std::string agreed_subprotocol;  // per message: what every further leg must answer
+  };
+  Rare& rare() {
+    if (!rare_) rare_ = std::make_unique<Rare>();
+    return *rare_;
+  }
   const config::WebSocketSettings& rules() const { return route_->compiled->settings->websocket; }
   bool per_message() const { return route_->compiled->plan.when == config::RouteWhen::each_message; }
   bool tcp() const { return route_->compiled->plan.up == config::FramerKind::ws_to_tcp; }
@@ -122,10 +132,8 @@ class Session {
   Leg* gate_ = nullptr;                // per message: the leg that writes to the client now
   Leg* target_ = nullptr;              // the leg of the message at hand
   Leg* pending_leg_ = nullptr;         // per message: chosen for the next message, not open yet
-  std::string agreed_subprotocol_;     // per message: what every further leg must answer
   bool gate_freed_ = false;
 
-  std::string out_;                    // an answer that waits to leave
   Record record_;                      // what the close line says
   Phase phase_ = Phase::admit;
   Phase after_flush_ = Phase::done;
@@ -144,8 +152,7 @@ class Session {
   bool ping_due_ = false;
   std::uint16_t client_close_code_ = 1000;
   std::uint16_t close_override_ = 0;  // a configured code in place of the table's
-  std::string client_close_reason_;
-  std::string pong_;                // newest unanswered ping's payload
+  std::unique_ptr<Rare> rare_;
   std::uint64_t ping_mark_ = 0;
   Instant ping_sent_{};
   Instant last_client_in_{};

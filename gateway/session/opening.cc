@@ -1,0 +1,27 @@
+#include "session/opening.h"
+
+#include <algorithm>
+
+namespace sluice::session {
+
+void Record::keep(const Words& words) {
+  constexpr std::size_t kMost = 4096;  // of one word: what the log would cut anyway
+  const std::array<std::string_view, kWords> all{words.id, words.client, words.path, words.subject, words.subprotocol};
+  std::size_t total = 0;
+  for (const std::string_view one : all) total += std::min(one.size(), kMost);
+  text_ = std::make_unique<char[]>(total);
+  std::size_t end = 0;
+  for (std::size_t i = 0; i < kWords; ++i) {
+    const std::string_view one = all[i].substr(0, kMost);
+    std::ranges::copy(one, text_.get() + end);
+    end += one.size();
+    ends_[i] = static_cast<std::uint16_t>(end);
+  }
+}
+
+std::string_view Record::word(std::size_t index) const {
+  const std::size_t begin = index == 0 ? 0 : ends_[index - 1];
+  return {text_.get() + begin, ends_[index] - begin};
+}
+
+}  // namespace sluice::session
