@@ -116,9 +116,9 @@ bool Session::on_leg_close(Leg& leg, const ws::CloseContent& close) {
     client_close_out_ = true;
     return true;
   }
+  close_legs(1001);
   leg.close_due = !leg.close_out;
   leg.close_code = close.code == 1005 ? std::uint16_t{1000} : close.code;
-  close_legs(1001);
   if (!client_close_out_ && !client_close_due_) {
     client_close_due_ = true;
     client_close_code_ = close.code;
