@@ -308,13 +308,15 @@ class MemoryConnector final : public net::Connector {
  public:
   enum class Script { accept, refuse, hang, tls, preface, fds };
 
-  MemoryConnector(const net::Place& place, Wire& wire, const Script& script, net::Ready& ready)
-      : place_(place), wire_(wire), script_(script), ready_(ready) {}
+  // `answered`: the network has answered and the edge that says so has been delivered.
+  MemoryConnector(const net::Place& place, Wire& wire, const Script& script, const bool& answered, net::Ready& ready)
+      : place_(place), wire_(wire), script_(script), answered_(answered), ready_(ready) {}
   ~MemoryConnector() override {
     if (!taken_) wire_.closed = true;
   }
 
   Io advance() override {
+    if (!answered_) return Io::blocked;
     switch (script_) {
       case Script::accept: break;
       case Script::hang: return Io::blocked;
@@ -328,7 +330,7 @@ class MemoryConnector final : public net::Connector {
     return Io::ok;
   }
   Error error() const override { return error_; }
-  bool connected() const override { return script_ == Script::accept || script_ == Script::tls; }
+  bool connected() const override { return answered_ && (script_ == Script::accept || script_ == Script::tls); }
   std::unique_ptr<net::Stream> take() override {
     taken_ = true;
     auto stream = std::make_unique<MemoryStream>(place_, wire_);
@@ -345,6 +347,7 @@ class MemoryConnector final : public net::Connector {
   const net::Place& place_;
   Wire& wire_;
   const Script& script_;
+  const bool& answered_;
   net::Ready& ready_;
   Error error_{};
   bool taken_ = false;

@@ -38,6 +38,17 @@ struct Upstream {
   std::string name;     // what its certificate must be for
   MemoryConnector::Script script = MemoryConnector::Script::accept;
   net::Ready* ready = nullptr;
+  bool answered = false;  // the edge of the connect has been delivered
+
+  // True when it was due.
+  bool deliver() {
+    if (!answered && script != MemoryConnector::Script::hang && !wire.closed) {
+      answered = true;
+      ready->on_ready();
+      return true;
+    }
+    return wire.deliver();
+  }
 };
 
 struct Client {
@@ -85,12 +96,6 @@ class SimHouse final : private HasFakeClock, public TestHouse {
   Upstream& upstream(std::size_t index) { return *upstreams_.at(index); }
   Upstream& last() { return *upstreams_.back(); }
 
-  // Lets a dial that hangs come to something.
-  void resolve(Upstream& upstream, Script script) {
-    upstream.script = script;
-    upstream.ready->on_ready();
-  }
-
   // Until nobody has anything to do. Counts passes, so that an endless loop is a failure and not a hang.
   void run() {
     for (std::size_t quiet = 0, passes = 0; quiet < 2; ++passes) {
@@ -103,7 +108,7 @@ class SimHouse final : private HasFakeClock, public TestHouse {
     const std::size_t before = operations();
     bool moved = false;
     for (std::size_t i = 0; i < clients_.size(); ++i) moved = clients_[i]->wire.deliver() || moved;
-    for (std::size_t i = 0; i < upstreams_.size(); ++i) moved = upstreams_[i]->wire.deliver() || moved;
+    for (std::size_t i = 0; i < upstreams_.size(); ++i) moved = upstreams_[i]->deliver() || moved;
     pass();
     for (std::size_t i = 0; polls && i < clients_.size(); ++i) moved = clients_[i]->peer.poll() || moved;
     for (std::size_t i = 0; polls && i < upstreams_.size(); ++i) moved = upstreams_[i]->peer.poll() || moved;
@@ -139,7 +144,7 @@ class SimHouse final : private HasFakeClock, public TestHouse {
     upstream.name = name;
     upstream.ready = &ready;
     if (on_dial) on_dial(upstream);
-    return std::make_unique<MemoryConnector>(place_, upstream.wire, upstream.script, ready);
+    return std::make_unique<MemoryConnector>(place_, upstream.wire, upstream.script, upstream.answered, ready);
   }
 
   std::size_t operations() const {
