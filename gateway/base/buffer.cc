@@ -2,77 +2,84 @@
 
 #include <bit>
 #include <cstring>
+#include <new>
 
 #include "base/result.h"
 
 namespace sluice {
 
+namespace {
+
+void free_block(BufferBlock* block) { ::operator delete(block); }
+
+}  // namespace
+
 void Buffer::append(Bytes bytes) {
   if (bytes.empty()) return;
-  if (capacity_ - end_ < bytes.size()) {
-    const std::size_t need = size() + bytes.size();
-    if (block_ && need <= capacity_) {
-      std::memmove(block_, block_ + begin_, size());
-      end_ -= begin_;
-      begin_ = 0;
+  if (!block_) {
+    block_ = pool_->take(bytes.size());
+  } else if (block_->capacity - block_->end < bytes.size()) {
+    const std::size_t kept = size();
+    if (kept + bytes.size() <= block_->capacity) {
+      std::memmove(block_->octets(), block_->octets() + block_->begin, kept);
     } else {
-      std::uint32_t capacity = 0;
-      std::uint8_t* block = pool_->take(need, capacity);
-      const std::size_t kept = size();
-      if (block_) {
-        std::memcpy(block, block_ + begin_, kept);
-        pool_->give(block_, capacity_);
-      }
-      block_ = block;
-      capacity_ = capacity;
-      begin_ = 0;
-      end_ = static_cast<std::uint32_t>(kept);
+      BufferBlock* larger = pool_->take(kept + bytes.size());
+      std::memcpy(larger->octets(), block_->octets() + block_->begin, kept);
+      pool_->give(block_);
+      block_ = larger;
     }
+    block_->begin = 0;
+    block_->end = static_cast<std::uint32_t>(kept);
   }
-  std::memcpy(block_ + end_, bytes.data(), bytes.size());
-  end_ += static_cast<std::uint32_t>(bytes.size());
+  std::memcpy(block_->octets() + block_->end, bytes.data(), bytes.size());
+  block_->end += static_cast<std::uint32_t>(bytes.size());
 }
 
 void Buffer::consume(std::size_t n) {
   check(n <= size(), "Buffer::consume beyond the end");
-  begin_ += static_cast<std::uint32_t>(n);
-  if (begin_ == end_) clear();
+  if (n == 0) return;
+  block_->begin += static_cast<std::uint32_t>(n);
+  if (block_->begin == block_->end) clear();
 }
 
 void Buffer::clear() {
-  if (block_) pool_->give(block_, capacity_);
+  if (block_) pool_->give(block_);
   block_ = nullptr;
-  begin_ = end_ = capacity_ = 0;
 }
 
 BufferPool::~BufferPool() {
   for (auto& list : free_) {
-    for (std::uint8_t* block : list) delete[] block;
+    for (BufferBlock* block : list) free_block(block);
   }
 }
 
-std::uint8_t* BufferPool::take(std::size_t at_least, std::uint32_t& capacity) {
+// Size classes count the octets that a block holds for its user.
+BufferBlock* BufferPool::take(std::size_t at_least) {
   const std::size_t size = std::bit_ceil(at_least < kSmallest ? kSmallest : at_least);
   const std::size_t index = static_cast<std::size_t>(std::countr_zero(size) - std::countr_zero(kSmallest));
   check(index < kClasses, "a remainder larger than any turn can leave");
-  capacity = static_cast<std::uint32_t>(size);
   lent_ += size;
   auto& list = free_[index];
-  if (list.empty()) return new std::uint8_t[size];
-  std::uint8_t* block = list.back();
-  list.pop_back();
-  kept_ -= size;
+  BufferBlock* block;
+  if (list.empty()) {
+    block = static_cast<BufferBlock*>(::operator new(sizeof(BufferBlock) + size));
+  } else {
+    block = list.back();
+    list.pop_back();
+    kept_ -= size;
+  }
+  *block = {0, 0, static_cast<std::uint32_t>(size)};
   return block;
 }
 
-void BufferPool::give(std::uint8_t* block, std::uint32_t capacity) {
+void BufferPool::give(BufferBlock* block) {
+  const std::size_t capacity = block->capacity;
   lent_ -= capacity;
   if (kept_ + capacity > keep_) {
-    delete[] block;
+    free_block(block);
     return;
   }
-  const std::size_t index = static_cast<std::size_t>(std::countr_zero(capacity) - std::countr_zero(kSmallest));
-  free_[index].push_back(block);
+  free_[static_cast<std::size_t>(std::countr_zero(capacity) - std::countr_zero(kSmallest))].push_back(block);
   kept_ += capacity;
 }
 

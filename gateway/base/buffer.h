@@ -30,6 +30,15 @@ struct Turn {
 
 class BufferPool;
 
+// A block of the pool: its bookkeeping stands in front of its octets, so that an empty Buffer is two pointers.
+struct BufferBlock {
+  std::uint32_t begin;
+  std::uint32_t end;
+  std::uint32_t capacity;
+  std::uint8_t* octets() { return reinterpret_cast<std::uint8_t*>(this + 1); }
+  const std::uint8_t* octets() const { return reinterpret_cast<const std::uint8_t*>(this + 1); }
+};
+
 // Octets kept with a connection. Empty and free of memory until used; gives its block back when emptied or destroyed.
 class Buffer {
  public:
@@ -38,10 +47,10 @@ class Buffer {
   Buffer& operator=(const Buffer&) = delete;
   ~Buffer() { clear(); }
 
-  bool empty() const { return begin_ == end_; }
-  std::size_t size() const { return end_ - begin_; }
-  MutableBytes bytes() { return {block_ + begin_, size()}; }
-  Bytes bytes() const { return {block_ + begin_, size()}; }
+  bool empty() const { return block_ == nullptr; }
+  std::size_t size() const { return block_ ? block_->end - block_->begin : 0; }
+  MutableBytes bytes() { return {block_ ? block_->octets() + block_->begin : nullptr, size()}; }
+  Bytes bytes() const { return {block_ ? block_->octets() + block_->begin : nullptr, size()}; }
 
   // Appends a copy; grows the block to the next size class when needed.
   void append(Bytes bytes);
@@ -51,10 +60,7 @@ class Buffer {
 
  private:
   BufferPool* pool_;
-  std::uint8_t* block_ = nullptr;
-  std::uint32_t begin_ = 0;
-  std::uint32_t end_ = 0;
-  std::uint32_t capacity_ = 0;
+  BufferBlock* block_ = nullptr;  // none while empty
 };
 
 // Free lists by size class (512 B, 1 KiB, ... 256 KiB). Keeps at most `keep` octets; beyond that blocks are freed.
@@ -70,12 +76,12 @@ class BufferPool {
 
  private:
   friend class Buffer;
-  std::uint8_t* take(std::size_t at_least, std::uint32_t& capacity);
-  void give(std::uint8_t* block, std::uint32_t capacity);
+  BufferBlock* take(std::size_t at_least);
+  void give(BufferBlock* block);
 
   static constexpr std::size_t kClasses = 10;
   static constexpr std::size_t kSmallest = 512;
-  std::array<std::vector<std::uint8_t*>, kClasses> free_;
+  std::array<std::vector<BufferBlock*>, kClasses> free_;
   std::size_t keep_;
   std::size_t kept_ = 0;
   std::size_t lent_ = 0;

@@ -33,7 +33,6 @@ enum class Stage : std::uint8_t {
   X(head_timeout, head, 408, 0, info, false)                 \
   X(tls_timeout, tls, 0, 0, info, false)                     \
   X(tls_failed, tls, 0, 0, info, false)                      \
-  X(client_cert, tls, 403, 4403, info, false)                \
   X(host, head, 400, 0, info, false)                        \
   X(path, route, 400, 0, info, false)                        \
   X(misdirected, route, 421, 0, info, false)                 \
@@ -50,9 +49,7 @@ enum class Stage : std::uint8_t {
   X(token_expired, auth, 401, 4401, info, false)             \
   X(dup_token, auth, 400, 4401, info, false)                 \
   X(scope, auth, 403, 4403, info, false)                     \
-  X(access, auth, 403, 4403, info, false)                    \
   X(bad_claim, auth, 403, 4403, info, false)                 \
-  X(jwks_unavailable, auth, 503, 1013, warn, false)          \
   X(rl_ip, ratelimit, 429, 4429, info, false)                \
   X(rl_user, ratelimit, 429, 4429, info, false)              \
   X(rl_route, ratelimit, 429, 4429, info, false)             \
@@ -67,7 +64,6 @@ enum class Stage : std::uint8_t {
   X(be_preface_data, backend, 502, 1011, warn, false)        \
   X(be_refused, backend, 502, 1011, info, false)             \
   X(be_lost, backend, 502, 1011, warn, false)                 \
-  X(be_frame, backend, 502, 1011, warn, false)               \
   X(ws_rsv, ws, 400, 1002, info, false)                      \
   X(ws_mask, ws, 400, 1002, info, false)                     \
   X(ws_opcode, ws, 400, 1002, info, false)                   \
@@ -76,10 +72,7 @@ enum class Stage : std::uint8_t {
   X(ws_len, ws, 400, 1002, info, false)                      \
   X(ws_close, ws, 400, 1002, info, false)                    \
   X(ws_utf8, ws, 400, 1007, info, false)                     \
-  X(ws_type, ws, 400, 1003, info, false)                     \
   X(too_big, ws, 413, 1009, info, false)                     \
-  X(inflate, ws, 400, 1007, info, false)                     \
-  X(flood_frames, ws, 429, 1008, info, false)                \
   X(flood_ctl, ws, 429, 1008, info, false)                   \
   X(flood_frag, ws, 429, 1008, info, false)                  \
   X(frag_timeout, ws, 408, 1008, info, false)                \
@@ -92,10 +85,7 @@ enum class Stage : std::uint8_t {
   X(fd_limit, overload, 503, 1013, warn, false)              \
   X(max_connections, overload, 503, 1013, warn, false)       \
   X(handshakes_full, overload, 503, 1013, warn, false)       \
-  X(mem_pressure, overload, 503, 1013, warn, false)          \
   X(draining, drain, 503, 1001, info, false)                 \
-  X(admin_request, admin, 400, 0, info, false)               \
-  X(config, admin, 500, 1011, error, false)                  \
   X(internal, accept, 500, 1011, error, false)
 
 enum class Errc : std::uint8_t {

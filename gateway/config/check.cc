@@ -88,7 +88,7 @@ void Checker::admin(const Section& section) {
     return;
   }
   out.bind = *address;
-  if (section.good("token_file")) out.token = read(section, "token_file", FileKind::token);
+  if (section.good("token_file")) out.token = Secret(read(section, "token_file", FileKind::token));
   if (out.enabled && !address->is_unix() && !address->is_loopback() && !section.has("token_file")) {
     error(section.place("bind"), fmt::format("the admin listener on {} would be open to everyone", bind),
           "set token_file, or bind to loopback");

@@ -21,7 +21,7 @@ bool is_reserved(std::string_view name) {
         "X-Real-IP", "X-Request-Id", "Via", "traceparent", "tracestate"}) {
     if (http::same_alias(name, fixed)) return true;
   }
-  for (const std::string_view family : {"Sec-", "X-Forwarded-", "X-Sluice-"}) {
+  for (const std::string_view family : {"Sec-", "X-Forwarded-", "X-Sluice-", "X-Client-Cert-"}) {
     if (name.size() >= family.size() && http::same_alias(name.substr(0, family.size()), family)) return true;
   }
   return false;
@@ -100,7 +100,7 @@ void Checker::auth_keys(const Section& section, policy::JwtSettings& out) {
     (net::is_hmac(*algorithm) ? hmac : other) = true;
     out.algorithms.push_back(*algorithm);
   }
-  out.secret = read(section, "secret_file", FileKind::secret);
+  out.secret = Secret(read(section, "secret_file", FileKind::secret));
   out.public_key = read(section, "public_key_file", FileKind::public_key);
   out.jwks = read(section, "jwks_file", FileKind::jwks);
   if (section.refused("algorithms")) return;

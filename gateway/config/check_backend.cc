@@ -233,7 +233,7 @@ void Checker::upstream_tls(const Section& section, upstream::BackendSettings& ou
   if (!any && !out.servers.empty()) error(section.place(), "'tls' is only for wss:// servers");
   out.tls.ca = read(section, "ca", FileKind::certificate);
   out.tls.certificate = read(section, "cert", FileKind::certificate);
-  out.tls.key = read(section, "key", FileKind::private_key);
+  out.tls.key = Secret(read(section, "key", FileKind::private_key));
   if (section.has("cert") != section.has("key")) {
     error(section.place(), section.has("cert") ? "'cert' needs 'key'" : "'key' needs 'cert'");
   }

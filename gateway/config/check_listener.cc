@@ -99,7 +99,7 @@ void Checker::certificate(const Section& section, net::TlsSettings& out) {
   const std::string path = section.text("cert");
   certificate.name = path.substr(path.rfind('/') + 1);
   certificate.certificate = read(section, "cert", FileKind::certificate);
-  certificate.key = read(section, "key", FileKind::private_key);
+  certificate.key = Secret(read(section, "key", FileKind::private_key));
   out.certificates.push_back(std::move(certificate));
 }
 

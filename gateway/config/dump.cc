@@ -25,7 +25,7 @@ std::string count_or(std::uint64_t number, std::string_view word) {
   return number == 0 ? std::string(word) : std::to_string(number);
 }
 
-const char* mask(const std::string& secret) { return secret.empty() ? "none" : "********"; }
+const char* mask(const Secret& secret) { return secret.empty() ? "none" : "********"; }
 
 std::string text(const policy::OriginPattern& origin) {
   return fmt::format("{}://{}{}{}", origin.scheme, origin.wildcard ? "*" : "", origin.host,

@@ -61,7 +61,8 @@ constexpr Key kLog[] = {
      .type = texts,
      .meaning = "Fields of an access line; all when not set.",
      .values =
-         "ts|event|id|trace_id|listener|client_ip|client_port|peer_ip|tls_version|tls_sni|alpn|method|host|"
+         "ts|event|id|trace_id|listener|client_ip|client_port|peer_ip|tls_version|tls_sni|alpn|tls_client_subject|"
+         "tls_client_san|method|host|"
          "path|"
          "status|route|backend|server|user_agent|origin|subprotocol|extensions|auth_method|subject|duration_"
          "ms|"
@@ -291,8 +292,8 @@ constexpr Key kAuth[] = {
     {.name = "leeway",
      .type = duration,
      .fallback = "\"30s\"",
-     .meaning = "Tolerance of `exp` and `nbf`.",
-     .most = kHour},
+     .meaning = "Tolerance of `exp`, `nbf` and `iat`.",
+     .most = 300 * kSecond},
     {.name = "max_lifetime",
      .type = duration,
      .fallback = "\"off\"",

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/secret.h"
 #include "base/time.h"
 #include "http/head.h"
 #include "net/address.h"
@@ -30,7 +31,7 @@ struct ServerSettings {
 struct AdminSettings {
   bool enabled = true;
   net::Address bind;       // 127.0.0.1:9901
-  std::string token;       // from token_file; empty: none
+  Secret token;            // from token_file; empty: none
 };
 
 struct ListenerSettings {

@@ -32,15 +32,14 @@ Loop::~Loop() {
   event_base_free(base_);
 }
 
-void Loop::refresh() {
-  if (clock_) {
-    now_ = clock_->now();
-    return;
-  }
+Instant Loop::exactly_now() const {
+  if (clock_) return clock_->now();
   timespec time{};
   clock_gettime(CLOCK_MONOTONIC, &time);
-  now_ = Instant(std::chrono::seconds(time.tv_sec) + Duration(time.tv_nsec));
+  return Instant(std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec));
 }
+
+void Loop::refresh() { now_ = exactly_now(); }
 
 WallTime Loop::wall() const {
   if (clock_) return clock_->wall();

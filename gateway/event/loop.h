@@ -26,6 +26,8 @@ class Loop final : public Clock {
 
   // Time of the current pass: read at its first callback, the same for everything that runs in the pass.
   Instant now() const override { return now_; }
+  // The clock itself, to measure one piece of work inside a pass.
+  Instant exactly_now() const;
   WallTime wall() const override;
 
   // Runs the task after the events of this pass, before the next wait. Tasks deferred by a task run in the next pass.

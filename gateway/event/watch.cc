@@ -1,6 +1,7 @@
 #include "event/watch.h"
 
 #include <event2/event.h>
+#include <event2/event_struct.h>
 
 #include "base/result.h"
 #include "event/loop.h"
@@ -19,18 +20,22 @@ void Watch::on_event(int, short what, void* self) {
   watch.handler_->on_edge(edge);  // may destroy the Watch
 }
 
+static_assert(sizeof(::event) <= 128 && alignof(::event) <= 8, "Watch::storage_");
+
 void Watch::start(Loop& loop, int fd, WatchHandler& handler) {
-  check(!raw_, "a Watch started twice");
+  check(!handler_, "a Watch started twice");
   loop_ = &loop;
   handler_ = &handler;
-  raw_ = event_new(loop.raw(), fd, EV_READ | EV_WRITE | EV_CLOSED | EV_ET | EV_PERSIST, on_event, this);
-  check(raw_ && event_add(raw_, nullptr) == 0, "epoll registration");
+  const bool good =
+      event_assign(raw(), loop.raw(), fd, EV_READ | EV_WRITE | EV_CLOSED | EV_ET | EV_PERSIST, on_event, this) == 0 &&
+      event_add(raw(), nullptr) == 0;
+  check(good, "epoll registration");
 }
 
 void Watch::stop() {
-  if (!raw_) return;
-  event_free(raw_);
-  raw_ = nullptr;
+  if (!handler_) return;
+  event_del(raw());
+  handler_ = nullptr;
 }
 
 }  // namespace sluice::event

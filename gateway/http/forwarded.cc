@@ -14,6 +14,7 @@ namespace {
 constexpr std::string_view kWebSocketPrefix = "sec-websocket-";
 constexpr std::string_view kForwardedPrefix = "x-forwarded-";
 constexpr std::string_view kSluicePrefix = "x-sluice-";
+constexpr std::string_view kCertificatePrefix = "x-client-cert-";
 constexpr std::size_t kMostOptions = HeadLimits{}.fields;
 
 // Fields of one hop (RFC 9110 §7.6.1) beside those that Connection nominates.
@@ -23,8 +24,9 @@ constexpr std::array<std::string_view, 11> kHopByHop = {
 };
 
 // Fields that the gateway writes itself on the way up, beside the prefixes above.
-constexpr std::array<std::string_view, 7> kOurs = {
-    "host", "content-length", "forwarded", "x-forwarded", "x-real-ip", "x-request-id", "via",
+constexpr std::array<std::string_view, 8> kOurs = {
+    "host",      "content-length", "forwarded", "x-forwarded",
+    "x-real-ip", "x-request-id",   "via",       "x-client-cert",
 };
 
 constexpr std::array<std::string_view, 7> kSingle = {
@@ -60,7 +62,10 @@ Result<std::vector<std::string_view>> list_options(const Head& head, Errc code, 
 
 // Fields that the gateway owns on the way up. The name is plain, so '-' is all that is left of an alias.
 bool is_ours(std::string_view name, std::span<const std::string> owned) {
-  if (has_prefix(name, kForwardedPrefix) || has_prefix(name, kSluicePrefix) || contains_name(kOurs, name)) return true;
+  for (const std::string_view prefix : {kForwardedPrefix, kSluicePrefix, kCertificatePrefix}) {
+    if (has_prefix(name, prefix)) return true;
+  }
+  if (contains_name(kOurs, name)) return true;
   return std::any_of(owned.begin(), owned.end(), [name](std::string_view own) { return same_alias(name, own); });
 }
 
@@ -150,7 +155,7 @@ Result<std::vector<Field>> passing_fields(const Head& head, const FieldRules& ru
 
 std::vector<std::pair<std::string, std::string>> forwarded_fields(const Request& request, bool trusted) {
   std::vector<std::pair<std::string, std::string>> fields;
-  fields.reserve(8);
+  fields.reserve(10);
   if (std::string chain = forwarded_for(request, trusted); !chain.empty()) {
     fields.emplace_back("X-Forwarded-For", std::move(chain));
   }
@@ -159,6 +164,10 @@ std::vector<std::pair<std::string, std::string>> forwarded_fields(const Request&
   fields.emplace_back("X-Forwarded-Port", forwarded_port(request, trusted));
   if (std::string client = request.client.ip(); !client.empty()) fields.emplace_back("X-Real-IP", std::move(client));
   fields.emplace_back("X-Request-Id", request.id);
+  if (request.tls.client_cert) {
+    if (!request.tls.client_subject.empty()) fields.emplace_back("X-Client-Cert-Subject", request.tls.client_subject);
+    if (!request.tls.client_san.empty()) fields.emplace_back("X-Client-Cert-San", request.tls.client_san);
+  }
   fields.emplace_back("Via", "1.1 sluice");
   if (!trace_fields(*request.head).parent) fields.emplace_back("traceparent", fresh_traceparent());
   return fields;

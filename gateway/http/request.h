@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/time.h"
 #include "http/head.h"
 #include "http/path.h"
 #include "net/address.h"
@@ -19,6 +20,7 @@ struct TlsFacts {
   bool client_cert = false;  // verified
   std::string client_subject;  // RFC 2253 text, when client_cert
   std::string client_san;      // first URI or DNS subjectAltName, when client_cert
+  Duration handshake{};        // from accept to the end of the TLS handshake
 };
 
 struct Request {

@@ -20,7 +20,7 @@ TlsClient::~TlsClient() = default;
 
 namespace {
 
-BIO* memory(const std::string& text) { return BIO_new_mem_buf(text.data(), static_cast<int>(text.size())); }
+BIO* memory(std::string_view text) { return BIO_new_mem_buf(text.data(), static_cast<int>(text.size())); }
 
 bool add_ca(SSL_CTX* ctx, const std::string& pem) {
   BIO* bio = memory(pem);
@@ -44,7 +44,7 @@ bool add_certificate(SSL_CTX* ctx, const TlsClientSettings& settings) {
     if (SSL_CTX_add0_chain_cert(ctx, chain) != 1) X509_free(chain);
   }
   BIO_free(bio);
-  bio = memory(settings.key);
+  bio = memory(settings.key.reveal());
   EVP_PKEY* key = PEM_read_bio_PrivateKey(bio, nullptr, nullptr, nullptr);
   good = good && key && SSL_CTX_use_PrivateKey(ctx, key) == 1 && SSL_CTX_check_private_key(ctx) == 1;
   EVP_PKEY_free(key);

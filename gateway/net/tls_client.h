@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 
+#include "base/secret.h"
 #include "net/crypto.h"
 
 struct ssl_st;
@@ -13,7 +14,7 @@ namespace sluice::net {
 struct TlsClientSettings {
   std::string ca;           // PEM text; empty: the system's store
   std::string certificate;  // PEM text; empty: none
-  std::string key;
+  Secret key;               // PEM text
 };
 
 class TlsClient {

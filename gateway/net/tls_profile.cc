@@ -33,7 +33,7 @@ using BioPtr = std::unique_ptr<BIO, Deleter<BIO_free>>;
 using X509Ptr = std::unique_ptr<X509, Deleter<X509_free>>;
 using KeyPtr = std::unique_ptr<EVP_PKEY, Deleter<EVP_PKEY_free>>;
 
-BioPtr memory(const std::string& text) { return BioPtr(BIO_new_mem_buf(text.data(), static_cast<int>(text.size()))); }
+BioPtr memory(std::string_view text) { return BioPtr(BIO_new_mem_buf(text.data(), static_cast<int>(text.size()))); }
 
 std::string openssl_reason() {
   const char* reason = ERR_reason_error_string(ERR_peek_last_error());
@@ -74,7 +74,7 @@ bool use_certificate(SSL_CTX* ctx, const CertificateSettings& settings, std::vec
     if (SSL_CTX_add0_chain_cert(ctx, chain) != 1) X509_free(chain);
   }
   ERR_clear_error();  // the loop ends on "no start line"
-  const BioPtr key_bio = memory(settings.key);
+  const BioPtr key_bio = memory(settings.key.reveal());
   const KeyPtr key(PEM_read_bio_PrivateKey(key_bio.get(), nullptr, nullptr, nullptr));
   if (!key) {
     why = settings.name + ": the key cannot be read: " + openssl_reason();
@@ -356,7 +356,7 @@ CertificateSettings self_signed_certificate(const std::vector<std::string>& name
   const BioPtr key_bio(BIO_new(BIO_s_mem()));
   PEM_write_bio_PrivateKey(key_bio.get(), key.get(), nullptr, nullptr, 0, nullptr, nullptr);
   size = BIO_get_mem_data(key_bio.get(), &data);
-  out.key.assign(data, static_cast<std::size_t>(size));
+  out.key = std::string_view(data, static_cast<std::size_t>(size));
   return out;
 }
 

@@ -20,7 +20,7 @@ namespace sluice::net {
 struct CertificateSettings {
   std::string name;         // for logs and metrics: the certificate's file name, or "self-signed"
   std::string certificate;  // PEM text, leaf first
-  std::string key;          // PEM text
+  Secret key;               // PEM text
 };
 
 struct TlsSettings {

@@ -284,8 +284,9 @@ std::string TlsStream::client_san() const {
     const std::string value(reinterpret_cast<const char*>(ASN1_STRING_get0_data(text)),
                             static_cast<std::size_t>(ASN1_STRING_length(text)));
     std::string& place = found[name->type == GEN_URI ? 0 : 1];
-    // A name with a NUL inside is a trick, not a name (security.md T15).
-    if (place.empty() && value.find('\0') == std::string::npos) place = value;
+    // A name with a NUL, a line break or the like inside is a trick, not a name (security.md T15).
+    const bool visible = std::ranges::all_of(value, [](char c) { return c > 0x20 && c < 0x7f; });
+    if (place.empty() && visible) place = value;
   }
   GENERAL_NAMES_free(names);
   return found[0].empty() ? found[1] : found[0];

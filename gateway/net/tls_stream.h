@@ -33,7 +33,7 @@ class TlsStream final : public SocketStream {
   std::string sni() const;           // lower case
   bool has_client_certificate() const;  // present and verified
   std::string client_subject() const;   // RFC 2253 text
-  std::string client_san() const;       // first URI, else first DNS name; empty when none or when it holds a NUL
+  std::string client_san() const;       // first URI, else first DNS name, of those in visible ASCII; empty when none
   // The ciphertext that waits for the kernel: what the connection keeps beyond OpenSSL's own.
   std::size_t owed() const { return out_.size(); }
   // What went wrong, for the log: OpenSSL's words, a literal. Empty when nothing did.

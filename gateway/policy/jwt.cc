@@ -186,7 +186,7 @@ bool Jwt::Impl::load(net::CryptoContext& context, const JwtSettings& settings, s
     if (!parsed) return false;
     set = std::move(*parsed);
   } else {
-    auto key = symmetric ? net::VerifyKey::from_secret(context, settings.secret, why)
+    auto key = symmetric ? net::VerifyKey::from_secret(context, settings.secret.reveal(), why)
                          : net::VerifyKey::from_pem(context, settings.public_key, why);
     if (!key) return false;
     single = Jwk{{}, false, std::nullopt, std::move(*key)};

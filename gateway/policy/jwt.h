@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "base/secret.h"
 #include "net/crypto.h"
 #include "policy/identity.h"
 
@@ -30,7 +31,7 @@ struct RequiredClaim {
 struct JwtSettings {
   std::string name;
   std::vector<net::JwsAlgorithm> algorithms;
-  std::string secret;       // HMAC secret, octets (only with HS*); never logged
+  Secret secret;            // HMAC secret, octets (only with HS*)
   std::string public_key;   // PEM text
   std::string jwks;         // JWKS JSON text
   std::string issuer;       // empty: not checked

@@ -8,10 +8,7 @@ namespace sluice::relay {
 
 void Relay::hold(const Run& run, bool admitted, net::Stream* to) {
   check(!run.control, "a control frame may not be held");
-  held_ = run;
-  has_held_ = true;
-  held_admitted_ = admitted;
-  held_to_ = to;
+  held_.reset(new Held{run, admitted, to});
 }
 
 // False when the parts are full.
@@ -41,11 +38,11 @@ void Relay::approve(Approved& approved) {
     Run run;
     bool admitted = false;
     net::Stream* to = nullptr;
-    if (has_held_) {
-      run = held_;
-      admitted = held_admitted_;
-      to = held_to_;
-      has_held_ = false;
+    if (held_) {
+      const std::unique_ptr<Held> held = std::move(held_);
+      run = held->run;
+      admitted = held->admitted;
+      to = held->to;
     } else {
       if (approved.covered == all.size()) return;
       auto found = framer_.next(all.subspan(approved.covered));
@@ -127,7 +124,7 @@ Relay::Why Relay::pump_turn(Budget& budget) {
       owed_.consume(taken);
       if (!owed_.empty() || to_->jammed()) return Why::jammed;
     }
-    if (framer_.at_message_boundary() && !has_held_) host_.settled();
+    if (framer_.at_message_boundary() && !held_) host_.settled();
 
     Approved approved;
     approve(approved);
@@ -171,7 +168,7 @@ bool Relay::flush_owed() {
 }
 
 void Relay::forget(const net::Stream& stream) {
-  if (held_to_ == &stream) held_to_ = nullptr;
+  if (held_ && held_->to == &stream) held_->to = nullptr;
   if (to_ != &stream) return;
   to_ = nullptr;
   owed_.clear();

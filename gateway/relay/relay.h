@@ -9,6 +9,7 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <utility>
 
 #include "base/answer.h"
@@ -71,7 +72,7 @@ class Relay {
   // Tries to send what is owed; true when nothing is.
   bool flush_owed();
   // A data run waits for the host's leave or for a destination.
-  bool holds() const { return has_held_; }
+  bool holds() const { return held_ != nullptr; }
 
   // Octets that came in since the last look; the session's idea of activity.
   bool take_activity() { return std::exchange(active_, false); }
@@ -91,7 +92,13 @@ class Relay {
     Why stop = Why::starved;  // why approving went no further
     bool more = false;        // stopped only because the parts were full or the destination changes
   };
-  bool holds_whole() const { return has_held_ && held_.begins; }
+  // A data run that the framer has found and that has not passed: it lies at the front of from.received().
+  struct Held {
+    Run run;
+    bool admitted;
+    net::Stream* to;  // the host has named it already: a message is routed once
+  };
+  bool holds_whole() const { return held_ && held_->run.begins; }
   void approve(Approved& approved);
   bool add(Approved& approved, const Run& run, Bytes octets);
   void hold(const Run& run, bool admitted, net::Stream* to = nullptr);
@@ -104,11 +111,7 @@ class Relay {
   net::Stream* to_ = nullptr;
   Buffer owed_;
   Error error_{};
-  // A data run that the framer has found and that has not passed: it lies at the front of from.received().
-  Run held_{};
-  bool has_held_ = false;
-  bool held_admitted_ = false;
-  net::Stream* held_to_ = nullptr;  // the host has named it already: a message is routed once
+  std::unique_ptr<Held> held_;
   bool consuming_ = false;  // inside a data message that the host swallows
   bool active_ = false;
 };

@@ -103,7 +103,7 @@ std::optional<std::string_view> host_of(std::string_view authority) {
 void AdminGuard::configure(const config::AdminSettings& settings) {
   bind_ = settings.bind;
   token_.reset();
-  if (!settings.token.empty()) token_ = net::sha256(as_bytes(settings.token));
+  if (!settings.token.empty()) token_ = net::sha256(as_bytes(settings.token.reveal()));
 }
 
 // Only the name matters against DNS rebinding: a page of another site reaches us under its own name, whereas

@@ -11,22 +11,20 @@ using session::ListenerTally;
 using session::WorkerTally;
 
 // Label `reason` of sluice_connections_rejected_total.
-constexpr std::array<std::string_view, 6> kRejections{"limit", "rate", "acl", "emfile", "draining", "other"};
+constexpr std::array<std::string_view, 5> kRejections{"limit", "rate", "emfile", "draining", "other"};
 
 std::size_t rejection(Errc code) {
   switch (code) {
     case Errc::max_connections:
-    case Errc::handshakes_full:
-    case Errc::mem_pressure: return 0;
+    case Errc::handshakes_full: return 0;
     case Errc::rl_ip:
     case Errc::rl_user:
     case Errc::rl_route:
     case Errc::rl_listener:
     case Errc::rl_connection: return 1;
-    case Errc::access: return 2;
-    case Errc::fd_limit: return 3;
-    case Errc::draining: return 4;
-    default: return 5;
+    case Errc::fd_limit: return 2;
+    case Errc::draining: return 3;
+    default: return 4;
   }
 }
 

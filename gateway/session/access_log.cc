@@ -90,6 +90,7 @@ void log_opening(const Opened& opened, const Opening& opening, const Record& rec
   if (opening.trusted) line.add("peer_ip", request.peer.ip());
   if (request.tls.active) {
     line.add("tls_version", request.tls.version).add("tls_sni", request.tls.sni).add("alpn", request.tls.alpn);
+    line.add("tls_client_subject", request.tls.client_subject).add("tls_client_san", request.tls.client_san);
   }
   line.add("method", opening.head.method).add("host", request.host.host);
   line.add("path", shown_path(opening, opened.route));
@@ -103,6 +104,8 @@ void log_opening(const Opened& opened, const Opening& opening, const Record& rec
   if (opening.has_identity) line.add("auth_method", opening.authenticated.identity.method);
   line.add("subject", opening.words.subject);
   line.add("duration_ms", milliseconds(now - opening.started));
+  if (request.tls.active) line.add("tls_ms", milliseconds(request.tls.handshake));
+  if (opening.authentication) line.add("auth_ms", milliseconds(*opening.authentication));
   if (opened.leg) line.add("connect_ms", milliseconds(opened.leg->connect_time()));
   line.add_flag("rate_limited", record.rate_limited);
   if (opened.error) add_error(line, *opened.error);

@@ -59,6 +59,7 @@ Step Arrival::advance() {
   facts.version = stream_->version();
   facts.sni = stream_->sni();
   facts.alpn = stream_->alpn();
+  facts.handshake = house_.loop.now() - started_;
   facts.client_cert = stream_->has_client_certificate();
   if (facts.client_cert) {
     facts.client_subject = stream_->client_subject();

@@ -195,10 +195,11 @@ Error Leg::timed_out() const {
   return error;
 }
 
-void Leg::relay_through(std::unique_ptr<relay::Framer> framer, relay::RelayHost& host) {
+void Leg::relay_through(std::unique_ptr<relay::Framer> framer, Session& session) {
   opening_.reset();
   framer_ = std::move(framer);
-  relay_.emplace(*stream_, *framer_, host, house_.place.pool);
+  lane_.emplace(session, *this);
+  relay_.emplace(*stream_, *framer_, *lane_, house_.place.pool);
   last_in = house_.loop.now();
 }
 

@@ -14,6 +14,7 @@
 #include "http/h1_parser.h"
 #include "net/stream.h"
 #include "relay/relay.h"
+#include "session/lane.h"
 #include "session/front.h"
 #include "upstream/backend.h"
 #include "ws/handshake.h"
@@ -64,7 +65,7 @@ class Leg {
   net::Stream& stream() { return *stream_; }
   upstream::Server& server() const { return *use_.get(); }
   // Ends the opening: frees what only it needed and joins the relay.
-  void relay_through(std::unique_ptr<relay::Framer> framer, relay::RelayHost& host);
+  void relay_through(std::unique_ptr<relay::Framer> framer, Session& session);
   relay::Relay& relay() { return *relay_; }
   relay::Framer& framer() { return *framer_; }
   // Towards the client, whether or not the upstream still lives.
@@ -126,6 +127,7 @@ class Leg {
   std::unique_ptr<net::Stream> stream_;
   std::unique_ptr<Opening> opening_;
   std::unique_ptr<relay::Framer> framer_;
+  std::optional<DownLane> lane_;  // who may pass from here to the client
   std::optional<relay::Relay> relay_;
   Instant deadline_ = kNever;
   State state_ = State::closed;

@@ -47,7 +47,7 @@ struct Opening {
   Error last_error{};
   Duration retry_after{};
   Instant started{};
-  Instant authenticated_at{};
+  std::optional<Duration> authentication;  // how long the credential was checked
   ws::Agreement agreement;
   std::vector<std::pair<std::string, std::string>> answer_fields;
 };

@@ -52,7 +52,7 @@ void Session::pump_up(relay::Budget& budget) {
       }
       break;
     case Why::held:
-      if (up_lane_->resume_at > now()) arm(up_lane_->resume_at);
+      if (up_lane_.resume_at > now()) arm(up_lane_.resume_at);
       break;
     case Why::budget: spent_ = true; break;
     case Why::from_end:
@@ -131,7 +131,6 @@ Leg* Session::open_leg(const std::shared_ptr<upstream::Server>& server) {
     route_->compiled->cluster->report(*server, false, now());
     return nullptr;
   }
-  down_lanes_.push_back(std::make_unique<DownLane>(*this, *leg));
   legs_.push_back(std::move(leg));
   arm(legs_.back()->deadline());
   return legs_.back().get();
@@ -147,7 +146,7 @@ void Session::advance_opening_legs() {
     const bool agreed = state && *state == Leg::State::open && leg.agreed_subprotocol() == rare().agreed_subprotocol;
     if (agreed) {
       route_->compiled->cluster->report(leg.server(), true, now());
-      leg.relay_through(down_framer(false), *down_lanes_[i]);
+      leg.relay_through(down_framer(false), *this);
     } else if (!state || late || leg.refused() || *state == Leg::State::open) {
       // A leg that cannot be had is a failed candidate: the message goes to another.
       route_->compiled->cluster->report(leg.server(), false, now());

@@ -112,13 +112,14 @@ Result<void> Session::judge_policies() {
                          return carrier.kind == policy::Carrier::Kind::cookie;
                        });
   TRY_VOID(policy::check_origin(o.head, rules().origins, cookies));
-  up_lane_ = std::make_unique<UpLane>(*this);
   TRY_VOID(judge_limits(true));
 
   o.scrubbed.subprotocols = o.offer.subprotocols;
   if (route_->authenticator) {
+    const Instant began = house_.loop.exactly_now();
     auto authenticated = route_->authenticator->check(request, o.offer.subprotocols, house_.loop.wall());
-    o.authenticated_at = now();
+    o.authentication = house_.loop.exactly_now() - began;
+    house_.tally.auth_seconds.observe(std::chrono::duration<double>(*o.authentication).count());
     const Errc outcome = authenticated ? Errc::none : authenticated.error().code;
     house_.tally.auth[static_cast<std::size_t>(outcome)].add();
     o.scrubbed = policy::scrub(*route.auth, request, o.offer.subprotocols);
@@ -204,7 +205,7 @@ Result<void> Session::judge_limit(policy::Limiter& limiter) {
       return {};
     }
     case Unit::messages:
-    case Unit::bytes: up_lane_->meters.push_back(make_meter(limiter, route_->rate(limiter), key.octets(), now())); return {};
+    case Unit::bytes: up_lane_.meters.push_back(make_meter(limiter, route_->rate(limiter), key.octets(), now())); return {};
   }
   return {};
 }
@@ -397,9 +398,8 @@ void Session::start_relaying() {
   client_.settle();
   const bool deflate = o.agreement.deflate;
   up_framer_ = up_framer(deflate);
-  up_.emplace(client_, *up_framer_, *up_lane_, house_.place.pool);
-  down_lanes_.push_back(std::make_unique<DownLane>(*this, leg));
-  leg.relay_through(down_framer(deflate), *down_lanes_.back());
+  up_.emplace(client_, *up_framer_, up_lane_, house_.place.pool);
+  leg.relay_through(down_framer(deflate), *this);
   target_ = &leg;
 
   if (per_message()) {

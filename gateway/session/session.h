@@ -125,10 +125,9 @@ class Session {
   std::vector<policy::Permit> permits_;
 
   // The direction client → upstream, and who may pass in it.
-  std::unique_ptr<UpLane> up_lane_;
+  UpLane up_lane_{*this};
   std::unique_ptr<relay::Framer> up_framer_;
   std::optional<relay::Relay> up_;
-  std::vector<std::unique_ptr<DownLane>> down_lanes_;  // one per leg, same index
   Leg* gate_ = nullptr;                // per message: the leg that writes to the client now
   Leg* target_ = nullptr;              // the leg of the message at hand
   Leg* pending_leg_ = nullptr;         // per message: chosen for the next message, not open yet

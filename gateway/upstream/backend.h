@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/secret.h"
 #include "base/time.h"
 #include "net/address.h"
 
@@ -41,7 +42,7 @@ struct HashKey {
 struct UpstreamTls {
   std::string ca;           // PEM text; empty: the system's store
   std::string certificate;  // PEM text of a client certificate, and its key
-  std::string key;
+  Secret key;
   std::string server_name;  // SNI and verified name; empty: the URL's host
 };
 

@@ -302,8 +302,8 @@ def test_nothing_is_left_behind(fresh_gateway):
             client.close()
         wait_for(lambda: gateway.metric("sluice_websocket_connections") == 0, 6, "no connection left")
         wait_for(lambda: gateway.open_files() <= files + 1, 6, "no descriptor left")
-        opened = [line["id"] for line in gateway.access() if line["event"] == "ws_open"]
         wait_for(lambda: len([1 for line in gateway.access() if line["event"] == "ws_close"]) == 61, 5, "close lines")
+        opened = [line["id"] for line in gateway.access() if line["event"] == "ws_open"]
         closed = [line["id"] for line in gateway.access() if line["event"] == "ws_close"]
         assert sorted(opened) == sorted(closed) and len(set(opened)) == 61
         assert gateway.metric("sluice_closes_total", code="1000") == 20
