@@ -96,6 +96,11 @@ class SimHouse final : private HasFakeClock, public TestHouse {
   Upstream& upstream(std::size_t index) { return *upstreams_.at(index); }
   Upstream& last() { return *upstreams_.back(); }
 
+  // Every client goes away.
+  void hang_up() {
+    for (const auto& client : clients_) client->wire.finish();
+  }
+
   // Until nobody has anything to do. Counts passes, so that an endless loop is a failure and not a hang.
   void run() {
     for (std::size_t quiet = 0, passes = 0; quiet < 2; ++passes) {
