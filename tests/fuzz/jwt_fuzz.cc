@@ -35,7 +35,11 @@ net::CryptoContext& context() {
 std::unique_ptr<Jwt> make(bool symmetric) {
   JwtSettings settings;
   settings.algorithms = {symmetric ? net::JwsAlgorithm::hs256 : net::JwsAlgorithm::es256};
-  (symmetric ? settings.secret : settings.jwks) = symmetric ? kSecret : kSet;
+  if (symmetric) {
+    settings.secret = kSecret;
+  } else {
+    settings.jwks = kSet;
+  }
   std::string why;
   auto jwt = Jwt::make(context(), settings, why);
   check(jwt != nullptr, "the settings of the fuzz target");

@@ -67,7 +67,7 @@ TEST_F(Check, AdminOnAPublicAddressNeedsAToken) {
   expect_error("[admin]\nbind = \"0.0.0.0:9901\"\n",
                "the admin listener on 0.0.0.0:9901 would be open to everyone");
   expect_good("[admin]\nbind = \"0.0.0.0:9901\"\nenabled = false\n");
-  EXPECT_EQ(expect_good("[admin]\nbind = \"0.0.0.0:9901\"\ntoken_file = \"admin.token\"\n").admin.token,
+  EXPECT_EQ(expect_good("[admin]\nbind = \"0.0.0.0:9901\"\ntoken_file = \"admin.token\"\n").admin.token.reveal(),
             std::string(32, 't'));
   folder_.write("short.token", "abc\n");
   expect_error("[admin]\ntoken_file = \"short.token\"\n", "short.token is shorter than 16 octets");
@@ -139,7 +139,7 @@ TEST_F(Check, PrivateFilesAreGuardedByTheirMode) {
   expect_error(jwt("algorithms = [\"HS256\"]\nsecret_file = \"short.secret\""),
                "short.secret is shorter than 32 octets");
   folder_.write("raw.secret", std::string(31, '\0') + "\n\n");
-  EXPECT_EQ(expect_good(jwt("algorithms = [\"HS256\"]\nsecret_file = \"raw.secret\"")).auths[0].secret,
+  EXPECT_EQ(expect_good(jwt("algorithms = [\"HS256\"]\nsecret_file = \"raw.secret\"")).auths[0].secret.reveal(),
             std::string(31, '\0') + "\n");
 }
 
@@ -483,7 +483,7 @@ TEST_F(Check, BackendTablesFitTheirServers) {
                   "ejection = { failures = \"off\" }\nretries = 0\nconnect_timeout = \"250ms\"\n")
           .backends[1];
   EXPECT_EQ(backend.tls.server_name, "x.y");
-  EXPECT_THAT(backend.tls.key, HasSubstr("PRIVATE KEY"));
+  EXPECT_THAT(std::string(backend.tls.key.reveal()), HasSubstr("PRIVATE KEY"));
   EXPECT_TRUE(backend.health.active);
   EXPECT_EQ(backend.health.timeout, Duration(200ms));
   EXPECT_EQ(backend.health.rise, 4U);

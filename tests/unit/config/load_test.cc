@@ -121,7 +121,7 @@ TEST_F(Example, FillsListeners) {
   ASSERT_EQ(tls.tls->certificates.size(), 1U);
   EXPECT_EQ(tls.tls->certificates[0].name, "server.crt");
   EXPECT_THAT(tls.tls->certificates[0].certificate, HasSubstr("BEGIN CERTIFICATE"));
-  EXPECT_THAT(tls.tls->certificates[0].key, HasSubstr("BEGIN PRIVATE KEY"));
+  EXPECT_THAT(tls.tls->certificates[0].key.reveal(), HasSubstr("BEGIN PRIVATE KEY"));
   EXPECT_EQ(settings().listeners[1].name, "plain");
   EXPECT_FALSE(settings().listeners[1].tls);
 }
@@ -129,7 +129,7 @@ TEST_F(Example, FillsListeners) {
 TEST_F(Example, FillsAuth) {
   ASSERT_EQ(settings().auths.size(), 1U);
   const policy::JwtSettings& auth = settings().auths[0];
-  EXPECT_EQ(auth.secret, std::string(32, 's')) << "one trailing newline is removed";
+  EXPECT_EQ(auth.secret.reveal(), std::string(32, 's')) << "one trailing newline is removed";
   EXPECT_THAT(auth.algorithms, ElementsAre(net::JwsAlgorithm::hs256));
   EXPECT_THAT(auth.audience, ElementsAre("chat"));
   ASSERT_EQ(auth.from.size(), 4U);
@@ -316,7 +316,7 @@ TEST(Load, IncludesAddTheirTables) {
   EXPECT_EQ(loaded.settings.routes[1].path, "/a");
   EXPECT_EQ(loaded.settings.routes[2].path, "/b");
   EXPECT_EQ(loaded.settings.backends.size(), 2U);
-  EXPECT_EQ(loaded.settings.admin.token, std::string(32, 't')) << "relative to the file that names it";
+  EXPECT_EQ(loaded.settings.admin.token.reveal(), std::string(32, 't')) << "relative to the file that names it";
   EXPECT_EQ(loaded.settings.admin.bind.port(), 1);
   EXPECT_THAT(loaded.settings.files, ::testing::Contains(folder.path("routes.d/a.toml")));
 }
