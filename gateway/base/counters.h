@@ -2,8 +2,10 @@
 // workers' copies from another thread and sums them. Never shared by two writers.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 
@@ -55,9 +57,29 @@ class Histogram {
   Counter sum_micro_;
 };
 
+// Histogram of octet counts over kSizeBounds, on the message path: the bucket is found by one bit count.
+class SizeHistogram {
+ public:
+  static constexpr std::size_t kBounds = 8;
+  void observe(std::uint64_t size) {
+    // Bounds are 64 times powers of 4; a value belongs to the first bound that it does not exceed.
+    const auto bits = static_cast<std::size_t>(std::bit_width((size == 0 ? 0 : size - 1) >> 6));
+    buckets_[std::min<std::size_t>((bits + 1) / 2, kBounds)].add();
+    sum_.add(size);
+  }
+  std::uint64_t bucket(std::size_t i) const { return buckets_[i].get(); }
+  double sum() const { return static_cast<double>(sum_.get()); }
+  const std::array<double, kBounds>& bounds() const;
+
+ private:
+  std::array<Counter, kBounds + 1> buckets_;
+  Counter sum_;
+};
+
 inline constexpr std::array<double, 14> kSecondsBounds{.0005, .001, .0025, .005, .01, .025, .05,
                                                        .1,    .25,  .5,    1,    2.5, 5,    10};
 inline constexpr std::array<double, 8> kLifetimeBounds{1, 10, 60, 300, 1800, 7200, 28800, 86400};
 inline constexpr std::array<double, 8> kSizeBounds{64, 256, 1024, 4096, 16384, 65536, 262144, 1048576};
+inline const std::array<double, 8>& SizeHistogram::bounds() const { return kSizeBounds; }
 
 }  // namespace sluice

@@ -38,7 +38,11 @@ FileWatch::~FileWatch() {
 
 void FileWatch::set(const std::vector<std::string>& files) {
   std::set<std::string> wanted;
-  for (const std::string& file : files) wanted.insert(folder_of(file));
+  names_.clear();
+  for (const std::string& file : files) {
+    wanted.insert(folder_of(file));
+    names_.insert(file.substr(file.rfind('/') + 1));
+  }
   for (auto it = folders_.begin(); it != folders_.end();) {
     if (wanted.erase(it->second) > 0) {
       ++it;
@@ -53,6 +57,12 @@ void FileWatch::set(const std::vector<std::string>& files) {
   }
 }
 
+// Whether a change of that name in a watched folder may change one of the files: logs and other neighbours do not.
+bool FileWatch::concerns(const std::string& name) const {
+  // The folder itself, or the link that Kubernetes swaps to replace all files of a volume at once.
+  return name.empty() || name == "..data" || names_.contains(name);
+}
+
 void FileWatch::on_edge(Edge edge) {
   if (!edge.readable) return;
   alignas(inotify_event) std::array<char, 8192> events;
@@ -64,12 +74,12 @@ void FileWatch::on_edge(Edge edge) {
       if ((event->mask & IN_IGNORED) != 0) {
         // The kernel has dropped the watch: the folder is gone (said by an event of its own), or set() let go of it.
         folders_.erase(event->wd);
-      } else {
+      } else if (concerns(event->len > 0 ? event->name : "")) {
         any = true;
       }
     }
   }
-  // Which file it was does not matter: the reader compares contents. A burst (write, rename, chmod) settles first.
+  // A burst (write, rename, chmod) settles first.
   if (any) settle_.arm(kSettle);
 }
 

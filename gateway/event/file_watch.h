@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -22,11 +23,13 @@ class FileWatch final : private WatchHandler {
 
  private:
   void on_edge(Edge) override;
+  bool concerns(const std::string& name) const;
   int fd_;
   Watch watch_;
   Timer settle_;
   std::move_only_function<void()> changed_;
   std::map<int, std::string> folders_;
+  std::set<std::string> names_;  // of the files, without their folders
 };
 
 }  // namespace sluice::event

@@ -32,6 +32,8 @@ class Loop final : public Clock {
 
   // Runs the task after the events of this pass, before the next wait. Tasks deferred by a task run in the next pass.
   void defer(std::move_only_function<void()> task);
+  // Destroys what was deferred, unrun: for an owner that is destroyed before its loop.
+  void drop_deferred() { deferred_.clear(); }
   // Destroys the object at the end of the pass, when no callback of it can be on the stack.
   template <typename T>
   void retire(std::unique_ptr<T> object) {

@@ -23,6 +23,7 @@ class Timer {
   void arm_common(Duration after);  // a duration that many timers share (O(1) queue)
   void cancel();
   bool armed() const;
+  Instant due() const { return due_; }  // while armed
 
  private:
   static void on_fire(int, short, void*);

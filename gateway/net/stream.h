@@ -23,7 +23,7 @@ class Loop;
 namespace sluice::net {
 
 // Most parts of one write().
-inline constexpr std::size_t kMostParts = 64;
+inline constexpr std::size_t kMostParts = 16;
 
 // What a stream needs of the thread that it lives on. Outlives every stream.
 struct Place {

@@ -18,6 +18,11 @@ namespace {
 constexpr std::size_t kGather = kChunk + kSlack;
 // Room that decrypting one receive may need: one record that was partly inside OpenSSL before.
 constexpr std::size_t kRecord = SSL3_RT_MAX_PLAIN_LENGTH;
+// What a write may leave owed, with room to spare. More can only be answers (alerts, key updates) to one who keeps asking
+// for them and does not read them.
+constexpr std::size_t kMostOwed = 128 * 1024;
+// Octets without any plaintext among them, far more than a record and the messages that may follow a handshake.
+constexpr std::size_t kMostSilent = 128 * 1024;
 
 }  // namespace
 
@@ -118,7 +123,11 @@ Io TlsStream::fatal(int code) {
 
 Io TlsStream::fill() {
   if (ended_) return Io::end;
-  if (starved_) return Io::blocked;
+  if (starved_) {
+    // A flight of the handshake that did not leave whole goes on when there is room again.
+    if (!established_ && !out_.empty() && !jammed_ && flush() == Io::error) return Io::error;
+    return Io::blocked;
+  }
   const std::size_t have = received().size();
   if (have >= kChunk) return Io::blocked;
   std::size_t n = 0;
@@ -132,7 +141,13 @@ Io TlsStream::fill() {
   if (plain == Io::error) return plain;
   const Io sent = flush();  // the handshake's answers, key updates
   if (sent == Io::error) return sent;
-  if (plain == Io::end) return received().size() > have ? Io::ok : Io::end;
+  const bool some = received().size() > have;
+  if (plain == Io::end) return some ? Io::ok : Io::end;
+  silent_ = some ? 0 : silent_ + static_cast<std::uint32_t>(n);
+  if (silent_ > kMostSilent || out_.size() > kMostOwed) {
+    failure_ = "a flood of records without data";
+    return Io::error;
+  }
   return Io::ok;
 }
 

@@ -54,6 +54,7 @@ class TlsStream final : public SocketStream {
   std::size_t gathered_ = 0;  // octets in turn.cipher_out, of this stream, of this call
   Buffer out_;             // ciphertext that the kernel did not take
   const char* failure_ = "";
+  std::uint32_t silent_ = 0;  // octets received since the last plaintext
   bool established_ = false;
   bool finishing_ = false;  // shutdown(SHUT_WR) once out_ is empty
   bool ended_ = false;      // close_notify or end of the socket seen

@@ -6,6 +6,12 @@
 
 namespace sluice::relay {
 
+namespace {
+
+constexpr std::size_t kReceiveCost = 2 * 1024;  // of one receive, in octets of the budget
+
+}  // namespace
+
 void Relay::hold(const Run& run, bool admitted, net::Stream* to) {
   check(!run.control, "a control frame may not be held");
   held_.reset(new Held{run, admitted, to});
@@ -43,8 +49,18 @@ void Relay::approve(Approved& approved) {
       run = held->run;
       admitted = held->admitted;
       to = held->to;
+      if (!to && host_.gives_up(run)) {
+        approved.covered += run.size;
+        consuming_ = !run.ends;
+        continue;
+      }
     } else {
       if (approved.covered == all.size()) return;
+      // Room for whatever comes: a control frame must not be held.
+      if (approved.count + 2 > approved.parts.size()) {
+        approved.more = true;
+        return;
+      }
       auto found = framer_.next(all.subspan(approved.covered));
       if (!found) {
         error_ = found.error();
@@ -69,6 +85,7 @@ void Relay::approve(Approved& approved) {
           continue;
         case Verdict::Kind::deny:
           error_ = verdict.error;
+          if (!run.control) hold(run, false);
           approved.stop = Why::denied;
           return;
         case Verdict::Kind::wait:
@@ -91,6 +108,8 @@ void Relay::approve(Approved& approved) {
     }
     approved.to = to;
     approved.covered += run.size;
+    inside_frame_ = !framer_.at_frame_boundary();
+    inside_message_ = !framer_.at_message_boundary();
   }
 }
 
@@ -128,8 +147,9 @@ Relay::Why Relay::pump_turn(Budget& budget) {
 
     Approved approved;
     approve(approved);
-    if (approved.count > 0 && !write(approved)) return Why::to_error;
-    from_.consume(approved.covered);
+    const bool written = approved.count == 0 || write(approved);
+    from_.consume(approved.covered);  // also when it was in vain: the framer has moved on
+    if (!written) return Why::to_error;
     budget.octets -= std::min(budget.octets, approved.covered);
     if (approved.stop != Why::starved) return approved.stop;
     if (approved.more || !owed_.empty() || (to_ && to_->jammed())) continue;
@@ -137,6 +157,8 @@ Relay::Why Relay::pump_turn(Budget& budget) {
 
     if (from_.starved()) return Why::starved;
     if (budget.octets == 0) return Why::budget;
+    // A receive costs, even if nothing of it reaches us (TLS records without data).
+    budget.octets -= std::min(budget.octets, kReceiveCost);
     switch (from_.fill()) {
       case Io::ok: active_ = true; break;
       case Io::blocked: return Why::starved;
@@ -172,6 +194,7 @@ void Relay::forget(const net::Stream& stream) {
   if (to_ != &stream) return;
   to_ = nullptr;
   owed_.clear();
+  inside_frame_ = inside_message_ = false;  // nobody waits for the rest
 }
 
 }  // namespace sluice::relay

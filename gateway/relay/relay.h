@@ -28,11 +28,14 @@ struct Budget {
 class RelayHost {
  public:
   // Judges one run before it passes. consume: swallowed (of a data message: all of it). wait: not before `until`; the host
-  // arms its own timer and pumps again. deny: pump() ends with that Error.
+  // arms its own timer and pumps again. deny: pump() ends with that Error, and asks about the same data run again when it
+  // is called again.
   virtual Verdict admit(const Run& run) = 0;
   // Where the run goes; null: nowhere yet, the octets stay put. Asked for every data run and forwarded control frame; the
   // answer may change only where a message begins.
   virtual net::Stream* route(const Run& run) = 0;
+  // A run that was held will never find a destination: it is swallowed with the rest of its message.
+  virtual bool gives_up(const Run& /*held*/) const { return false; }
   // The relay stands between two messages and owes nothing: a Gate may pass to another.
   virtual void settled() = 0;
 
@@ -65,9 +68,11 @@ class Relay {
   // else false and nothing has happened. Octets that the kernel does not take are owed.
   bool inject(net::Stream& to, Bytes frame);
   // Whether everything forwarded so far has left this relay and ends with a whole frame / message.
-  // (A held run that begins a message has not been forwarded: the framer is ahead of what has left.)
-  bool at_frame_boundary() const { return owed_.empty() && (framer_.at_frame_boundary() || holds_whole()); }
-  bool at_message_boundary() const { return owed_.empty() && (framer_.at_message_boundary() || holds_whole()); }
+  // (Not the framer's word: it is ahead of what has left while a run is held, and when it refused one.)
+  bool at_frame_boundary() const { return owed_.empty() && !inside_frame_; }
+  bool at_message_boundary() const { return owed_.empty() && !inside_message_; }
+  // A frame has been forwarded in part, owed octets counted as forwarded.
+  bool inside_frame() const { return inside_frame_; }
   bool owes() const { return !owed_.empty(); }
   // Tries to send what is owed; true when nothing is.
   bool flush_owed();
@@ -98,7 +103,6 @@ class Relay {
     bool admitted;
     net::Stream* to;  // the host has named it already: a message is routed once
   };
-  bool holds_whole() const { return held_ && held_->run.begins; }
   void approve(Approved& approved);
   bool add(Approved& approved, const Run& run, Bytes octets);
   void hold(const Run& run, bool admitted, net::Stream* to = nullptr);
@@ -113,6 +117,8 @@ class Relay {
   Error error_{};
   std::unique_ptr<Held> held_;
   bool consuming_ = false;  // inside a data message that the host swallows
+  bool inside_frame_ = false;  // where what was forwarded ends
+  bool inside_message_ = false;
   bool active_ = false;
 };
 

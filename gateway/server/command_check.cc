@@ -26,7 +26,7 @@ class NoTallies final : public session::TallyBook {
 };
 
 // Builds what a worker would build: keys, certificates, authorities. Asks no network.
-bool builds(config::Settings settings, std::string& why) {
+bool builds(config::Settings settings, std::vector<std::string>& warnings, std::string& why) {
   for (config::ListenerSettings& listener : settings.listeners) {
     if (listener.tls && listener.tls->self_signed) {
       listener.tls->certificates = {net::self_signed_certificate({"localhost"})};
@@ -36,7 +36,9 @@ bool builds(config::Settings settings, std::string& why) {
   const auto snapshot = std::make_shared<const config::Snapshot>(std::move(settings), memory, 0);
   net::CryptoContext crypto;
   NoTallies tallies;
-  return session::build_runtime(snapshot, crypto, net::fresh_ticket_keys(), tallies, why) != nullptr;
+  const auto runtime = session::build_runtime(snapshot, crypto, net::fresh_ticket_keys(), tallies, why);
+  if (runtime) warnings = runtime->warnings;
+  return runtime != nullptr;
 }
 
 }  // namespace
@@ -50,9 +52,14 @@ int command_check(const std::string& config, bool dump) {
     (diagnostic.kind == config::Diagnostic::Kind::error ? errors : warnings) += 1;
   }
   std::string why;
-  if (loaded.ok() && !builds(loaded.settings, why)) {
+  std::vector<std::string> of_keys;
+  if (loaded.ok() && !builds(loaded.settings, of_keys, why)) {
     std::fprintf(stderr, "%s: error: %s\n", config.c_str(), why.c_str());
     ++errors;
+  }
+  for (const std::string& warning : of_keys) {
+    std::fprintf(stderr, "%s: warning: %s\n", config.c_str(), warning.c_str());
+    ++warnings;
   }
   rlimit files{};
   getrlimit(RLIMIT_NOFILE, &files);

@@ -23,7 +23,8 @@ using Labels = std::initializer_list<Label>;
 template <std::size_t N>
 class HistogramSum {
  public:
-  void add(const Histogram<N>& one) {
+  template <typename One>
+  void add(const One& one) {
     bounds_ = &one.bounds();
     for (std::size_t i = 0; i <= N; ++i) buckets_[i] += one.bucket(i);
     sum_ += one.sum();

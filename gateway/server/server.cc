@@ -107,8 +107,8 @@ int Server::start() {
   };
   for (const auto& worker : workers_) worker->start();
   apply(std::move(first));
-  loop_.run();  // until the workers serve
-  if (result != kExitOk) return result;
+  loop_.run();  // until the workers serve, or a signal ends it
+  if (!snapshot_) return result != kExitOk ? result : exit_code_;
   ticket_timer_.arm(kTicketLife);
   log::event(Level::info, "started",
              {{"version", options_.version}, {"workers", count}, {"config", snapshot_->settings().file},
@@ -194,6 +194,11 @@ void Server::apply(std::unique_ptr<Reload> reload) {
     worker->post([this, &worker = *worker, snapshot = reload_->snapshot, tickets = tickets_] {
       std::string why;
       const bool good = worker.prepare(snapshot, tickets, why);
+      if (good && &worker == workers_.front().get()) {  // every worker has built the same
+        for (const std::string& warning : worker.warnings()) {
+          log::event(Level::warn, "config_warning", {{"message", warning}});
+        }
+      }
       mailbox_.post([this, good, why] { prepared(good, why); });
     });
   }
@@ -257,9 +262,13 @@ void Server::reload(const char* cause) {
   make_self_signed(loaded.settings);
   auto next = std::make_unique<Reload>();
   next->snapshot = std::make_shared<const config::Snapshot>(std::move(loaded.settings), memory_, ++generation_);
-  if (!open_listeners(*next, why)) return reloaded(false, why);
-  next->done = [this](bool good) {
+  if (!open_listeners(*next, why)) {
+    shared_.max_connections.store(limit_before);
+    return reloaded(false, why);
+  }
+  next->done = [this, limit_before](bool good) {
     const std::string reason = good ? std::string() : reload_->why;
+    if (!good) shared_.max_connections.store(limit_before);
     if (good) {
       std::string fault;
       if (!log::open(snapshot_->settings().log, fault) || !admin_->listen(snapshot_->settings().admin, fault)) {
@@ -363,15 +372,20 @@ bool Server::ready(std::string& why) {
 void Server::connections(std::size_t limit, std::move_only_function<void(std::string)> done) {
   struct Gathered {
     std::string all;
+    std::size_t left;  // of the limit, which is that of all workers together
     std::size_t waiting;
     std::move_only_function<void(std::string)> done;
   };
-  auto gathered = std::make_shared<Gathered>(Gathered{{}, workers_.size(), std::move(done)});
+  auto gathered = std::make_shared<Gathered>(Gathered{{}, limit, workers_.size(), std::move(done)});
   for (const auto& worker : workers_) {
     worker->post([this, &worker = *worker, limit, gathered] {
-      mailbox_.post([text = worker.describe(limit), gathered] {
-        if (!gathered->all.empty() && !text.empty()) gathered->all += ',';
-        gathered->all += text;
+      mailbox_.post([found = worker.describe(limit), gathered] {
+        for (const std::string& one : found) {
+          if (gathered->left == 0) break;
+          --gathered->left;
+          if (!gathered->all.empty()) gathered->all += ',';
+          gathered->all += one;
+        }
         if (--gathered->waiting == 0) gathered->done("{\"connections\":[" + gathered->all + "]}");
       });
     });

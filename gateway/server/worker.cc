@@ -36,6 +36,7 @@ Worker::Worker(unsigned index, Shared& shared, Tallies& tallies)
 
 Worker::~Worker() {
   for (std::size_t i = 0; i < owners_.places(); ++i) delete owners_.at(i);
+  loop_.drop_deferred();  // it names owners
 }
 
 void Worker::start() {
@@ -72,12 +73,14 @@ bool Worker::prepare(std::shared_ptr<const config::Snapshot> snapshot, const net
 }
 
 void Worker::commit(std::map<std::string, net::Fd> fds) {
-  runtime_ = std::exchange(prepared_, nullptr);
+  if (draining) return discard();  // it would listen again
+  // Those that go serve who waits in their queues, while the runtime in force still knows them.
   std::erase_if(listeners_, [this](auto& entry) {
-    return std::ranges::none_of(runtime_->listeners, [&](const session::ListenerRuntime& listener) {
+    return std::ranges::none_of(prepared_->listeners, [&](const session::ListenerRuntime& listener) {
       return listener.compiled->settings->name == entry.first;
     });
   });
+  runtime_ = std::exchange(prepared_, nullptr);
   for (auto& [name, fd] : fds) {
     auto& listener = listeners_[name];
     listener.reset();
@@ -166,16 +169,14 @@ void Worker::sweep() {
   }
 }
 
-std::string Worker::describe(std::size_t limit) const {
-  std::string all;
-  for (std::size_t i = 0; i < owners_.places() && limit > 0; ++i) {
+std::vector<std::string> Worker::describe(std::size_t limit) const {
+  std::vector<std::string> all;
+  for (std::size_t i = 0; i < owners_.places() && all.size() < limit; ++i) {
     if (!owners_.at(i)) continue;
     JsonWriter one;
     owners_.at(i)->describe(one);
     if (one.text().empty()) continue;
-    if (!all.empty()) all += ',';
-    all += one.text();
-    --limit;
+    all.push_back(one.take());
   }
   return all;
 }
@@ -216,7 +217,10 @@ void Worker::drain_some() {
   }
   if (now >= drain_deadline_) {
     for (std::size_t i = 0; i < owners_.places(); ++i) {
-      if (owners_.at(i)) owners_.at(i)->act(Step::done);
+      session::StreamOwner* owner = owners_.at(i);
+      if (!owner) continue;
+      owner->cut();
+      owner->act(Step::done);
     }
     return;
   }

@@ -41,6 +41,8 @@ class Worker final : private session::House, private session::TallyBook {
   // On the worker's thread (inside a posted task) from here on.
   // Phase one of a reload: builds, holds, does not switch. False and `why` on any fault.
   bool prepare(std::shared_ptr<const config::Snapshot> snapshot, const net::TicketKeys& tickets, std::string& why);
+  // Of what was prepared.
+  const std::vector<std::string>& warnings() const { return prepared_->warnings; }
   // Phase two: what was prepared serves from now on. `fds` are new listening sockets by listener name; listeners that are
   // not in the snapshot stop.
   void commit(std::map<std::string, net::Fd> fds);
@@ -49,8 +51,8 @@ class Worker final : private session::House, private session::TallyBook {
   // Stops accepting; closes are spread evenly over `spread`; what is left at `deadline` is cut. `gone` is called (on this
   // thread) once nobody is left.
   void drain(Duration spread, Duration deadline, std::move_only_function<void()> gone);
-  // Appends the JSON of up to `limit` sessions.
-  std::string describe(std::size_t limit) const;
+  // The JSON of up to `limit` sessions.
+  std::vector<std::string> describe(std::size_t limit) const;
   std::size_t connections() const { return owners_.size(); }
 
  private:

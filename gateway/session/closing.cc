@@ -9,6 +9,7 @@
 //   upstream gone           1011 at a frame boundary; inside a frame the  the client's Close has come back
 //                           client is cut (1006). TCP in order: 1000
 //   the gateway (end)       the table's code to the client, 1001 up       both Closes, or ≤ close_timeout
+//                           (cut, where its client broke off a frame)
 //   drain                   1001 at a message boundary; its messages      the client's Close, then ours up
 //                           still pass
 //
@@ -84,6 +85,15 @@ void Session::drain() {
   note_close(1001, Side::gateway, "draining");
   boundary_deadline_ = now() + kBoundaryWait;
   closing_until(rules().close_timeout);
+}
+
+// The process ends before the closing did.
+void Session::cut() {
+  if (phase_ != Phase::relay) return;
+  if (record_.error.code == Errc::none) record_.error = {Errc::draining, Side::gateway, false, "cut at the drain's deadline"};
+  note_close(1006, Side::gateway, "");
+  log_close();
+  phase_ = Phase::done;
 }
 
 // True when the frame itself is forwarded.
@@ -186,7 +196,7 @@ void Session::on_leg_end(Leg& leg, bool in_order) {
 
 // Lost without a Close of its own.
 void Session::leg_died(Leg& leg, Error error) {
-  const bool inside_frame = !leg.framer().at_frame_boundary();
+  const bool inside_frame = leg.relay().inside_frame();
   route_->compiled->cluster->report(leg.server(), false, now());
   retire_leg(leg);
   if (ending_) return;
@@ -285,6 +295,9 @@ Step Session::settle_closing() {
     close_legs(1001);
     emit();
   }
+  // A frame that its client cannot finish, since it is not read any more: nothing may stand in the frame's place, and once
+  // the client has been told there is nothing to wait for.
+  if (client_cut_ && !client_close_due_ && target_ && target_->relaying() && up_->inside_frame()) retire_leg(*target_);
   if (now() >= boundary_deadline_) {
     if (client_close_due_) {
       cut_client();
@@ -322,6 +335,7 @@ Step Session::settle_closing() {
     leg->close();
   }
   permits_.clear();
+  spent_ = false;
   if (client_gone_) {
     phase_ = Phase::done;
     return Step::done;

@@ -63,6 +63,8 @@ class StreamOwner : public net::Ready {
   virtual Step tick() = 0;
   // Say goodbye: the connection is to end in order, soon.
   virtual void drain() = 0;
+  // It is about to be freed without more ado: leaves its line in the log.
+  virtual void cut() {}
   // One JSON object of what /api/v1/connections says; nothing for a connection that is no session yet.
   virtual void describe(JsonWriter&) const {}
   // Worker's sweep and drain act through this.

@@ -2,6 +2,12 @@
 
 namespace sluice::session {
 
+namespace {
+
+constexpr int kFillsPerPass = 16;
+
+}  // namespace
+
 H1Front::H1Front(House& house, Admission admission, std::unique_ptr<net::Stream> stream,
                  std::shared_ptr<const Runtime> runtime, std::size_t listener, const net::Address& peer,
                  std::uint16_t local_port, http::TlsFacts tls)
@@ -35,7 +41,7 @@ Step H1Front::advance() {
 
 Step H1Front::read_head() {
   Opening& opening = *waiting_->opening;
-  while (true) {
+  for (int fills = 0;; ++fills) {
     const MutableBytes received = stream_->received();
     if (!received.empty()) {
       const Result<std::size_t> size = waiting_->parser.parse(received, opening.head);
@@ -56,8 +62,16 @@ Step H1Front::read_head() {
       begin(Error{Errc::head_timeout, Side::client, false, "the request head did not come in time"});
       return Step::next;
     }
+    if (fills == kFillsPerPass) {
+      wake_later();
+      return Step::wait;
+    }
     const Io io = stream_->fill();
     stream_->settle();
+    if (io == Io::blocked && received.size() >= kChunk) {
+      begin(Error{Errc::head_too_large, Side::client, false, "head over what a stream keeps"});
+      return Step::next;
+    }
     if (io == Io::blocked) return Step::wait;
     if (io != Io::ok) return Step::done;
   }
@@ -84,6 +98,10 @@ void H1Front::drain() {
   }
   session_->drain();
   wake();
+}
+
+void H1Front::cut() {
+  if (session_) session_->cut();
 }
 
 void H1Front::describe(JsonWriter& out) const {

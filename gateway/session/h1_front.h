@@ -19,6 +19,7 @@ class H1Front final : public StreamOwner {
 
   Step tick() override;
   void drain() override;
+  void cut() override;
   void describe(JsonWriter& out) const override;
 
  private:

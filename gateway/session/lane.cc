@@ -10,7 +10,7 @@ namespace {
 
 void count_message(RouteTally::Flow& flow, std::uint8_t opcode, std::uint64_t size) {
   flow.messages[opcode == ws::kText ? 0 : 1].add();
-  flow.sizes.observe(static_cast<double>(size));
+  flow.sizes.observe(size);
 }
 
 bool is_mark(Bytes payload, std::uint64_t mark) {
@@ -30,43 +30,39 @@ Verdict UpLane::admit(const relay::Run& run) {
     const Leg& leg = *session_.legs_.front();
     if (leg.close_out || leg.state() == Leg::State::closed) return Verdict::consume();
   }
-  const Verdict verdict = meter(run);
+  const Verdict verdict = session_.ending_ ? Verdict::allow() : meter(run);
   if (verdict.allowed()) count(run);
   return verdict;
 }
 
 // All limits of the session, each once per run; where one makes the run wait, those before it are not asked again.
 Verdict UpLane::meter(const relay::Run& run) {
-  using Limit = policy::LimitSettings;
+  using Action = policy::LimitSettings::Action;
   const Instant now = session_.now();
   for (; metered_ < meters.size(); ++metered_) {
     Meter& meter = meters[metered_];
-    const Limit& limit = meter.limiter->settings();
-    const bool by_bytes = limit.unit == Limit::Unit::bytes;
-    if (!by_bytes && !run.begins) continue;
+    const MeterRule& rule = *meter.rule;
     Duration wait{};
-    if (by_bytes && !run.begins) {
+    if (run.begins) {
+      wait = rule.action == Action::drop ? meter.take(1, now) : meter.owe(rule.by_bytes ? run.payload : 1, now);
+    } else if (rule.by_bytes) {
       wait = meter.debt(now);
       if (wait == Duration::zero()) meter.charge(run.payload, now);
-    } else if (limit.on_limit == Limit::Action::drop) {
-      wait = meter.take(1, now);
-    } else {
-      wait = meter.owe(by_bytes ? run.payload : 1, now);
     }
-    if (wait == Duration::zero()) continue;
-    meter.limiter->count_refused();
+    if (wait == Duration::zero()) [[likely]] continue;
+    rule.limiter->count_refused();
     session_.record_.rate_limited = true;
-    if (limit.on_limit == Limit::Action::delay) {
+    if (rule.action == Action::delay) {
       resume_at = now + wait;
       return Verdict::wait(resume_at);
     }
     metered_ = 0;
-    if (limit.on_limit == Limit::Action::drop) {
+    if (rule.action == Action::drop) {
       session_.route_->tally->discarded_limit.add();
       return Verdict::consume();
     }
-    session_.close_override_ = limit.close_code;
-    return Verdict::deny({limit_errc(limit.key), Side::client, false, "message or byte rate"});
+    session_.close_override_ = rule.close_code;
+    return Verdict::deny({rule.refusal, Side::client, false, "message or byte rate"});
   }
   metered_ = 0;
   return Verdict::allow();
@@ -74,10 +70,8 @@ Verdict UpLane::meter(const relay::Run& run) {
 
 void UpLane::count(const relay::Run& run) {
   RouteTally::Flow& flow = session_.route_->tally->flow[static_cast<std::size_t>(Direction::up)];
-  if (run.begins) {
-    size_ = 0;
-    session_.last_data_ = session_.now();
-  }
+  if (run.begins) size_ = 0;
+  session_.last_data_ = session_.now();
   size_ += run.payload;
   flow.bytes.add(run.payload);
   session_.record_.bytes_in += run.payload;
@@ -125,6 +119,14 @@ net::Stream* UpLane::route(const relay::Run& run) {
   return leg.relaying() ? &leg.stream() : nullptr;
 }
 
+// What waits for a leg that is gone, or begins while the session ends, waits in vain; the client's Close may stand behind.
+bool UpLane::gives_up(const relay::Run& held) const {
+  if (held.begins && session_.ending_) return true;
+  if (held.begins && session_.per_message()) return false;
+  const Leg* leg = session_.per_message() ? session_.target_ : session_.legs_.front().get();
+  return !leg || leg->state() == Leg::State::closed;
+}
+
 // ---- upstream → client ------------------------------------------------------------------------------------------------
 
 Verdict DownLane::admit(const relay::Run& run) {
@@ -138,10 +140,8 @@ Verdict DownLane::admit(const relay::Run& run) {
     return Verdict::consume();
   }
   RouteTally::Flow& flow = session_.route_->tally->flow[static_cast<std::size_t>(Direction::down)];
-  if (run.begins) {
-    size_ = 0;
-    session_.last_data_ = session_.now();
-  }
+  if (run.begins) size_ = 0;
+  session_.last_data_ = session_.now();
   size_ += run.payload;
   flow.bytes.add(run.payload);
   session_.record_.bytes_out += run.payload;

@@ -7,6 +7,7 @@
 
 #include "policy/limiter.h"
 #include "relay/relay.h"
+#include "session/runtime.h"
 #include "session/tally.h"
 
 namespace sluice::session {
@@ -16,15 +17,20 @@ class Leg;
 
 // One messages or bytes limit of a session.
 struct Meter {
-  policy::Limiter* limiter = nullptr;  // kept alive by the session's runtime
-  const policy::Rate* rate = nullptr;  // for key = "connection": no table is asked; the runtime's
-  policy::Bucket bucket;               // for keys that connections share
-  policy::Rate::State state;
+  const MeterRule* rule = nullptr;  // kept alive by the session's runtime
+  policy::Bucket bucket;            // for keys that connections share
+  policy::Rate::State state;        // for a limit per connection
 
-  Duration owe(std::uint64_t units, Instant now);
-  Duration take(std::uint64_t units, Instant now);
-  Duration debt(Instant now);
-  void charge(std::uint64_t units, Instant now);
+  Duration owe(std::uint64_t units, Instant now) {
+    return rule->own ? rule->rate.owe(state, units, now) : bucket.owe(units, now);
+  }
+  Duration take(std::uint64_t units, Instant now) {
+    return rule->own ? rule->rate.take(state, units, now) : bucket.take(units, now);
+  }
+  Duration debt(Instant now) { return rule->own ? rule->rate.debt(state, now) : bucket.debt(now); }
+  void charge(std::uint64_t units, Instant now) {
+    rule->own ? rule->rate.charge(state, units, now) : bucket.charge(units, now);
+  }
 };
 
 class UpLane final : public relay::RelayHost {
@@ -32,6 +38,7 @@ class UpLane final : public relay::RelayHost {
   explicit UpLane(Session& session) : session_(session) {}
   Verdict admit(const relay::Run& run) override;
   net::Stream* route(const relay::Run& run) override;
+  bool gives_up(const relay::Run& held) const override;
   void settled() override {}
 
   std::vector<Meter> meters;

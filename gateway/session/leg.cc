@@ -161,20 +161,23 @@ Result<Leg::State> Leg::read_refusal() {
     return state_;
   };
   while (true) {
-    const MutableBytes received = stream_->received();
-    std::size_t want = received.size();
     if (opening.body.kind == http::BodyLength::Kind::none) return finish();
-    if (opening.body.kind == http::BodyLength::Kind::length) {
-      if (opening.body.length > kMostRefusal) return finish();
-      want = std::min<std::size_t>(want, opening.body.length - opening.refusal.body.size());
-    }
-    if (opening.body.kind == http::BodyLength::Kind::chunked) return finish();  // status and fields only
-    want = std::min(want, kMostRefusal - opening.refusal.body.size());
-    opening.refusal.body.append(as_text(received.first(want)));
-    stream_->consume(received.size());
-    if (opening.refusal.body.size() == kMostRefusal ||
-        (opening.body.kind == http::BodyLength::Kind::length && opening.refusal.body.size() == opening.body.length)) {
-      return finish();
+    if (opening.body.kind == http::BodyLength::Kind::chunked) {
+      if (TRY(read_chunks())) return finish();
+    } else {
+      const MutableBytes received = stream_->received();
+      std::size_t want = received.size();
+      if (opening.body.kind == http::BodyLength::Kind::length) {
+        if (opening.body.length > kMostRefusal) return finish();
+        want = std::min<std::size_t>(want, opening.body.length - opening.refusal.body.size());
+      }
+      want = std::min(want, kMostRefusal - opening.refusal.body.size());
+      opening.refusal.body.append(as_text(received.first(want)));
+      stream_->consume(received.size());
+      if (opening.refusal.body.size() == kMostRefusal ||
+          (opening.body.kind == http::BodyLength::Kind::length && opening.refusal.body.size() == opening.body.length)) {
+        return finish();
+      }
     }
     const Io io = stream_->fill();
     stream_->settle();
@@ -182,6 +185,22 @@ Result<Leg::State> Leg::read_refusal() {
     if (io == Io::end && opening.body.kind == http::BodyLength::Kind::until_close) return finish();
     if (io != Io::ok) return fail(stream_error(Errc::be_lost, "the upstream closed inside its answer"));
   }
+}
+
+// Takes what has come of a chunked body; true when that is all. Of one that is too long only status and fields are relayed.
+Result<bool> Leg::read_chunks() {
+  Opening& opening = *opening_;
+  while (!opening.chunks.done()) {
+    const http::ChunkedDecoder::Piece piece = TRY(opening.chunks.next(stream_->received()));
+    if (piece.size == 0) return false;
+    if (piece.data.size() > kMostRefusal - opening.refusal.body.size()) {
+      opening.refusal.body.clear();
+      return true;
+    }
+    opening.refusal.body.append(as_text(piece.data));
+    stream_->consume(piece.size);
+  }
+  return true;
 }
 
 Error Leg::timed_out() const {

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "http/h1_body.h"
 #include "http/h1_parser.h"
 #include "net/stream.h"
 #include "relay/relay.h"
@@ -108,6 +109,7 @@ class Leg {
     unsigned interim = 0;        // 1xx answers seen
     bool head_done = false;
     http::BodyLength body;
+    http::ChunkedDecoder chunks{Side::upstream};
     ws::Agreement agreement;
     Refusal refusal;
     bool answered = false;       // refusal is complete
@@ -119,6 +121,7 @@ class Leg {
   Result<State> greet();
   Result<State> on_head(const LegPlan& plan);
   Result<State> read_refusal();
+  Result<bool> read_chunks();
   Error stream_error(Errc code, const char* detail) const;
 
   House& house_;

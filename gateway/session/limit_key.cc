@@ -46,23 +46,11 @@ LimitKey::LimitKey(const policy::LimitSettings& limit, const Opening& opening,
   }
 }
 
-Meter make_meter(policy::Limiter& limiter, const policy::Rate* rate, Bytes key, Instant now) {
+Meter make_meter(const MeterRule& rule, Bytes key, Instant now) {
   Meter meter;
-  meter.limiter = &limiter;
-  meter.rate = rate;
-  if (!rate) meter.bucket = limiter.bucket(key, now);
+  meter.rule = &rule;
+  if (!rule.own) meter.bucket = rule.limiter->bucket(key, now);
   return meter;
-}
-
-Duration Meter::owe(std::uint64_t units, Instant now) {
-  return rate ? rate->owe(state, units, now) : bucket.owe(units, now);
-}
-Duration Meter::take(std::uint64_t units, Instant now) {
-  return rate ? rate->take(state, units, now) : bucket.take(units, now);
-}
-Duration Meter::debt(Instant now) { return rate ? rate->debt(state, now) : bucket.debt(now); }
-void Meter::charge(std::uint64_t units, Instant now) {
-  rate ? rate->charge(state, units, now) : bucket.charge(units, now);
 }
 
 }  // namespace sluice::session

@@ -25,7 +25,6 @@ class LimitKey {
 // The error that a limit of this key means.
 Errc limit_errc(policy::LimitSettings::Key key);
 
-// `rate` for a limit per connection, null for one that connections share.
-Meter make_meter(policy::Limiter& limiter, const policy::Rate* rate, Bytes key, Instant now);
+Meter make_meter(const MeterRule& rule, Bytes key, Instant now);
 
 }  // namespace sluice::session

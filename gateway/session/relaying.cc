@@ -35,7 +35,10 @@ Step Session::relay() {
 }
 
 void Session::pump_up(relay::Budget& budget) {
-  if (client_gone_ || client_cut_) return;
+  if (client_gone_ || client_cut_) {
+    up_->flush_owed();  // what it sent before is delivered, and makes way for the Close
+    return;
+  }
   const Why why = up_->pump(budget);
   if (up_->take_activity()) last_client_in_ = now();
   Leg* sink = nullptr;
@@ -58,12 +61,18 @@ void Session::pump_up(relay::Budget& budget) {
     case Why::from_end:
     case Why::from_error: on_client_end(); break;
     case Why::to_error:
-      if (sink) on_leg_end(*sink, false);
+      if (sink) {
+        // What it said before it left may be here still: its last messages, and its Close.
+        relay::Budget last;
+        pump_down(*sink, last);
+        on_leg_end(*sink, false);
+      }
       break;
     case Why::denied:
       client_cut_ = row(up_->error().code).stage == Stage::ws;
       if (client_cut_) route_->tally->invalid[static_cast<std::size_t>(up_->error().code)].add();
       end(up_->error(), Side::gateway);
+      if (!client_cut_) spent_ = true;  // what is left of the message at hand may be here already
       break;
   }
 }
@@ -72,7 +81,7 @@ void Session::pump_down(Leg& leg, relay::Budget& budget) {
   if (!leg.relaying() || leg.deaf) return;
   const Why why = leg.relay().pump(budget);
   if (leg.relay().take_activity()) leg.last_in = now();
-  if (why != Why::jammed && why != Why::held) client_jammed_since_ = {};
+  if (why != Why::jammed && why != Why::held && !client_.jammed()) client_jammed_since_ = {};
   switch (why) {
     case Why::starved:
     case Why::held: break;
@@ -169,7 +178,7 @@ Step Session::tick() {
   for (const auto& leg : legs_) work = (leg->relaying() && leg->stream().recheck()) || work;
 
   if (!ending_) {
-    const bool limited = r.max_lifetime > Duration::zero() && time - born_ >= r.max_lifetime;
+    const bool limited = time >= retires_;
     const bool idle = r.idle_timeout > Duration::zero() && time - last_data_ >= r.idle_timeout;
     const bool cut_message = !up_framer_->at_message_boundary() || !client_.received().empty();
     // Octets that we do not read (a limit, a full upstream) are not the client's silence.
@@ -196,7 +205,10 @@ Step Session::tick() {
 bool Session::tick_client(Instant time) {
   const config::WebSocketSettings& r = rules();
   if (client_gone_) return false;
-  if (client_jammed_since_ != Instant{} && moved(client_, client_undelivered_)) client_jammed_since_ = time;
+  if (client_jammed_since_ != Instant{} && moved(client_, client_undelivered_)) {
+    client_jammed_since_ = time;
+    if (ping_sent_ != Instant{}) ping_sent_ = time;  // who takes octets lives
+  }
   if (client_jammed_since_ != Instant{} && time - client_jammed_since_ >= r.write_stall) {
     route_->tally->slow_consumers.add();
     end({Errc::slow_reader, Side::client, false, "took nothing for too long"}, Side::gateway);
@@ -206,6 +218,8 @@ bool Session::tick_client(Instant time) {
   if (ping_sent_ != Instant{}) {
     if (last_client_in_ > ping_sent_) {
       ping_sent_ = {};  // whatever it says, it lives
+    } else if (ping_due_ || client_unread()) {
+      ping_sent_ = time;  // it waits behind a long frame, or its answer waits for us
     } else if (time - ping_sent_ >= r.pong_timeout) {
       end({Errc::ping_timeout, Side::client, false, "no answer to a ping"}, Side::client);
       return true;
@@ -219,10 +233,18 @@ bool Session::tick_client(Instant time) {
   return true;
 }
 
+// Octets of the client may wait that we do not read: for a limit, or because an upstream is full.
+bool Session::client_unread() const {
+  return up_->holds() || std::ranges::any_of(legs_, [](const auto& leg) { return leg->jammed_since != Instant{}; });
+}
+
 bool Session::tick_leg(Leg& leg, Instant time) {
   const config::WebSocketSettings& r = rules();
   if (!leg.relaying()) return false;
-  if (leg.jammed_since != Instant{} && moved(leg.stream(), leg.undelivered)) leg.jammed_since = time;
+  if (leg.jammed_since != Instant{} && moved(leg.stream(), leg.undelivered)) {
+    leg.jammed_since = time;
+    if (leg.ping_sent != Instant{}) leg.ping_sent = time;
+  }
   if (leg.jammed_since != Instant{} && time - leg.jammed_since >= r.write_stall) {
     leg_died(leg, {Errc::slow_reader, Side::upstream, false, "the upstream took nothing for too long"});
     return true;
@@ -235,6 +257,8 @@ bool Session::tick_leg(Leg& leg, Instant time) {
   if (leg.ping_sent != Instant{}) {
     if (leg.last_in > leg.ping_sent) {
       leg.ping_sent = {};
+    } else if (leg.ping_due || leg.relay().holds()) {
+      leg.ping_sent = time;
     } else if (time - leg.ping_sent >= r.pong_timeout && client_jammed_since_ == Instant{}) {
       leg_died(leg, {Errc::ping_timeout, Side::upstream, false, "the upstream does not answer pings"});
       return true;

@@ -1,5 +1,7 @@
 #include "session/runtime.h"
 
+#include "session/limit_key.h"
+
 namespace sluice::session {
 
 std::size_t close_label(std::uint16_t code) {
@@ -32,6 +34,9 @@ bool add_route(Runtime& runtime, const config::CompiledRoute& compiled, net::Cry
         return false;
       }
       authenticator = std::make_unique<policy::Authenticator>(*compiled.auth, *jwt);
+      for (const std::string& warning : jwt->warnings()) {
+        runtime.warnings.push_back("auth '" + compiled.auth->name + "': " + warning);
+      }
       runtime.tokens[compiled.auth->name] = std::move(jwt);
     }
     route.authenticator = authenticator.get();
@@ -48,8 +53,17 @@ bool add_route(Runtime& runtime, const config::CompiledRoute& compiled, net::Cry
   }
   for (const auto& limiter : compiled.limits) {
     const policy::LimitSettings& limit = limiter->settings();
-    if (limit.key != policy::LimitSettings::Key::connection) continue;
-    route.rates.emplace_back(limiter.get(), std::make_unique<policy::Rate>(limit.rate, limit.per, limit.burst));
+    using Unit = policy::LimitSettings::Unit;
+    if (limit.unit != Unit::messages && limit.unit != Unit::bytes) continue;
+    auto rule = std::make_unique<MeterRule>();
+    rule->limiter = limiter.get();
+    rule->rate = policy::Rate(limit.rate, limit.per, limit.burst);
+    rule->own = limit.key == policy::LimitSettings::Key::connection;
+    rule->by_bytes = limit.unit == Unit::bytes;
+    rule->action = limit.on_limit;
+    rule->close_code = limit.close_code;
+    rule->refusal = limit_errc(limit.key);
+    route.meters.push_back(std::move(rule));
   }
   runtime.routes.push_back(std::move(route));
   return true;

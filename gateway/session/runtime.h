@@ -17,17 +17,28 @@
 
 namespace sluice::session {
 
+// A messages or bytes limit of a route, as the message path reads it.
+struct MeterRule {
+  policy::Limiter* limiter = nullptr;
+  policy::Rate rate;      // of a limit per connection, which asks no table
+  bool own = false;       // it is one
+  bool by_bytes = false;
+  policy::LimitSettings::Action action = policy::LimitSettings::Action::delay;
+  std::uint16_t close_code = 1008;
+  Errc refusal = Errc::rl_connection;
+};
+
 struct RouteRuntime {
   const config::CompiledRoute* compiled = nullptr;
   const policy::Authenticator* authenticator = nullptr;  // null: no auth
   const net::TlsClient* tls = nullptr;                   // for wss:// backends
   RouteTally* tally = nullptr;
-  // The arithmetic of its limits per connection.
-  std::vector<std::pair<const policy::Limiter*, std::unique_ptr<policy::Rate>>> rates;
+  std::vector<std::unique_ptr<MeterRule>> meters;
 
-  const policy::Rate* rate(const policy::Limiter& limiter) const {
-    for (const auto& [its, rate] : rates) {
-      if (its == &limiter) return rate.get();
+  // null: not a limit of this route that meters messages.
+  const MeterRule* meter(const policy::Limiter& limiter) const {
+    for (const auto& rule : meters) {
+      if (rule->limiter == &limiter) return rule.get();
     }
     return nullptr;
   }
@@ -50,6 +61,8 @@ struct Runtime {
   std::vector<std::unique_ptr<net::TlsClient>> clients;
   std::map<std::string, std::unique_ptr<policy::Jwt>> tokens;
   std::map<std::string, std::unique_ptr<policy::Authenticator>> authenticators;
+
+  std::vector<std::string> warnings;  // what works, but not as its author may think; for `check` and the log
 };
 
 // Where the counters of routes and listeners live: by name, for as long as the process, so that a reload forgets nothing.

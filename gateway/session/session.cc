@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/json.h"
+#include "base/random.h"
 #include "http/forwarded.h"
 #include "http/h1_writer.h"
 #include "policy/access.h"
@@ -205,7 +206,7 @@ Result<void> Session::judge_limit(policy::Limiter& limiter) {
       return {};
     }
     case Unit::messages:
-    case Unit::bytes: up_lane_.meters.push_back(make_meter(limiter, route_->rate(limiter), key.octets(), now())); return {};
+    case Unit::bytes: up_lane_.meters.push_back(make_meter(*route_->meter(limiter), key.octets(), now())); return {};
   }
   return {};
 }
@@ -372,7 +373,7 @@ Step Session::linger() {
   while (dropped < kLingerOctets && now() < deadline_) {
     client_.consume(client_.received().size());
     const Io io = client_.fill();
-    dropped += client_.received().size();
+    dropped += std::max<std::size_t>(client_.received().size(), kLingerOctets / 64);  // nothing received costs, too
     client_.settle();
     if (io == Io::blocked) {
       arm(deadline_);
@@ -415,6 +416,11 @@ void Session::start_relaying() {
   opening_.reset();
   if (timer_) house_.loop.retire(std::move(timer_));  // this may run inside its call
 
+  if (const Duration most = rules().max_lifetime; most > Duration::zero()) {
+    // Up to a tenth earlier: who came together does not come back together.
+    retires_ = born_ + most - Duration(random_below(static_cast<std::uint64_t>(most.count() / 10)));
+  }
+
   route_->tally->connections.add();
   relaying_counted_ = true;
   last_client_in_ = last_data_ = now();
@@ -445,6 +451,8 @@ std::unique_ptr<relay::Framer> Session::down_framer(bool deflate) const {
 void Session::arm(Instant when) {
   if (when == kNever) return;
   if (!timer_) timer_ = std::make_unique<event::Timer>(house_.loop, [this] { ready_.on_ready(); });
+  // One timer for several waits: the earliest counts, the others arm it again once it has fired.
+  if (timer_->armed() && timer_->due() <= when) return;
   timer_->arm(when - now());
 }
 

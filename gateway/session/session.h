@@ -36,6 +36,7 @@ class Session {
   Step advance();
   Step tick();
   void drain();
+  void cut();
   void describe(JsonWriter& out) const;
   Phase phase() const { return phase_; }
   // More is to be moved than one edge may: call again in the next pass.
@@ -74,6 +75,7 @@ class Session {
   Leg* open_leg(const std::shared_ptr<upstream::Server>& server);
   bool tick_client(Instant time);
   bool tick_leg(Leg& leg, Instant time);
+  bool client_unread() const;
   void arm(Instant when);
 
   // ---- closing (session/closing.cc) ----
@@ -159,6 +161,7 @@ class Session {
   Instant client_jammed_since_{};
   std::size_t client_undelivered_ = 0;
   Instant expires_ = kNever;        // token
+  Instant retires_ = kNever;        // max_lifetime
   Instant born_{};
   Instant deadline_ = kNever;       // of the phase at hand or of the closing
   Instant boundary_deadline_ = kNever;

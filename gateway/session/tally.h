@@ -34,7 +34,7 @@ struct RouteTally {
   struct Flow {
     std::array<Counter, 2> messages;  // text, binary
     Counter bytes;                    // payload
-    Histogram<8> sizes{kSizeBounds};
+    SizeHistogram sizes;
     Counter pauses;                   // times the source was left unread because the sink was full
   };
   std::array<Flow, 2> flow;  // [Direction]
