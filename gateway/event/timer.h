@@ -24,7 +24,6 @@ class Timer {
   void cancel();
   bool armed() const;
   Instant due() const { return due_; }  // while armed
-  Instant due() const { return due_; }  // while armed
 
  private:
   static void on_fire(int, short, void*);

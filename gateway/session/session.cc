@@ -453,8 +453,6 @@ void Session::arm(Instant when) {
   if (!timer_) timer_ = std::make_unique<event::Timer>(house_.loop, [this] { ready_.on_ready(); });
   // One timer for several waits: the earliest counts, the others arm it again once it has fired.
   if (timer_->armed() && timer_->due() <= when) return;
-  // One timer for several waits: the earliest counts, the others arm it again once it has fired.
-  if (timer_->armed() && timer_->due() <= when) return;
   timer_->arm(when - now());
 }
 
