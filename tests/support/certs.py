@@ -48,7 +48,8 @@ class Authority:
             try:
                 alternatives.append(x509.IPAddress(ipaddress.ip_address(name)))
             except ValueError:
-                alternatives.append(x509.DNSName(name))
+                uri = "://" in name
+                alternatives.append(x509.UniformResourceIdentifier(name) if uri else x509.DNSName(name))
         now = datetime.datetime.utcnow() - datetime.timedelta(hours=1)
         usage = ExtendedKeyUsageOID.CLIENT_AUTH if client else ExtendedKeyUsageOID.SERVER_AUTH
         certificate = (
