@@ -32,6 +32,9 @@ using CtxPtr = std::unique_ptr<SSL_CTX, Deleter<SSL_CTX_free>>;
 using BioPtr = std::unique_ptr<BIO, Deleter<BIO_free>>;
 using X509Ptr = std::unique_ptr<X509, Deleter<X509_free>>;
 using KeyPtr = std::unique_ptr<EVP_PKEY, Deleter<EVP_PKEY_free>>;
+using CipherPtr = std::unique_ptr<EVP_CIPHER, Deleter<EVP_CIPHER_free>>;
+
+constexpr std::size_t kTicketIv = 16;  // one block of AES-256-CBC
 
 BioPtr memory(std::string_view text) { return BioPtr(BIO_new_mem_buf(text.data(), static_cast<int>(text.size()))); }
 
@@ -61,21 +64,33 @@ std::vector<std::string> dns_names(const X509* certificate) {
   return out;
 }
 
+using ReadCertificate = X509* (*)(BIO*, X509**, pem_password_cb*, void*);
+
+// The next certificate of a PEM text, or nullptr. It belongs to the worker's own library context, as everything that a
+// handshake touches: objects of the default one are shared, and their locks with them.
+X509Ptr next_certificate(CryptoContext& context, BIO* bio, ReadCertificate read) {
+  X509* raw = X509_new_ex(context.raw(), nullptr);
+  check(raw != nullptr, "X509_new_ex");
+  if (read(bio, &raw, nullptr, nullptr) != nullptr) return X509Ptr(raw);
+  X509_free(raw);  // null when the reader has freed it
+  return nullptr;
+}
+
 // The certificate's key and chain into the context; false and `why` when they do not fit together.
-bool use_certificate(SSL_CTX* ctx, const CertificateSettings& settings, std::vector<std::string>& names,
-                     std::string& why) {
+bool use_certificate(CryptoContext& context, SSL_CTX* ctx, const CertificateSettings& settings,
+                     std::vector<std::string>& names, std::string& why) {
   const BioPtr certificate_bio = memory(settings.certificate);
-  const X509Ptr leaf(PEM_read_bio_X509_AUX(certificate_bio.get(), nullptr, nullptr, nullptr));
+  const X509Ptr leaf = next_certificate(context, certificate_bio.get(), PEM_read_bio_X509_AUX);
   if (!leaf || SSL_CTX_use_certificate(ctx, leaf.get()) != 1) {
     why = settings.name + ": not a certificate: " + openssl_reason();
     return false;
   }
-  while (X509* chain = PEM_read_bio_X509(certificate_bio.get(), nullptr, nullptr, nullptr)) {
-    if (SSL_CTX_add0_chain_cert(ctx, chain) != 1) X509_free(chain);
+  while (X509Ptr chain = next_certificate(context, certificate_bio.get(), PEM_read_bio_X509)) {
+    if (SSL_CTX_add0_chain_cert(ctx, chain.get()) == 1) [[maybe_unused]] X509* const taken = chain.release();
   }
   ERR_clear_error();  // the loop ends on "no start line"
   const BioPtr key_bio = memory(settings.key.reveal());
-  const KeyPtr key(PEM_read_bio_PrivateKey(key_bio.get(), nullptr, nullptr, nullptr));
+  const KeyPtr key(PEM_read_bio_PrivateKey_ex(key_bio.get(), nullptr, nullptr, nullptr, context.raw(), nullptr));
   if (!key) {
     why = settings.name + ": the key cannot be read: " + openssl_reason();
     return false;
@@ -96,6 +111,7 @@ struct TlsProfile::Impl {
   std::map<std::string, SSL_CTX*> exact;       // by name
   std::map<std::string, SSL_CTX*> wildcard;    // by suffix with its leading dot
   TicketKeys tickets;
+  CipherPtr ticket_cipher;                     // AES-256-CBC, fetched once: by its name it is looked up at every use
   std::vector<unsigned char> alpn;             // wire form, in order of preference
   bool strict_sni = false;
 
@@ -150,7 +166,7 @@ int TlsProfile::Impl::on_ticket(SSL* ssl, unsigned char* name, unsigned char* iv
   const TicketKey* key = &impl.tickets.front();
   if (encrypt) {
     std::memcpy(name, key->name.data(), key->name.size());
-    random_fill({iv, static_cast<std::size_t>(EVP_CIPHER_get_iv_length(EVP_aes_256_cbc()))});
+    random_fill({iv, kTicketIv});
   } else {
     const auto found = std::ranges::find_if(
         impl.tickets, [name](const TicketKey& k) { return std::memcmp(k.name.data(), name, k.name.size()) == 0; });
@@ -163,7 +179,7 @@ int TlsProfile::Impl::on_ticket(SSL* ssl, unsigned char* name, unsigned char* iv
       OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, const_cast<char*>("SHA256"), 0),
       OSSL_PARAM_construct_end()};
   if (EVP_MAC_CTX_set_params(mac, params.data()) != 1 ||
-      EVP_CipherInit_ex(cipher, EVP_aes_256_cbc(), nullptr, key->aes.data(), iv, encrypt) != 1) {
+      EVP_CipherInit_ex2(cipher, impl.ticket_cipher.get(), key->aes.data(), iv, encrypt, nullptr) != 1) {
     return -1;
   }
   if (encrypt) return 1;
@@ -198,7 +214,7 @@ CtxPtr TlsProfile::Impl::make_context(CryptoContext& context, const TlsSettings&
   SSL_CTX_set_session_id_context(raw, id.data(), static_cast<unsigned>(id.size()));
 
   std::vector<std::string> names;
-  if (!use_certificate(raw, certificate, names, why)) return nullptr;
+  if (!use_certificate(context, raw, certificate, names, why)) return nullptr;
   for (const std::string& name : names) {
     if (name.starts_with("*.")) {
       wildcard.emplace(name.substr(1), raw);
@@ -210,10 +226,9 @@ CtxPtr TlsProfile::Impl::make_context(CryptoContext& context, const TlsSettings&
     const BioPtr bio = memory(settings.client_ca);
     X509_STORE* store = SSL_CTX_get_cert_store(raw);
     std::size_t count = 0;
-    while (X509* ca = PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr)) {
-      X509_STORE_add_cert(store, ca);
-      SSL_CTX_add_client_CA(raw, ca);
-      X509_free(ca);
+    while (const X509Ptr ca = next_certificate(context, bio.get(), PEM_read_bio_X509)) {
+      X509_STORE_add_cert(store, ca.get());
+      SSL_CTX_add_client_CA(raw, ca.get());
       ++count;
     }
     ERR_clear_error();
@@ -234,6 +249,8 @@ std::unique_ptr<TlsProfile> TlsProfile::make(CryptoContext& context, const TlsSe
                                              const TicketKeys& keys, std::string& why) {
   auto impl = std::make_unique<Impl>();
   impl->tickets = keys;
+  impl->ticket_cipher.reset(EVP_CIPHER_fetch(context.raw(), "AES-256-CBC", nullptr));
+  check(impl->ticket_cipher != nullptr, "AES-256-CBC is not available");
   impl->strict_sni = settings.strict_sni;
   for (const std::string& protocol : settings.alpn) {
     impl->alpn.push_back(static_cast<unsigned char>(protocol.size()));
