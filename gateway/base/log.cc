@@ -31,8 +31,8 @@ constexpr std::uint32_t kEventsASecond = 10;
 constexpr std::size_t kMostValue = 1024;
 constexpr std::size_t kMostOctets = 64 * 1024 * 1024;  // that may wait in one log, however long its lines are
 constexpr std::size_t kBatch = 256 * 1024;             // octets handed to the target at once
-// After the first line the writer lets others gather: a worker's line wakes it at most 100 times a second.
-constexpr auto kGather = std::chrono::milliseconds(10);
+// The writer lets lines gather. While they keep coming it wakes by itself; only the line that ends a silence wakes it.
+constexpr auto kGather = std::chrono::milliseconds(50);
 
 // The queue of one log and the thread that empties it. spdlog formats and owns the sink; the queue is ours, because its
 // thread pool allocates every slot at the start (27 MB for 65536), can only lose the oldest line, and joins a blocked
@@ -133,14 +133,14 @@ void Writer::push(std::string&& line) {
 }
 
 bool Writer::take(std::vector<std::string>& batch) {
+  const auto gathered = [this] { return stopping_ || lines_.size() >= most_ / 2; };
   std::unique_lock lock(mutex_);
+  filled_.wait_for(lock, kGather, gathered);
   if (lines_.empty() && !stopping_) {
     asleep_ = true;
     filled_.wait(lock, [this] { return !lines_.empty() || stopping_; });
     asleep_ = false;
-  }
-  if (!stopping_) {
-    filled_.wait_for(lock, kGather, [this] { return stopping_ || lines_.size() >= most_ / 2; });
+    filled_.wait_for(lock, kGather, gathered);
   }
   batch.swap(lines_);
   octets_ = 0;
@@ -371,12 +371,26 @@ std::uint64_t dropped() {
 std::string timestamp(std::int64_t milliseconds_since_1970) {
   using namespace std::chrono;
   const sys_time<milliseconds> at{milliseconds(milliseconds_since_1970)};
-  const auto day = floor<days>(at);
-  const year_month_day date{day};
-  const hh_mm_ss<milliseconds> time{at - day};
-  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", static_cast<int>(date.year()),
-                     static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()), time.hours().count(),
-                     time.minutes().count(), time.seconds().count(), time.subseconds().count());
+  const auto second = floor<seconds>(at);
+  // Lines come many a second: date and time are written out once for each.
+  thread_local auto written = sys_seconds::max();
+  thread_local std::string text;
+  if (second != written) {
+    const auto day = floor<days>(second);
+    const year_month_day date{day};
+    const hh_mm_ss<seconds> time{second - day};
+    text = fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.", static_cast<int>(date.year()),
+                       static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()), time.hours().count(),
+                       time.minutes().count(), time.seconds().count());
+    written = second;
+  }
+  const auto rest = (at - second).count();
+  std::string out;
+  out.reserve(text.size() + 4);
+  out.append(text);
+  for (const auto unit : {100, 10, 1}) out.push_back(static_cast<char>('0' + rest / unit % 10));
+  out.push_back('Z');
+  return out;
 }
 
 }  // namespace sluice::log

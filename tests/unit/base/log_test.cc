@@ -301,5 +301,14 @@ TEST(Timestamp, IsIso8601InUtcWithMilliseconds) {
   EXPECT_EQ(timestamp(-1), "1969-12-31T23:59:59.999Z");
 }
 
+TEST(Timestamp, OfOneSecondDiffersInItsMillisecondsAlone) {
+  for (int round = 0; round < 2; ++round) {
+    EXPECT_EQ(timestamp(1795392000000), "2026-11-23T00:00:00.000Z");
+    EXPECT_EQ(timestamp(1795392000250), "2026-11-23T00:00:00.250Z");
+    EXPECT_EQ(timestamp(1795392000999), "2026-11-23T00:00:00.999Z");
+    EXPECT_EQ(timestamp(1795392001000), "2026-11-23T00:00:01.000Z");
+  }
+}
+
 }  // namespace
 }  // namespace sluice::log
