@@ -158,7 +158,12 @@ struct Jwt::Impl {
   JwtSettings rules;  // without the keys
   Jwks set;
   std::optional<Jwk> single;  // the key of a PEM file or a secret
+  // One issuer writes the same header into all its tokens: what was read from the last good one is kept. Only the
+  // worker that owns this asks.
+  std::string last_header_text;
+  JoseHeader last_header;
 
+  Result<JoseHeader> header_of(std::string_view text);
   bool load(net::CryptoContext& context, const JwtSettings& settings, std::string& why);
   bool every_algorithm_served(std::string& why) const;
   Result<const Jwk*> choose(const JoseHeader& header) const;
@@ -199,6 +204,14 @@ bool Jwt::Impl::load(net::CryptoContext& context, const JwtSettings& settings, s
   rules.max_lifetime_seconds = settings.max_lifetime_seconds;
   rules.required = settings.required;
   return every_algorithm_served(why);
+}
+
+Result<JoseHeader> Jwt::Impl::header_of(std::string_view text) {
+  if (text != last_header_text) {
+    last_header = TRY(read_header(text));
+    last_header_text = text;
+  }
+  return last_header;
 }
 
 bool Jwt::Impl::every_algorithm_served(std::string& why) const {
@@ -273,7 +286,7 @@ const std::vector<std::string>& Jwt::warnings() const { return impl_->set.warnin
 
 Result<Identity> Jwt::verify(std::string_view token, WallTime now) const {
   const Parts parts = TRY(split(token));
-  const JoseHeader header = TRY(read_header(parts.header));
+  const JoseHeader header = TRY(impl_->header_of(parts.header));
   const Jwk* jwk = TRY(impl_->choose(header));
   const auto signature = net::from_base64url(parts.signature);
   if (!signature) return bad("signature is not base64url");

@@ -101,6 +101,27 @@ std::vector<Case> asymmetric_cases() {
           {JwsAlgorithm::es512, &test::p521_key()}, {JwsAlgorithm::eddsa, &test::ed25519_key()}};
 }
 
+TEST(Jwt, JudgesEveryHeaderByItselfWhateverItSawBefore) {
+  std::string why;
+  const auto jwt = Jwt::make(context(), hs_settings(), why);
+  ASSERT_TRUE(jwt) << why;
+  const auto verdict_of = [&](std::string_view header) {
+    const auto identity = jwt->verify(hs(header, kClaims), at(kNow));
+    return identity ? std::string("ok") : std::string(identity.error().detail);
+  };
+  for (int round = 0; round < 2; ++round) {
+    EXPECT_EQ(verdict_of(kHeader), "ok");
+    EXPECT_EQ(verdict_of(kHeader), "ok");
+    EXPECT_EQ(verdict_of(R"({"alg":"none","typ":"JWT"})"), "alg not known");
+    EXPECT_EQ(verdict_of(R"({"alg":"none","typ":"JWT"})"), "alg not known");
+    EXPECT_EQ(verdict_of(R"({"alg":"HS512","typ":"JWT"})"), "alg not allowed");
+    EXPECT_EQ(verdict_of(R"({"alg":"HS512","typ":"JWT"})"), "alg not allowed");
+    EXPECT_EQ(verdict_of(R"({"alg":"HS256","crit":[]})"), "crit");
+  }
+  const std::string good = hs(kHeader, kClaims);
+  EXPECT_FALSE(jwt->verify(good.substr(0, good.size() - 4) + "AAAA", at(kNow)));
+}
+
 TEST(Jwt, AcceptsAllThirteenAlgorithms) {
   std::string why;
   for (const auto algorithm : {JwsAlgorithm::hs256, JwsAlgorithm::hs384, JwsAlgorithm::hs512}) {
