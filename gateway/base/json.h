@@ -53,6 +53,8 @@ std::string json_quote(std::string_view text);
 // Builds one JSON value in order. Misuse (a value without a name in an object) is an impossible state.
 class JsonWriter {
  public:
+  // Room for a text of about that size, taken at once.
+  void reserve(std::size_t octets) { text_.reserve(octets); }
   JsonWriter& begin_object();
   JsonWriter& end_object();
   JsonWriter& begin_array();

@@ -6,11 +6,18 @@
 
 namespace sluice::http {
 
+namespace {
+
+constexpr std::size_t kUsualHead = 512;
+
+}  // namespace
+
 void HeadWriter::request(std::string_view method, std::string_view target) {
   if (!text_.empty() || !all_octets(method, kToken) || !all_octets(target, kTarget)) {
     bad_ = true;
     return;
   }
+  text_.reserve(kUsualHead);
   text_.append(method).append(" ").append(target).append(" HTTP/1.1\r\n");
 }
 
@@ -19,6 +26,7 @@ void HeadWriter::response(int status) {
     bad_ = true;
     return;
   }
+  text_.reserve(kUsualHead);
   text_.append("HTTP/1.1 ").append(std::to_string(status)).append(" ").append(reason_phrase(status)).append("\r\n");
 }
 

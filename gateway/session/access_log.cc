@@ -10,11 +10,15 @@ namespace sluice::session {
 namespace {
 
 constexpr std::size_t kMostText = 1024;  // octets of one field (security.md T35)
+constexpr std::size_t kUsualLine = 640;
 
 // Writes members, leaving out those that log.access_fields does not name.
 class Line {
  public:
-  explicit Line(const std::vector<std::string>& fields) : fields_(fields) { json_.begin_object(); }
+  explicit Line(const std::vector<std::string>& fields) : fields_(fields) {
+    json_.reserve(kUsualLine);
+    json_.begin_object();
+  }
 
   Line& add(std::string_view name, std::string_view value) {
     if (!value.empty() && wanted(name)) json_.field(name, value.substr(0, kMostText));
