@@ -48,7 +48,7 @@ def gateway(start_gateway, backend):
 # ---- endpoints
 def test_health(gateway):
     assert gateway.admin("/livez")[0] == 200
-    assert gateway.admin("/readyz")[0] == 200
+    wait_for(lambda: gateway.admin("/readyz")[0] == 200, 5, "ready")
     assert gateway.admin("/nowhere")[0] == 404
 
 
@@ -79,6 +79,20 @@ def test_connections(gateway):
     wait_for(lambda: "members" not in gateway.admin("/api/v1/connections")[1].decode(), 5, "gone from the list")
 
 
+def test_the_token_check_is_timed(gateway):
+    family = "sluice_auth_duration_seconds_count"
+    before = gateway.metric(family)
+    bearer = ("Authorization", f"Bearer {tokens.mint(tokens.claims(sub='timed'))}")
+    gateway.connect("/members", [bearer]).close()
+    with gateway.client() as client:
+        assert client.upgrade("/members", [("Authorization", "Bearer a.b.c")]).status == 401
+    gateway.connect("/ws").close()
+    assert gateway.metric(family) == before + 2
+    assert gateway.wait_access(event="ws_open", subject="timed")["auth_ms"] >= 0
+    assert "auth_ms" in gateway.wait_access(event="http", status=401, reason="bad_token")
+    assert "auth_ms" not in gateway.wait_access(event="ws_open", path="/ws")
+
+
 @pytest.mark.parametrize("workers", [3])
 def test_connections_of_all_workers(fresh_gateway, backend, workers):
     gateway = fresh_gateway(config(backend), workers=workers)
@@ -88,6 +102,8 @@ def test_connections_of_all_workers(fresh_gateway, backend, workers):
     assert len(connections) == 30
     ids = [connection["id"] for connection in connections]
     assert len(set(ids)) == 30
+    some = gateway.admin_json("/api/v1/connections?limit=7")["connections"]
+    assert len({connection["id"] for connection in some}) == 7, "the limit is that of all workers together"
     for client in clients:
         client.close()
 

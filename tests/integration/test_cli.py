@@ -245,6 +245,39 @@ def test_query_token_on_a_plain_listener_warns(folder):
     assert run.returncode == 0 and "warning" in said(run) and "query" in said(run)
 
 
+def test_a_key_of_a_set_that_is_left_out_warns(folder, fresh_gateway):
+    keys = json.loads((ROOT / "conf/examples/jwks.json").read_text())
+    keys["keys"].append({"kty": "EC", "crv": "P-192", "kid": "old", "x": "AA", "y": "AA"})
+    auth = """
+[auth.users]
+type = "jwt"
+algorithms = ["ES256"]
+jwks_file = "keys.json"
+"""
+    route = """
+[[route]]
+path = "/*"
+auth = "users"
+backend = "app"
+[backend.app]
+servers = ["ws://127.0.0.1:9000"]
+"""
+    gateway = fresh_gateway(BASE + auth + route, start=False)
+    (gateway.folder / "keys.json").write_text(json.dumps(keys))
+    run = subprocess.run([BINARY, "check", "--config", str(gateway.config_path)], capture_output=True, text=True, timeout=20)
+    assert run.returncode == 0, said(run)
+    assert "warning: auth 'users': key 2 left out" in said(run) and "ok, with warnings" in said(run)
+    gateway.start()
+    told = [event for event in gateway.events() if event.get("event") == "config_warning"]
+    assert len(told) == 1 and "key 2 left out" in told[0]["message"], gateway.log_tail()
+
+
+def test_leeway_has_a_bound(folder):
+    assert check(folder, ISSUE.replace('audience = "chat"', 'audience = "chat"\nleeway = "300s"')).returncode == 0
+    run = check(folder, ISSUE.replace('audience = "chat"', 'audience = "chat"\nleeway = "301s"'))
+    assert run.returncode == 2 and re.search(r"sluice.toml:\d+:\d+: error: .*leeway", said(run)), said(run)
+
+
 def test_key_that_does_not_match(folder, authority):
     authority.issue("other", ["localhost"], folder=folder)
     run = check(folder, ISSUE.replace("server.key", "other.key"))

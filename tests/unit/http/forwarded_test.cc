@@ -153,7 +153,8 @@ TEST(PassingFields, DropsWhatConnectionNominates) {
 TEST(PassingFields, DropsEveryAliasOfWhatIsOurs) {
   const std::vector<std::string> owned = {"X-User-Id", "X_Tenant"};
   EXPECT_THAT(passing({{"X-User-Id", "root"}, {"x_user_id", "root"}, {"X.User.Id", "root"}, {"x-user-ID", "root"},
-                       {"x-tenant", "t"}, {"X-Forwarded-For", "1"}, {"x_forwarded_for", "2"}, {"X.Forwarded.For", "3"},
+                       {"x-tenant", "t"}, {"X-Client-Cert-Subject", "CN=a"}, {"x_client_cert_san", "b"},
+                       {"X-Client-Cert", "c"}, {"X-Forwarded-For", "1"}, {"x_forwarded_for", "2"}, {"X.Forwarded.For", "3"},
                        {"X-FORWARDED-ANYTHING", "1"}, {"Forwarded", "for=1"}, {"X-Real-IP", "1"}, {"X-Request-Id", "1"},
                        {"Via", "1.0 x"}, {"X-Sluice-Debug", "1"}, {"X-User-Ids", "1"}, {"X-UserId", "1"}},
                       {.owned = owned, .dropped = {}}),
@@ -251,6 +252,19 @@ TEST_F(ForwardedFields, UnixPeersHaveNoAddress) {
   EXPECT_EQ(fields.count("X-Forwarded-For"), 0u);
   EXPECT_EQ(fields.count("X-Real-IP"), 0u);
   EXPECT_EQ(written(true)["X-Forwarded-For"], "9.9.9.9");
+}
+
+TEST_F(ForwardedFields, NameTheClientsCertificateWhenItWasVerified) {
+  request_.tls.active = true;
+  request_.tls.client_subject = "CN=meter";
+  request_.tls.client_san = "spiffe://a/b";
+  EXPECT_EQ(written(true).count("X-Client-Cert-Subject"), 0u);
+  EXPECT_EQ(written(true).count("X-Client-Cert-San"), 0u);
+  request_.tls.client_cert = true;
+  EXPECT_EQ(written(false)["X-Client-Cert-Subject"], "CN=meter");
+  EXPECT_EQ(written(false)["X-Client-Cert-San"], "spiffe://a/b");
+  request_.tls.client_san.clear();
+  EXPECT_EQ(written(false).count("X-Client-Cert-San"), 0u);
 }
 
 TEST_F(ForwardedFields, SurviveANominationByTheClient) {
