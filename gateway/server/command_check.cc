@@ -63,7 +63,7 @@ int command_check(const std::string& config, bool dump) {
   }
   rlimit files{};
   getrlimit(RLIMIT_NOFILE, &files);
-  const std::uint64_t need = loaded.settings.server.max_connections * 2 + 1024;
+  const std::uint64_t need = loaded.settings.server.max_connections * (1 + most_legs(loaded.settings)) + 1024;
   if (loaded.ok() && loaded.settings.server.max_connections > 0 && need > files.rlim_max) {
     std::fprintf(stderr, "%s: warning: server.max_connections needs %llu descriptors, the hard limit here is %llu\n",
                  config.c_str(), static_cast<unsigned long long>(need),

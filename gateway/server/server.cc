@@ -117,6 +117,16 @@ int Server::start() {
   return kExitOk;
 }
 
+std::uint64_t most_legs(const config::Settings& settings) {
+  std::uint64_t legs = 1;
+  for (const upstream::BackendSettings& backend : settings.backends) {
+    if (backend.unit != upstream::Unit::message) continue;
+    const std::uint64_t most = backend.max_legs ? backend.max_legs : std::min<std::size_t>(backend.servers.size(), 8);
+    legs = std::max(legs, most);
+  }
+  return legs;
+}
+
 // The soft descriptor limit is raised to the hard one; max_connections follows from it, or must fit.
 bool Server::limits(const config::Settings& settings, std::string& why) {
   rlimit files{};
@@ -125,12 +135,7 @@ bool Server::limits(const config::Settings& settings, std::string& why) {
     const rlimit raised{files.rlim_max, files.rlim_max};
     if (setrlimit(RLIMIT_NOFILE, &raised) == 0) files = raised;  // a seccomp filter may forbid it: then it stays
   }
-  std::uint64_t legs = 1;
-  for (const upstream::BackendSettings& backend : settings.backends) {
-    if (backend.unit != upstream::Unit::message) continue;
-    const std::uint64_t most = backend.max_legs ? backend.max_legs : std::min<std::size_t>(backend.servers.size(), 8);
-    legs = std::max(legs, most);
-  }
+  const std::uint64_t legs = most_legs(settings);
   const std::uint64_t have = files.rlim_cur;
   const std::uint64_t fits = have > kReserve ? (have - kReserve) / (1 + legs) : 0;
   std::uint64_t wanted = settings.server.max_connections;

@@ -29,6 +29,9 @@ namespace sluice::server {
 
 class Server;
 
+// Upstream connections that one client connection may have at a time.
+std::uint64_t most_legs(const config::Settings& settings);
+
 struct ServerOptions {
   std::function<config::Loaded()> load;       // called at start and at every reload
   std::function<void(const Server&)> ready;   // called once when everything serves; may be empty
