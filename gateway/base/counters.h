@@ -57,15 +57,31 @@ class Histogram {
   Counter sum_micro_;
 };
 
+// Counts by size, of one thread and not shared: what SizeHistogram takes in at once.
+struct SizeCounts {
+  static constexpr std::size_t kBounds = 8;
+  std::array<std::uint32_t, kBounds + 1> buckets{};
+  // Bounds are 64 times powers of 4; a value belongs to the first bound that it does not exceed.
+  static std::size_t bucket_of(std::uint64_t size) {
+    const auto bits = static_cast<std::size_t>(std::bit_width((size == 0 ? 0 : size - 1) >> 6));
+    return std::min<std::size_t>((bits + 1) / 2, kBounds);
+  }
+  void add(std::uint64_t size) { ++buckets[bucket_of(size)]; }
+};
+
 // Histogram of octet counts over kSizeBounds, on the message path: the bucket is found by one bit count.
 class SizeHistogram {
  public:
-  static constexpr std::size_t kBounds = 8;
+  static constexpr std::size_t kBounds = SizeCounts::kBounds;
   void observe(std::uint64_t size) {
-    // Bounds are 64 times powers of 4; a value belongs to the first bound that it does not exceed.
-    const auto bits = static_cast<std::size_t>(std::bit_width((size == 0 ? 0 : size - 1) >> 6));
-    buckets_[std::min<std::size_t>((bits + 1) / 2, kBounds)].add();
+    buckets_[SizeCounts::bucket_of(size)].add();
     sum_.add(size);
+  }
+  void observe(const SizeCounts& counts, std::uint64_t total) {
+    for (std::size_t i = 0; i <= kBounds; ++i) {
+      if (counts.buckets[i] > 0) buckets_[i].add(counts.buckets[i]);
+    }
+    sum_.add(total);
   }
   std::uint64_t bucket(std::size_t i) const { return buckets_[i].get(); }
   double sum() const { return static_cast<double>(sum_.get()); }

@@ -293,6 +293,14 @@ void Bucket::charge(std::uint64_t units, Instant now) {
   rate.charge(entry.state, units, now);
 }
 
+void Bucket::give_back(std::uint64_t units) {
+  if (!entry_) return;
+  Entry& entry = *static_cast<Entry*>(entry_);
+  const Rate& rate = limiter_->impl_->now_valid().rate;
+  const EntryLock lock(entry);
+  rate.give_back(entry.state, units);
+}
+
 Duration Bucket::debt(Instant now) {
   if (!entry_) return Duration::zero();
   Entry& entry = *static_cast<Entry*>(entry_);

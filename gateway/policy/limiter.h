@@ -54,6 +54,8 @@ class Rate {
   // with a burst of 1 that is TAT <= now), then owes all `units` however many they are; returns zero when admitted, else
   // how long until it would be.
   Duration owe(State& state, std::uint64_t units, Instant now) const;
+  // Undoes a take() of so many units.
+  void give_back(State& state, std::uint64_t units) const;
   // Adds units to what is owed without asking (payload of a message that was admitted before).
   void charge(State& state, std::uint64_t units, Instant now) const;
   // How long until the bucket is out of debt; zero when it is.
@@ -79,6 +81,7 @@ class Bucket {
   Duration take(std::uint64_t units, Instant now);
   Duration owe(std::uint64_t units, Instant now);
   void charge(std::uint64_t units, Instant now);
+  void give_back(std::uint64_t units);
   Duration debt(Instant now);
 
  private:

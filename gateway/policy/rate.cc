@@ -60,6 +60,10 @@ Duration Rate::take(State& state, std::uint64_t units, Instant now) const {
   return times(interval_, units) > tolerance_ ? kLongestWait : wait(horizon, after);
 }
 
+void Rate::give_back(State& state, std::uint64_t units) const {
+  state.tat -= std::min(state.tat, times(interval_, units));
+}
+
 Duration Rate::owe(State& state, std::uint64_t units, Instant now) const {
   const Duration until = debt(state, now);
   if (until == Duration::zero()) charge(state, units, now);

@@ -10,6 +10,7 @@
 #include <cstdint>
 
 #include "base/bytes.h"
+#include "base/counters.h"
 #include "base/result.h"
 
 namespace sluice::relay {
@@ -27,6 +28,16 @@ struct Run {
   Bytes content;            // control frames only; dies at the next call of next()
 };
 
+// Whole small messages that stand back to back, taken together: what a batch of tiny frames costs is mostly the asking.
+struct Batch {
+  std::size_t size = 0;      // octets of the input; 0: nothing to be taken together
+  std::uint64_t payload = 0;
+  std::uint32_t text = 0;    // messages
+  std::uint32_t binary = 0;
+  SizeCounts sizes;          // of their payloads
+  std::uint32_t messages() const { return text + binary; }
+};
+
 class Framer {
  public:
   virtual ~Framer() = default;
@@ -34,6 +45,10 @@ class Framer {
   // Covers a prefix of `bytes`. May change payload in place (unmasking before a TCP backend), never the framing.
   // Errors carry the Side given at construction. After an Error the framer must not be used again.
   virtual Result<Run> next(MutableBytes bytes) = 0;
+
+  // What next() would report one by one and without any Error or control frame, as far as that goes; forgotten again: the
+  // octets either pass as they are or are shown to next(). Asked at message boundaries only.
+  virtual Batch peek(Bytes /*bytes*/) const { return {}; }
 
   // Whether everything covered so far ends with a whole frame (a control frame may be inserted here) ...
   virtual bool at_frame_boundary() const = 0;

@@ -31,6 +31,8 @@ class RelayHost {
   // arms its own timer and pumps again. deny: pump() ends with that Error, and asks about the same data run again when it
   // is called again.
   virtual Verdict admit(const Run& run) = 0;
+  // Where all of the batch may go at once; null: not without being asked run by run. What it answers for has passed.
+  virtual net::Stream* pass(const Batch& /*batch*/) { return nullptr; }
   // Where the run goes; null: nowhere yet, the octets stay put. Asked for every data run and forwarded control frame; the
   // answer may change only where a message begins.
   virtual net::Stream* route(const Run& run) = 0;
@@ -105,6 +107,7 @@ class Relay {
   };
   void approve(Approved& approved);
   bool add(Approved& approved, const Run& run, Bytes octets);
+  bool pass_batch(Approved& approved, Bytes octets);
   void hold(const Run& run, bool admitted, net::Stream* to = nullptr);
   bool write(const Approved& approved);
   Why pump_turn(Budget& budget);

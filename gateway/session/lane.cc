@@ -13,6 +13,13 @@ void count_message(RouteTally::Flow& flow, std::uint8_t opcode, std::uint64_t si
   flow.sizes.observe(size);
 }
 
+void count_batch(RouteTally::Flow& flow, const relay::Batch& batch) {
+  if (batch.text > 0) flow.messages[0].add(batch.text);
+  if (batch.binary > 0) flow.messages[1].add(batch.binary);
+  flow.bytes.add(batch.payload);
+  flow.sizes.observe(batch.sizes, batch.payload);
+}
+
 bool is_mark(Bytes payload, std::uint64_t mark) {
   return mark != 0 && payload.size() == sizeof mark && load_be<std::uint64_t>(payload.data()) == mark;
 }
@@ -33,6 +40,27 @@ Verdict UpLane::admit(const relay::Run& run) {
   const Verdict verdict = session_.ending_ ? Verdict::allow() : meter(run);
   if (verdict.allowed()) count(run);
   return verdict;
+}
+
+// Only where every limit has room for all of it: whoever must wait or be dropped is asked for one by one.
+net::Stream* UpLane::pass(const relay::Batch& batch) {
+  if (session_.client_close_in_ || session_.ending_ || session_.per_message()) return nullptr;
+  Leg& leg = *session_.legs_.front();
+  if (!leg.relaying() || leg.close_out) return nullptr;
+  const Instant now = session_.now();
+  for (std::size_t i = 0; i < meters.size(); ++i) {
+    const std::uint64_t units = meters[i].rule->by_bytes ? batch.payload : batch.messages();
+    if (meters[i].take(units, now) == Duration::zero()) continue;
+    for (std::size_t taken = 0; taken < i; ++taken) {
+      meters[taken].give_back(meters[taken].rule->by_bytes ? batch.payload : batch.messages());
+    }
+    return nullptr;
+  }
+  session_.last_data_ = now;
+  session_.record_.messages_in += batch.messages();
+  session_.record_.bytes_in += batch.payload;
+  count_batch(session_.route_->tally->flow[static_cast<std::size_t>(Direction::up)], batch);
+  return &leg.stream();
 }
 
 // All limits of the session, each once per run; where one makes the run wait, those before it are not asked again.
@@ -150,6 +178,18 @@ Verdict DownLane::admit(const relay::Run& run) {
     count_message(flow, run.opcode, size_);
   }
   return Verdict::allow();
+}
+
+net::Stream* DownLane::pass(const relay::Batch& batch) {
+  if (leg_.close_in || session_.per_message() || session_.client_close_out_ || session_.client_gone_ ||
+      session_.client_close_due_ || session_.ending_) {
+    return nullptr;
+  }
+  session_.last_data_ = session_.now();
+  session_.record_.messages_out += batch.messages();
+  session_.record_.bytes_out += batch.payload;
+  count_batch(session_.route_->tally->flow[static_cast<std::size_t>(Direction::down)], batch);
+  return &session_.client_;
 }
 
 Verdict DownLane::control(const relay::Run& run) {

@@ -28,6 +28,8 @@ struct Meter {
     return rule->own ? rule->rate.take(state, units, now) : bucket.take(units, now);
   }
   Duration debt(Instant now) { return rule->own ? rule->rate.debt(state, now) : bucket.debt(now); }
+  // Undoes a take().
+  void give_back(std::uint64_t units) { rule->own ? rule->rate.give_back(state, units) : bucket.give_back(units); }
   void charge(std::uint64_t units, Instant now) {
     rule->own ? rule->rate.charge(state, units, now) : bucket.charge(units, now);
   }
@@ -37,6 +39,7 @@ class UpLane final : public relay::RelayHost {
  public:
   explicit UpLane(Session& session) : session_(session) {}
   Verdict admit(const relay::Run& run) override;
+  net::Stream* pass(const relay::Batch& batch) override;
   net::Stream* route(const relay::Run& run) override;
   bool gives_up(const relay::Run& held) const override;
   void settled() override {}
@@ -59,6 +62,7 @@ class DownLane final : public relay::RelayHost {
  public:
   DownLane(Session& session, Leg& leg) : session_(session), leg_(leg) {}
   Verdict admit(const relay::Run& run) override;
+  net::Stream* pass(const relay::Batch& batch) override;
   net::Stream* route(const relay::Run& run) override;
   void settled() override;
 

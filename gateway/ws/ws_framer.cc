@@ -215,4 +215,37 @@ bool WsFramer::text_goes_on(Bytes piece, bool unmasked) {
   return true;
 }
 
+// Unfragmented data frames of up to 64 KiB that lie there as a whole and break no rule; anything else ends the batch and is
+// judged by next().
+relay::Batch WsFramer::peek(Bytes bytes) const {
+  relay::Batch batch;
+  const std::uint8_t masked = side_ == Side::client ? 0x80 : 0;
+  const std::size_t mask_size = masked ? 4 : 0;
+  std::size_t at = 0;
+  while (bytes.size() - at >= 2) {
+    const std::uint8_t* const header = bytes.data() + at;
+    const bool text = header[0] == (0x80 | kText);
+    if (!text && header[0] != (0x80 | kBinary)) break;
+    if (text && validate_utf8_) break;
+    if ((header[1] & 0x80) != masked) break;
+    std::size_t length = header[1] & 0x7fu;
+    std::size_t size = 2 + mask_size;
+    if (length == 126) {
+      if (bytes.size() - at < 4) break;
+      length = load_be<std::uint16_t>(header + 2);
+      size += 2;
+      if (length < 126) break;
+    } else if (length == 127) {
+      break;
+    }
+    if (length > limit_ || bytes.size() - at < size + length) break;
+    at += size + length;
+    batch.payload += length;
+    ++(text ? batch.text : batch.binary);
+    batch.sizes.add(length);
+  }
+  batch.size = at;
+  return batch;
+}
+
 }  // namespace sluice::ws

@@ -32,6 +32,7 @@ class WsFramer final : public relay::Framer {
  public:
   explicit WsFramer(const FramingRules& rules);
   Result<relay::Run> next(MutableBytes bytes) override;
+  relay::Batch peek(Bytes bytes) const override;
   bool at_frame_boundary() const override { return left_ == 0; }
   bool at_message_boundary() const override { return left_ == 0 && opcode_ == kContinuation; }
 
