@@ -63,6 +63,7 @@ class Holder final : public net::Ready {
   void work() {
     push();
     if (reads) pull();
+    if (!out.empty()) push();  // what was read may have finished a handshake
   }
 
   std::unique_ptr<net::Stream> stream;
