@@ -40,7 +40,9 @@ void FileWatch::set(const std::vector<std::string>& files) {
   std::set<std::string> wanted;
   names_.clear();
   for (const std::string& file : files) {
-    wanted.insert(folder_of(file));
+    const std::string folder = folder_of(file);
+    wanted.insert(folder);
+    names_.insert(folder.substr(folder.rfind('/') + 1));  // it may be made later, inside one that is watched
     names_.insert(file.substr(file.rfind('/') + 1));
   }
   for (auto it = folders_.begin(); it != folders_.end();) {

@@ -304,7 +304,7 @@ TEST_F(MetricsTest, CertificatesOfOneNameAreOneSeriesThatFollowsTheSnapshot) {
   settings.listeners[0].tls.emplace();
   net::CertificateSettings certificate = net::self_signed_certificate({"localhost"});
   certificate.name = "a.pem";
-  settings.listeners[0].tls->certificates = {certificate, certificate, {"broken.pem", "no certificate", ""}};
+  settings.listeners[0].tls->certificates = {certificate, certificate, {"broken.pem", "no certificate", {}}};
   use(settings);
   const auto end = static_cast<double>(net::certificate_facts(certificate.certificate).not_after);
   const std::string name = "sluice_tls_certificate_not_after_timestamp_seconds";
