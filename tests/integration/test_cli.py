@@ -13,7 +13,7 @@ import pytest
 
 import tokens
 from evil import Backend, echo
-from gateway import AUTH, BASE, BINARY, Gateway
+from gateway import AUTH, BASE, BINARY, Gateway, wait_for
 from ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -268,7 +268,8 @@ servers = ["ws://127.0.0.1:9000"]
     assert run.returncode == 0, said(run)
     assert "warning: auth 'users': key 2 left out" in said(run) and "ok, with warnings" in said(run)
     gateway.start()
-    told = [event for event in gateway.events() if event.get("event") == "config_warning"]
+    warned = lambda: [event for event in gateway.events() if event.get("event") == "config_warning"]
+    told = wait_for(warned, 3, "the warning in the log")
     assert len(told) == 1 and "key 2 left out" in told[0]["message"], gateway.log_tail()
 
 

@@ -167,8 +167,9 @@ def test_text_to_the_client_never_cuts_a_character(gateway, tcp):
 
 
 def test_pings_are_answered_here(gateway, tcp):
+    known = len(tcp.snapshot())
     with gateway.connect("/tcp") as client:
-        peer = tcp.wait_peer(-1)
+        peer = tcp.wait_peer(known)
         client.send(frame(PING, b"here"))
         got = client.recv_frame()
         assert (got.opcode, got.payload) == (PONG, b"here")
@@ -178,16 +179,18 @@ def test_pings_are_answered_here(gateway, tcp):
 
 
 def test_nothing_but_payload_goes_up(gateway, tcp):
+    known = len(tcp.snapshot())
     with gateway.connect("/tcp", [("X-Spam", "yes")]) as client:
-        peer = tcp.wait_peer(-1)
+        peer = tcp.wait_peer(known)
         client.send_binary(b"only this")
         read_octets(client, 9)
         assert bytes(peer.received) == b"only this"
 
 
 def test_close_of_the_client_is_a_fin(gateway, tcp):
+    known = len(tcp.snapshot())
     with gateway.connect("/tcp") as client:
-        peer = tcp.wait_peer(-1)
+        peer = tcp.wait_peer(known)
         client.send_binary(b"last")
         client.send_close(1000)
         client.until_close()
@@ -196,8 +199,9 @@ def test_close_of_the_client_is_a_fin(gateway, tcp):
 
 
 def test_client_lost_without_close(gateway, tcp):
+    known = len(tcp.snapshot())
     client = gateway.connect("/tcp")
-    peer = tcp.wait_peer(-1)
+    peer = tcp.wait_peer(known)
     client.reset()
     assert peer.done.wait(5)
 
