@@ -54,7 +54,7 @@ Step Session::advance() {
 // ---- admit ----------------------------------------------------------------------------------------------------------
 
 Step Session::admit() {
-  opening_->words.client = opening_->request.peer.ip();
+  if (opening_->bad_head || house_.draining) opening_->words.client = opening_->request.peer.ip();
   if (opening_->bad_head) return refuse(*opening_->bad_head);
   if (house_.draining) return refuse({Errc::draining, Side::gateway, false, ""});
   const Result<void> judged = judge();
