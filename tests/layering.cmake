@@ -1,4 +1,4 @@
-# The include order of architecture.md: a folder of gateway/ may include only folders to its left, and each third-party
+# The include order of docs/explanation/architecture.md: a folder of gateway/ may include only folders to its left, and each third-party
 # library has one home. Run by ctest as `layering`.
 set(order base event net relay http ws store policy upstream config session server)
 set(failed 0)

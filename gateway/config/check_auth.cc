@@ -12,8 +12,8 @@ namespace {
 
 constexpr JsonLimits kJwks{.octets = 1024 * 1024, .depth = 16, .members = 1000};
 
-// Fields that belong to the connection, to the handshake or to the gateway (RFC 9110 §7.6.1, security.md
-// T06): no claim may be written there, and none of them carries a token.
+// Fields that belong to the connection, to the handshake or to the gateway (RFC 9110 §7.6.1):
+// no claim may be written there, and none of them carries a token.
 bool is_reserved(std::string_view name) {
   for (const std::string_view fixed :
        {"Connection", "Keep-Alive", "Proxy-Connection", "Proxy-Authenticate", "Proxy-Authorization", "TE",

@@ -172,7 +172,7 @@ void Checker::route_effects(const Section& section, RouteSettings& out) {
     for (const Text& text : ws.texts("origins")) {
       if (text.text.find("://*") == std::string::npos || !has_carrier(*auth, policy::Carrier::Kind::cookie))
         continue;
-      // Any page of any name below could use the visitor's cookie (security.md T05, T43).
+      // Any page of any name below could use the visitor's cookie.
       error(text.place, fmt::format("a wildcard origin beside the cookie carrier of auth '{}'", auth->name),
             "name the origins, or carry the token otherwise");
     }

@@ -1,5 +1,5 @@
-// Routes: host + path → route. Exact host > wildcard host > none; then exact path > longest prefix
-// (decisions.md).
+// Routes: host + path → route. Exact host > wildcard host > none; then exact path > longest prefix.
+// The settings behind it must outlive it.
 #pragma once
 
 #include <cstdint>

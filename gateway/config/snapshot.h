@@ -18,7 +18,7 @@ namespace sluice::config {
 enum class FramerKind : std::uint8_t { ws, ws_to_tcp, tcp_to_ws };
 enum class RouteWhen : std::uint8_t { once, each_message };
 
-// A mode is a row (architecture.md "Modes are data, not code").
+// A mode is a row (docs/explanation/architecture.md).
 struct RoutePlan {
   FramerKind up = FramerKind::ws;
   FramerKind down = FramerKind::ws;

@@ -1,4 +1,4 @@
-// The field policy between client and upstream (RFC 9110 §7.6, RFC 7239, security.md T06-T08): what is dropped, what is
+// The field policy between client and upstream (RFC 9110 §7.6, RFC 7239): what is dropped, what is
 // ours, and who the client is.
 #pragma once
 
@@ -26,11 +26,11 @@ net::Address client_address(const Head& head, const net::Address& peer, std::spa
 std::vector<net::Address> forwarded_chain(const Head& head);
 
 // The options of the Connection field(s), as received: "close", "upgrade" and the names of fields that are for this hop
-// only. Errc::bad_header when it nominates Host, Authorization or any Sec-WebSocket-* field (security.md T07), holds
+// only. Errc::bad_header when it nominates Host, Authorization or any Sec-WebSocket-* field, holds
 // something other than tokens, or more options than a head may have fields.
 Result<std::vector<std::string_view>> connection_options(const Head& head);
 
-// Errc::dup_header when a field that decides who asks for what comes twice (security.md T08): Authorization,
+// Errc::dup_header when a field that decides who asks for what comes twice: Authorization,
 // Content-Length, Host, Origin, Sec-WebSocket-Key, Sec-WebSocket-Version, X-Api-Key.
 Result<void> check_single_fields(const Head& head);
 

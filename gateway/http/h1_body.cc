@@ -81,7 +81,7 @@ Result<void> ChunkedDecoder::step_size(std::uint8_t octet) {
     if (digits_ == 0 || octet != ';') return refuse("RFC 9112 7.1: malformed chunk size");
     state_ = State::extension;
   }
-  // Nobody needs extensions; quoted ones have hidden line breaks from other parsers (security.md T01).
+  // Nobody needs extensions; quoted ones have hidden line breaks from other parsers.
   if (octet <= 0x20 || octet >= 0x7f || octet == '"') return refuse("RFC 9112 7.1.1: octet in a chunk extension");
   if (++extension_ > kMostExtension) return refuse("chunk extensions over 64 octets");
   return {};

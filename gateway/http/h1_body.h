@@ -1,6 +1,6 @@
 // ChunkedDecoder: strict incremental decoder of the chunked transfer coding (RFC 9112 §7.1), sans I/O. It keeps only
-// counters: the octets stay with the caller, who shows each of them once. What is doubtful is an Error, never repaired
-// (security.md T01): a bare LF, white space around the size, more than 16 hex digits, a quote or control octet in an
+// counters: the octets stay with the caller, who shows each of them once. What is doubtful is an Error, never repaired:
+// a bare LF, white space around the size, more than 16 hex digits, a quote or control octet in an
 // extension. Trailer fields are checked and dropped.
 #pragma once
 

@@ -44,7 +44,7 @@ BodyFields find_body_fields(const Head& head) {
   return found;
 }
 
-// RFC 9112 §6.3 with every doubt refused (security.md T01).
+// RFC 9112 §6.3 with every doubt refused.
 Result<BodyLength> body_of(const Head& head, Side side) {
   const BodyFields found = find_body_fields(head);
   const auto refuse = [side](Errc code, const char* detail) {

@@ -51,7 +51,7 @@ class HeadParser {
   bool first_line_ = true;
 };
 
-// Message framing of a request (RFC 9112 §6, security.md T01): Content-Length with Transfer-Encoding, lists, signs,
+// Message framing of a request (RFC 9112 §6): Content-Length with Transfer-Encoding, lists, signs,
 // duplicates or more than 2^63-1 → framing; a Transfer-Encoding other than exactly "chunked" → bad_transfer_encoding;
 // Transfer-Encoding with HTTP/1.0 → framing.
 Result<BodyLength> request_body(const Head& head);

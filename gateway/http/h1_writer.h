@@ -1,5 +1,5 @@
 // HeadWriter: emits one HTTP/1.1 head. Every line of every head that the gateway sends goes through here; a CR, LF or
-// NUL in a name or value is an Error, never stripped (security.md T03).
+// NUL in a name or value is an Error, never stripped.
 #pragma once
 
 #include <string>

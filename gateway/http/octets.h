@@ -15,7 +15,7 @@ enum : std::uint8_t {
   kHex = 16,
   kUnreserved = 32,  // RFC 3986 §2.3
   kSubDelim = 64,    // RFC 3986 §2.2
-  kPlainName = 128,  // [A-Za-z0-9-]: the only field names that pass upstream (security.md T06)
+  kPlainName = 128,  // [A-Za-z0-9-]: the only field names that pass upstream
 };
 
 constexpr std::array<std::uint8_t, 256> make_octet_classes() {

@@ -24,7 +24,7 @@ std::optional<std::uint8_t> escaped_octet(std::string_view text, std::size_t at)
   return static_cast<std::uint8_t>(high << 4 | low);
 }
 
-// Escapes that some decoder behind us would take for a separator, an end or a control octet (security.md T09).
+// Escapes that some decoder behind us would take for a separator, an end or a control octet.
 bool forbidden_escape(std::uint8_t octet) {
   return octet < 0x20 || octet == 0x7f || octet == '/' || octet == '\\' || octet == ';' || octet == '?' || octet == '#';
 }

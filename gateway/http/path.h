@@ -1,4 +1,4 @@
-// The one canonicaliser of request targets (security.md T09): router, policies, logs and the forwarded request all use
+// The one canonicaliser of request targets: router, policies, logs and the forwarded request all use
 // its result and nothing else.
 #pragma once
 
@@ -39,7 +39,7 @@ QueryValue query_value(std::string_view query, std::string_view name);
 // The query without every parameter of that name.
 std::string without_query(std::string_view query, std::string_view name);
 
-// Host header or authority (security.md T10), in lower case; userinfo, path, '%', more than 255 octets, a bad port, an
+// Host header or authority, in lower case; userinfo, path, '%', more than 255 octets, a bad port, an
 // empty host or an empty label → Errc::host. A host name's root dot ("a.test.") is dropped: it names the same host.
 struct Authority {
   std::string host;  // lower case, IPv6 in brackets
@@ -51,7 +51,7 @@ struct Authority {
 };
 Result<Authority> parse_authority(std::string_view text);
 
-// The host that a request is for (RFC 9112 §3.2, security.md T10): exactly one Host field, in HTTP/1.0 too, which an
+// The host that a request is for (RFC 9112 §3.2): exactly one Host field, in HTTP/1.0 too, which an
 // absolute-form target's authority must equal. No Host or another one → Errc::host; two of them → Errc::dup_header.
 Result<Authority> request_host(const Head& head, const Target& target);
 

@@ -10,7 +10,7 @@ namespace sluice::net {
 
 namespace {
 
-// Bounds what the kernel may hold of a fast upstream for a slow client (performance.md, stalled readers).
+// Bounds what the kernel may hold of a fast upstream for a slow client (docs/explanation/performance.md).
 constexpr SocketBounds kUpstreamBounds{.receive_buffer = 256 * 1024};
 
 class SocketConnector final : public Connector {
@@ -64,7 +64,7 @@ class SocketConnector final : public Connector {
       if (io != Io::ok) return fail(Errc::be_tls, "TLS handshake with the upstream");
     }
     tls_->settle();
-    // Data before anything was asked is not an answer to us (security.md T03).
+    // Data before anything was asked is not an answer to us.
     if (!tls_->received().empty()) return fail(Errc::be_preface_data, "data before the request");
     return Io::ok;
   }

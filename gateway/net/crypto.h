@@ -69,7 +69,7 @@ class VerifyKey {
   static std::optional<VerifyKey> from_ed25519(CryptoContext& context, Bytes x, std::string& why);
 
   bool serves(JwsAlgorithm algorithm) const;
-  // True only for a good signature. ES*: raw r||s of exact length, 0 < r,s < n (security.md T15).
+  // True only for a good signature. ES*: raw r||s of exact length, 0 < r,s < n.
   bool verify(JwsAlgorithm algorithm, Bytes message, Bytes signature) const;
 
  private:

@@ -242,8 +242,8 @@ bool VerifyKey::Impl::prepare(JwsAlgorithm algorithm, MdCtx& out) const {
   return true;
 }
 
-// RFC 7518 §3.4: r||s of exact length. 0 < r,s < n is checked here, before there is any DER (security.md
-// T15).
+// RFC 7518 §3.4: r||s of exact length. 0 < r,s < n is checked here, before there is
+// any DER.
 std::vector<std::uint8_t> VerifyKey::Impl::der_of(Bytes signature) const {
   const std::size_t half = order.size();
   if (signature.size() != 2 * half) return {};

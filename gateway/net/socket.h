@@ -30,7 +30,7 @@ class Fd {
   int fd_ = -1;
 };
 
-// Bounds of the kernel's memory for one socket (performance.md §6): 0 leaves the kernel's own.
+// Bounds of the kernel's memory for one socket (docs/explanation/performance.md): 0 leaves the kernel's own.
 struct SocketBounds {
   std::uint32_t notsent_lowat = 0;  // TCP_NOTSENT_LOWAT
   std::uint32_t send_buffer = 0;    // SO_SNDBUF

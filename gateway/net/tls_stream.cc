@@ -299,7 +299,7 @@ std::string TlsStream::client_san() const {
     const std::string value(reinterpret_cast<const char*>(ASN1_STRING_get0_data(text)),
                             static_cast<std::size_t>(ASN1_STRING_length(text)));
     std::string& place = found[name->type == GEN_URI ? 0 : 1];
-    // A name with a NUL, a line break or the like inside is a trick, not a name (security.md T15).
+    // A name with a NUL, a line break or the like inside is a trick, not a name.
     const bool visible = std::ranges::all_of(value, [](char c) { return c > 0x20 && c < 0x7f; });
     if (place.empty() && visible) place = value;
   }

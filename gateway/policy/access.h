@@ -1,4 +1,4 @@
-// Access: allow and deny by Origin (security.md T05).
+// Access: allow and deny by Origin.
 #pragma once
 
 #include <cstdint>

@@ -70,7 +70,7 @@ Found find(const Carrier& carrier, const http::Request& request, const std::vect
     case Kind::header: return in_header(*request.head, carrier.name);
     case Kind::cookie:
       // Every browser names its Origin when it opens a WebSocket. Without one there is nothing to check a
-      // cookie's use against, so the cookie is no credential (decisions.md, security.md T05).
+      // cookie's use against, so the cookie is no credential.
       return request.head->find("Origin") ? in_cookies(*request.head, carrier.name) : Found{};
     case Kind::query: return in_query(request.target.query, carrier.name);
     case Kind::subprotocol: return in_subprotocols(offer, carrier.name);

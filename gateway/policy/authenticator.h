@@ -20,7 +20,7 @@ class Authenticator {
  public:
   Authenticator(const JwtSettings& settings, const Jwt& jwt) : settings_(settings), jwt_(jwt) {}
 
-  // The first carrier in `from` that holds a credential decides (decisions.md "Identity"); a bad one is an Error without
+  // The first carrier in `from` that holds a credential decides; a bad one is an Error without
   // fall-through. Authorization: scheme Bearer only, another scheme counts as no credential there. The same carrier twice
   // → dup_token. None → no_token. When the request has no Origin field, cookie carriers are skipped. A token over 8 KiB
   // → bad_token. `subprotocols` is the offer of the handshake.

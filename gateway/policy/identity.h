@@ -19,7 +19,7 @@ struct Identity {
   bool expires = false;
   WallTime expiry{};    // `exp` without leeway
 
-  // A claim as text by the rules of decisions.md "Identity": visible-ASCII strings, integers and booleans as text, arrays
+  // A claim as text: visible-ASCII strings, integers and booleans as text, arrays
   // of strings joined by one space. nullopt: absent. `bad` is set when the claim is there but is anything else.
   std::optional<std::string> claim_text(std::string_view name, bool& bad) const;
 };

@@ -31,7 +31,7 @@ class Jwks {
   static constexpr std::size_t kMaxId = 128;  // octets of a kid, here and in a token
 
   // With `symmetric` only "oct" keys are taken, without it only public ones: the two kinds never mix in one
-  // [auth] (security.md T11). Keys that cannot be used are left out (RFC 7517 §5) and named in warnings(); a
+  // [auth]. Keys that cannot be used are left out (RFC 7517 §5) and named in warnings(); a
   // later key with a kid that was seen is left out too. nullopt and `why` for text that is no JWK Set or has
   // no usable key at all.
   static std::optional<Jwks> parse(net::CryptoContext& context, std::string_view text, bool symmetric,

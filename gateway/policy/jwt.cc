@@ -31,7 +31,7 @@ bool is_digit_of_base64url(char c) {
   return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
 }
 
-// One pass, no allocation: a token of a million dots costs no more than its length check (security.md T14).
+// One pass, no allocation: a token of a million dots costs no more than its length check.
 Result<Parts> split(std::string_view token) {
   if (token.size() > kMaxToken) return bad("token too long");
   std::size_t dots[2] = {};
@@ -65,8 +65,8 @@ bool is_accepted_type(std::string_view type) {
   return http::same_name(type, "JWT") || http::same_name(type, "at+jwt");
 }
 
-// Reads what decides how to check; `jku`, `x5u`, `jwk`, `x5c` and `x5t` are never looked at (security.md
-// T12).
+// Reads what decides how to check; `jku`, `x5u`, `jwk`, `x5c` and `x5t` are never looked
+// at.
 Result<JoseHeader> read_header(std::string_view text) {
   if (text.size() > (kMaxHeader * 4 + 2) / 3) return bad("header too long");
   const auto octets = net::from_base64url(text);
@@ -98,7 +98,7 @@ bool is_clean(const Json& value) {
   return value.is(Json::Type::string) && value.text().find('\0') == std::string::npos;
 }
 
-// Absent: nullopt. A number with fraction, exponent or sign, or beyond 2^53, is an Error (security.md T13).
+// Absent: nullopt. A number with fraction, exponent or sign, or beyond 2^53, is an Error.
 Result<std::optional<std::int64_t>> date(const Json& claims, std::string_view name, const char* detail) {
   const Json* value = claims.find(name);
   if (!value) return std::nullopt;
@@ -178,8 +178,8 @@ bool Jwt::Impl::load(net::CryptoContext& context, const JwtSettings& settings, s
   }
   const bool symmetric = net::is_hmac(settings.algorithms.front());
   for (const JwsAlgorithm algorithm : settings.algorithms) {
-    // One [auth] is either for a shared secret or for public keys: a public key must never meet HS*
-    // (security.md T11).
+    // One [auth] is either for a shared secret or for public keys: a public key must never meet HS*.
+    // (Algorithm confusion, RFC 8725 §2.1.)
     if (net::is_hmac(algorithm) != symmetric) return why = "HS* cannot be mixed with other algorithms", false;
   }
   const int sources = !settings.secret.empty() + !settings.public_key.empty() + !settings.jwks.empty();

@@ -1,4 +1,4 @@
-// Jwt: checks one compact JWS (RFC 7515, 7519, 8725; security.md T11-T15) against the keys and rules of one [auth].
+// Jwt: checks one compact JWS (RFC 7515, 7519, 8725) against the keys and rules of one [auth].
 #pragma once
 
 #include <memory>

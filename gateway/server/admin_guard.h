@@ -1,4 +1,4 @@
-// AdminGuard: who may ask the admin listener what (security.md T34), sans I/O. Every refusal is fixed text:
+// AdminGuard: who may ask the admin listener what, sans I/O. Every refusal is fixed text:
 // nothing of the request is reflected.
 #pragma once
 

@@ -1,6 +1,6 @@
 // Metrics: the text that Prometheus scrapes (exposition format 0.0.4). Each scrape sums the workers' copies
 // of every counter and reads the live state of servers and limits; nothing is kept in between but the dates
-// of certificates. Labels are the names of configured things and compiled-in enums (security.md T36).
+// of certificates. Labels are the names of configured things and compiled-in enums.
 #pragma once
 
 #include <cstdint>

@@ -9,7 +9,7 @@ namespace sluice::server {
 
 namespace {
 
-// Servers that have a label of their own; beyond that they are "other" of their backend (operations.md §2.4).
+// Servers that have a label of their own; beyond that they are "other" of their backend (docs/reference/metrics.md).
 constexpr std::size_t kMostServers = 200;
 
 struct ServerSum {

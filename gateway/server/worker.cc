@@ -146,7 +146,7 @@ void Worker::retire(session::StreamOwner& owner) {
   }
 }
 
-// Walks a tenth of the connections every 100 ms: cheaper by two orders than a timer for each (performance.md §6).
+// Walks a tenth of the connections every 100 ms: cheaper by two orders than a timer for each (docs/explanation/performance.md).
 void Worker::sweep() {
   const Instant now = loop_.now();
   tally.lag_seconds.observe(std::chrono::duration<double>(std::max(now - sweep_due_, Duration::zero())).count());
@@ -163,7 +163,7 @@ void Worker::sweep() {
   }
   tally.buffered.set(static_cast<std::int64_t>(pool_.lent()));
   if (sweep_next_ == 0) {
-    // After a mass disconnect the allocator keeps what it had; give it back (dependencies.md, allocator).
+    // After a mass disconnect the allocator keeps what it had; give it back (docs/explanation/performance.md).
     if (trim_countdown_ >= kTrimAfter) malloc_trim(0);
     trim_countdown_ = 0;
   }

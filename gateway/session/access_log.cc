@@ -9,7 +9,7 @@ namespace sluice::session {
 
 namespace {
 
-constexpr std::size_t kMostText = 1024;  // octets of one field (security.md T35)
+constexpr std::size_t kMostText = 1024;  // octets of one field
 constexpr std::size_t kUsualLine = 640;
 
 // Writes members, leaving out those that log.access_fields does not name.

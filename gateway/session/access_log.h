@@ -1,4 +1,4 @@
-// The access lines of a connection (operations.md §2.5): http or ws_open once its request is answered, ws_close when it
+// The access lines of a connection (docs/reference/access-log.md): http or ws_open once its request is answered, ws_close when it
 // ends. No token, no header value, no raw query.
 #pragma once
 

@@ -8,7 +8,7 @@ namespace {
 
 using Key = policy::LimitSettings::Key;
 
-constexpr std::size_t kV6Prefix = 8;  // octets: one subscriber has a whole /64 (security.md T38)
+constexpr std::size_t kV6Prefix = 8;  // octets: one subscriber has a whole /64
 
 std::string address_key(const net::Address& address) {
   const Bytes octets = address.octets();

@@ -260,7 +260,7 @@ Step Session::open() {
   o.answer_fields = leg.take_answer_fields();
   if (per_message()) rare().agreed_subprotocol = o.agreement.subprotocol;
   if (tcp()) o.agreement.subprotocol = o.chosen_subprotocol;
-  // The marker, never the token, when nothing else was offered (decisions.md).
+  // The marker, never the token, when nothing else was offered.
   if (o.agreement.subprotocol.empty() && o.authenticated.marker_only &&
       o.authenticated.carrier->kind == policy::Carrier::Kind::subprotocol) {
     o.agreement.subprotocol = o.authenticated.carrier->name;

@@ -31,7 +31,7 @@ struct ServerSettings {
 enum class Policy : std::uint8_t { round_robin, least_connections, random_two, consistent_hash };
 enum class Unit : std::uint8_t { connection, message };
 
-// What consistent_hash hashes: `kind:name` of decisions.md.
+// What consistent_hash hashes: `kind:name`.
 struct HashKey {
   enum class Kind : std::uint8_t { ip, header, cookie, query, path, claim };
   Kind kind = Kind::ip;

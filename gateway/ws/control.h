@@ -27,7 +27,7 @@ struct CloseContent {
   std::string_view reason;    // dies with the payload
 };
 
-// 1-octet payload, a code that may not be on the wire (§7.4, security.md T25) → ws_close; reason not UTF-8 → ws_utf8.
+// 1-octet payload, a code that may not be on the wire (§7.4) → ws_close; reason not UTF-8 → ws_utf8.
 Result<CloseContent> parse_close(Bytes payload, Side side);
 bool valid_close_code(std::uint16_t code);
 

@@ -14,7 +14,7 @@ constexpr std::string_view kGuid = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";  // R
 constexpr std::size_t kKeyOctets = 16;
 constexpr std::size_t kKeyCharacters = 24;
 
-// A WebSocket request has no body (security.md T01): nothing may hide between the head and the first frame.
+// A WebSocket request has no body: nothing may hide between the head and the first frame.
 bool has_body(const http::Head& head) {
   return std::any_of(head.fields.begin(), head.fields.end(), [](const http::Field& field) {
     return http::same_name(field.name, "Transfer-Encoding") ||

@@ -26,7 +26,7 @@ struct Offer {
 // field that lists "websocket" and a Connection field that lists "upgrade". HTTP/1.0 never does (RFC 9110 §7.8).
 bool wants_websocket(const http::Head& head);
 
-// Checks RFC 6455 §4.2.1 (security.md T02): method other than GET → method (405); version other than 13 → ws_version
+// Checks RFC 6455 §4.2.1: method other than GET → method (405); version other than 13 → ws_version
 // (426), missing or twice → ws_handshake; key not 24 characters of base64 for 16 octets, missing or twice → ws_key;
 // empty or repeated or more than 16 subprotocols, or one that is not a token → ws_subprotocol; broken extension list
 // → ws_handshake; a body (Content-Length other than 0, any Transfer-Encoding) → body_on_upgrade (T01).

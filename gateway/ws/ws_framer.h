@@ -1,6 +1,6 @@
 // WsFramer: validates one direction of a WebSocket connection by its frame headers alone and reports Runs; frames are
 // forwarded byte for byte, payload is neither unmasked nor copied (a copy is unmasked to read control frames and, when
-// asked, to check UTF-8). RFC 6455 §5, security.md T21-T25.
+// asked, to check UTF-8). RFC 6455 §5.
 #pragma once
 
 #include <array>

@@ -12,7 +12,7 @@ namespace {
 
 const std::vector<std::string> kOwned = {"X-User-Id", "X-Tenant"};
 
-// Nothing that is the gateway's own passes, under no alias (security.md T06, T07).
+// Nothing that is the gateway's own passes, under no alias.
 void check_policy(const Head& head) {
   const auto passing = passing_fields(head, {.owned = kOwned, .dropped = {}});
   if (!passing) return;

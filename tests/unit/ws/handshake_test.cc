@@ -16,7 +16,7 @@ constexpr std::string_view kKey = "dGhlIHNhbXBsZSBub25jZQ==";
 constexpr std::string_view kAccept = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 using Views = std::vector<std::string_view>;
 
-// The base request B of security.md's appendix A.
+// A good handshake; each test spoils one thing of it.
 http::Head request() {
   http::Head head;
   head.method = "GET";
