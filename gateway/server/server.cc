@@ -329,7 +329,6 @@ void Server::on_signal(int number) {
 
 void Server::drain() {
   draining_ = true;
-  shared_.draining.store(true);
   const Duration timeout = snapshot_->settings().server.drain_timeout;
   log::event(Level::info, "draining",
              {{"connections", shared_.connections.load()},

@@ -25,7 +25,6 @@ class Tallies;
 struct Shared {
   std::atomic<std::uint64_t> connections{0};   // of the process, for max_connections
   std::atomic<std::uint64_t> max_connections{0};
-  std::atomic<bool> draining{false};
 };
 
 class Worker final : private session::House, private session::TallyBook {

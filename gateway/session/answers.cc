@@ -69,7 +69,7 @@ Result<std::string> switching_head(const Opening& opening) {
   return head.finish();
 }
 
-std::string refusal_head_and_body(const Error& error, const Opening& opening, const RouteRuntime*) {
+std::string refusal_head_and_body(const Error& error, const Opening& opening) {
   return refusal(error, opening.request.id, opening.retry_after);
 }
 

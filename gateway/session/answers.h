@@ -13,8 +13,8 @@ namespace sluice::session {
 Result<std::string> switching_head(const Opening& opening);
 
 // Status, fields that the status asks for (Allow, Upgrade, WWW-Authenticate, Retry-After), and a short body that repeats
-// nothing of the request. `route` may be null.
-std::string refusal_head_and_body(const Error& error, const Opening& opening, const RouteRuntime* route);
+// nothing of the request.
+std::string refusal_head_and_body(const Error& error, const Opening& opening);
 
 Result<std::string> relayed_answer(const Refusal& refusal, const http::Request& request);
 std::string fixed_answer(const config::FixedAnswer& answer, const http::Request& request);

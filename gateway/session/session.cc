@@ -310,7 +310,7 @@ Step Session::refuse(Error error) {
     }
   }
   const int status = row(error.code).status;
-  o.out = refusal_head_and_body(error, o, route_);
+  o.out = refusal_head_and_body(error, o);
   log_open(status, &error);
   if (route_) route_->tally->requests[static_cast<std::size_t>(status)].add();
   return flush_then(Phase::linger);

@@ -58,23 +58,14 @@ stop_target() {
 }
 
 # ---- packages and programs -----------------------------------------------------------------------------------------
-install_packages() {
-  local package missing=()
-  local packages=(nginx haproxy strace iproute2 openssl python3-minimal util-linux procps)
+install_needed() {
+  # shellcheck source=deploy/packages.sh
+  source "$root/deploy/packages.sh"
+  local needed=(nginx haproxy strace iproute2 openssl python3-minimal util-linux procps)
   if [[ ! -x $BUILD/tests/bench/sluice_load || ! -x $BUILD/sluice ]]; then
-    packages+=(build-essential cmake ninja-build pkg-config libssl-dev libevent-dev libc-ares-dev libxxhash-dev libfmt-dev
-               libspdlog-dev libsimdjson-dev nlohmann-json3-dev libtomlplusplus-dev prometheus-cpp-dev libcli11-dev
-               zlib1g-dev libgtest-dev libgmock-dev)
+    needed+=("${BUILD_PACKAGES[@]}" libgtest-dev libgmock-dev)
   fi
-  for package in "${packages[@]}"; do
-    dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || missing+=("$package")
-  done
-  ((${#missing[@]} == 0)) && return
-  local as_root=()
-  ((EUID == 0)) || as_root=(sudo)
-  say "installing ${missing[*]}"
-  "${as_root[@]}" apt-get update -qq >&2
-  DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2
+  install_packages "${needed[@]}" >&2
 }
 
 build_programs() {
@@ -490,7 +481,7 @@ main() {
   trap 'exit 130' INT
   trap 'exit 143' TERM
 
-  install_packages
+  install_needed
   build_programs
   load=$BUILD/tests/bench/sluice_load
   if [[ ! -x $BUILD/sluice ]]; then
