@@ -209,8 +209,10 @@ CtxPtr TlsProfile::Impl::make_context(CryptoContext& context, const TlsSettings&
   SSL_CTX_set_alpn_select_cb(raw, &Impl::on_alpn, this);
   SSL_CTX_set_tlsext_ticket_key_evp_cb(raw, &Impl::on_ticket);
   SSL_CTX_set_app_data(raw, this);
-  // Tickets are bound to the certificate and the client-certificate policy that they were issued under (T10).
-  const Sha256 id = sha256(as_bytes(certificate.certificate + settings.client_ca));
+  // Tickets are bound to the certificate and the client-certificate policy that they were issued under (T10): a resumed
+  // handshake asks for no certificate, so one that was let in without must not lead to where one is required.
+  const char policy = static_cast<char>('0' + static_cast<int>(settings.client_auth));
+  const Sha256 id = sha256(as_bytes(certificate.certificate + settings.client_ca + policy));
   SSL_CTX_set_session_id_context(raw, id.data(), static_cast<unsigned>(id.size()));
 
   std::vector<std::string> names;
