@@ -39,6 +39,7 @@ void Checker::backend(const std::string& name, const Section& section) {
   balance(section, out);
   out.connect_timeout = section.duration("connect_timeout");
   out.handshake_timeout = section.duration("handshake_timeout");
+  out.open_timeout = section.duration("open_timeout");
   out.retries = static_cast<std::uint32_t>(section.number("retries"));
   upstream_tls(section.table("tls"), out);
 

@@ -72,8 +72,8 @@ std::string text(const upstream::BackendSettings& backend) {
   }
   if (backend.unit == upstream::Unit::message)
     out += fmt::format(", max_legs {}", count_or(backend.max_legs, "auto"));
-  out += fmt::format(", connect {}, handshake {}, retries {}", duration_text(backend.connect_timeout),
-                     duration_text(backend.handshake_timeout), backend.retries);
+  out += fmt::format(", connect {}, handshake {}, both {}, retries {}", duration_text(backend.connect_timeout),
+                     duration_text(backend.handshake_timeout), duration_text(backend.open_timeout), backend.retries);
   out += backend.health.active ? fmt::format(", tcp check every {}", duration_text(backend.health.interval))
                                : std::string(", no active check");
   out += "\n";

@@ -89,6 +89,17 @@ void Session::drain() {
 
 // The process ends before the closing did.
 void Session::cut() {
+  if (phase_ == Phase::choose || phase_ == Phase::open) {
+    const Error error{Errc::draining, Side::gateway, false, "cut at the drain's deadline"};
+    house_.tally.rejects[static_cast<std::size_t>(error.code)].add();
+    log_open(row(error.code).status, &error);
+    phase_ = Phase::done;
+    return;
+  }
+  if (phase_ == Phase::answer && after_flush_ == Phase::relay) {
+    phase_ = Phase::relay;
+    start_relaying();
+  }
   if (phase_ != Phase::relay) return;
   if (record_.error.code == Errc::none) record_.error = {Errc::draining, Side::gateway, false, "cut at the drain's deadline"};
   note_close(1006, Side::gateway, "");

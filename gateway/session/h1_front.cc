@@ -58,7 +58,11 @@ Step H1Front::read_head() {
       }
     }
     if (house_.loop.now() >= waiting_->deadline) {
-      if (received.empty()) return Step::done;
+      if (received.empty()) {
+        // Nobody to answer: closed without a word, but counted.
+        house_.tally.rejects[static_cast<std::size_t>(Errc::head_timeout)].add();
+        return Step::done;
+      }
       begin(Error{Errc::head_timeout, Side::client, false, "the request head did not come in time"});
       return Step::next;
     }

@@ -43,6 +43,7 @@ struct Opening {
   std::vector<std::pair<std::string, std::string>> identity_fields;
   std::vector<std::shared_ptr<upstream::Server>> candidates;
   std::size_t next_candidate = 0;
+  Instant deadline = kNever;     // of the upstream's opening, over all candidates
   std::uint64_t key_hash = 0;
   Error last_error{};
   Duration retry_after{};

@@ -21,6 +21,7 @@ namespace {
 constexpr auto kFlushTimeout = std::chrono::seconds(10);
 constexpr auto kLinger = std::chrono::seconds(1);
 constexpr std::size_t kLingerOctets = 64 * 1024;
+constexpr Error kOpeningTooLong{Errc::be_timeout, Side::upstream, false, "the servers that were tried took too long in all"};
 
 }  // namespace
 
@@ -223,8 +224,10 @@ Step Session::choose() {
     }
     o.candidates = cluster.order(o.key_hash, now());
     if (o.candidates.empty()) return refuse({Errc::no_backend, Side::upstream, false, "no server is usable"});
+    o.deadline = now() + cluster.settings().open_timeout;
   }
   if (o.next_candidate == o.candidates.size()) return refuse(o.last_error);
+  if (now() >= o.deadline) return refuse(kOpeningTooLong);
   if (!leg_plan_) {
     auto plan = make_leg_plan(*route_, o, o.subprotocols, o.extensions);
     if (!plan) return refuse(plan.error());
@@ -240,6 +243,7 @@ Step Session::choose() {
 }
 
 Step Session::open() {
+  Opening& o = *opening_;
   Leg& leg = *legs_.front();
   const Result<Leg::State> state = leg.advance(*leg_plan_);
   if (!state) return candidate_failed(state.error());
@@ -251,11 +255,11 @@ Step Session::open() {
   }
   if (*state != Leg::State::open) {
     if (now() >= leg.deadline()) return candidate_failed(leg.timed_out());
-    arm(leg.deadline());
+    if (now() >= o.deadline) return candidate_failed(kOpeningTooLong);
+    arm(std::min(leg.deadline(), o.deadline));
     return Step::wait;
   }
   route_->compiled->cluster->report(leg.server(), true, now());
-  Opening& o = *opening_;
   o.agreement = leg.take_agreement();
   o.answer_fields = leg.take_answer_fields();
   if (per_message()) rare().agreed_subprotocol = o.agreement.subprotocol;
@@ -340,15 +344,11 @@ Step Session::flush_then(Phase next) {
   const Bytes part = as_bytes(out);
   std::size_t taken = 0;
   const Io io = client_.write({&part, part.empty() ? 0u : 1u}, taken);
-  if (io == Io::error) {
-    phase_ = Phase::done;
-    return Step::done;
-  }
+  if (io == Io::error) return unanswered({Errc::client_lost, Side::client, false, "the connection ended before the answer"});
   out.erase(0, taken);
   if (!out.empty()) {
     if (now() >= deadline_) {
-      phase_ = Phase::done;
-      return Step::done;
+      return unanswered({Errc::slow_reader, Side::client, false, "the answer was not taken in time"});
     }
     arm(deadline_);
     return Step::wait;
@@ -364,16 +364,34 @@ Step Session::flush_then(Phase next) {
   return Step::next;
 }
 
+// The client did not take its answer. An upstream that had accepted the handshake is told, and both lines are written: it
+// was a connection, if a short one.
+Step Session::unanswered(Error error) {
+  if (after_flush_ != Phase::relay) {
+    phase_ = Phase::done;
+    return Step::done;
+  }
+  deadline_ = kNever;
+  phase_ = Phase::relay;
+  start_relaying();
+  if (error.code == Errc::client_lost) {
+    on_client_end();
+  } else {
+    end(error, Side::gateway);
+  }
+  return Step::next;
+}
+
 // Reads and drops what the other side still had in flight, so that a close does not become a reset that would take the
 // answer away from it; bounded in time and octets.
 Step Session::linger() {
-  std::size_t dropped = 0;
   std::size_t taken = 0;
   if (client_.write({}, taken) == Io::error) return phase_ = Phase::done, Step::done;
-  while (dropped < kLingerOctets && now() < deadline_) {
+  while (lingered_ < kLingerOctets && now() < deadline_) {
     client_.consume(client_.received().size());
     const Io io = client_.fill();
-    dropped += std::max<std::size_t>(client_.received().size(), kLingerOctets / 64);  // nothing received costs, too
+    // Nothing received costs, too.
+    if (io == Io::ok) lingered_ += static_cast<std::uint32_t>(std::max(client_.received().size(), kLingerOctets / 64));
     client_.settle();
     if (io == Io::blocked) {
       arm(deadline_);

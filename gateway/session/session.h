@@ -61,6 +61,7 @@ class Session {
   Step refuse(Error error);          // an HTTP answer, or 101 + Close when the route says so
   Step relay_refusal(const Refusal& refusal);
   Step flush_then(Phase next);
+  Step unanswered(Error error);
   Step linger();
   void start_relaying();
   std::unique_ptr<relay::Framer> up_framer(bool deflate) const;
@@ -153,6 +154,7 @@ class Session {
   bool ping_due_ = false;
   std::uint16_t client_close_code_ = 1000;
   std::uint16_t close_override_ = 0;  // a configured code in place of the table's
+  std::uint32_t lingered_ = 0;        // octets read and dropped after the end
   std::unique_ptr<Rare> rare_;
   std::uint64_t ping_mark_ = 0;
   Instant ping_sent_{};

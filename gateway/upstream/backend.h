@@ -70,6 +70,7 @@ struct BackendSettings {
   std::uint32_t max_legs = 0;  // per-message mode; 0: number of servers, at most 8
   Duration connect_timeout = std::chrono::seconds(3);
   Duration handshake_timeout = std::chrono::seconds(10);
+  Duration open_timeout = std::chrono::seconds(20);  // of both together, over all candidates
   std::uint32_t retries = 2;   // further candidates after the first
   UpstreamTls tls;
   HealthSettings health;

@@ -2,7 +2,10 @@
 
 import json
 import re
+import socket
 import ssl
+import struct
+import threading
 import time
 
 import pytest
@@ -571,6 +574,19 @@ retries = 0
 """)
 
 
+def drip(client, data, seconds, pause=0.05):
+    """Sends octet by octet until the other end has had enough; how long that took."""
+    begin = time.monotonic()
+    try:
+        for octet in data:
+            client.send(bytes([octet]))
+            if client.drain(pause) or time.monotonic() - begin > seconds:
+                break
+    except OSError:
+        pass
+    return time.monotonic() - begin
+
+
 def ended_within(client, seconds):
     start = time.monotonic()
     data = client.read_until_end(seconds)
@@ -604,6 +620,92 @@ def test_deadline_of_a_tls_handshake(impatient):
     with RawClient(impatient.port("tls")) as client:
         client.send(b"\x16\x03\x01")
         assert ended_within(client, 4)[1] < 4
+
+
+def client_hello():
+    arrives, leaves = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = ssl.create_default_context().wrap_bio(arrives, leaves, server_hostname="localhost")
+    with pytest.raises(ssl.SSLWantReadError):
+        tls.do_handshake()
+    return leaves.read()
+
+
+def test_deadline_of_a_tls_handshake_is_absolute(impatient):
+    rejects = impatient.metric("sluice_rejects_total", stage="tls", reason="tls_timeout")
+    with RawClient(impatient.port("tls")) as client:
+        assert drip(client, client_hello(), 4) < 3, "each octet re-arms the deadline"
+    wait_for(lambda: impatient.metric("sluice_rejects_total", stage="tls", reason="tls_timeout") == rejects + 1, 3,
+             "the timeout counted")
+
+
+def test_deadline_of_a_backends_answer_is_absolute(fresh_gateway):
+    def dripping(peer):
+        peer.read_head()
+        for octet in OK_HEAD.encode() * 10:
+            peer.send(bytes([octet]))
+            time.sleep(0.05)
+    with Backend(dripping) as backend:
+        gateway = gateway_before(fresh_gateway, backend, 'handshake_timeout = "1s"\nretries = 0')
+        begin = time.monotonic()
+        with gateway.client() as client:
+            assert client.upgrade("/ws").status == 504
+        assert time.monotonic() - begin < 3
+
+
+def test_one_deadline_for_all_servers(fresh_gateway):
+    full = [socket.socket() for _ in range(6)]  # they never accept: their queues are full, and the next SYN is dropped
+    waiting = []
+    try:
+        for server in full:
+            server.bind(("127.0.0.1", 0))
+            server.listen(0)
+            for _ in range(3):
+                one = socket.socket()
+                one.setblocking(False)
+                one.connect_ex(server.getsockname())
+                waiting.append(one)
+        servers = ", ".join(f'"ws://127.0.0.1:{server.getsockname()[1]}"' for server in full)
+        gateway = fresh_gateway(BASE + f"""
+[[route]]
+path = "/ws"
+backend = "full"
+[backend.full]
+servers = [{servers}]
+connect_timeout = "500ms"
+retries = 5
+open_timeout = "1200ms"
+""")
+        begin = time.monotonic()
+        with gateway.client() as client:
+            assert client.upgrade("/ws").status == 504
+        assert time.monotonic() - begin < 2.5, "each of them had its own time"
+        assert gateway.metric("sluice_backend_retries_total") == 2
+    finally:
+        for one in full + waiting:
+            one.close()
+
+
+def test_a_client_that_leaves_before_its_101_has_both_lines(fresh_gateway):
+    accept = threading.Event()
+    def late(peer):
+        head = peer.read_head()
+        accept.wait(5)
+        peer.send((OK_HEAD + f"Sec-WebSocket-Accept: {accept_key(head.get('Sec-WebSocket-Key'))}\r\n\r\n").encode())
+        peer.next_message()
+    with Backend(late) as backend:
+        gateway = gateway_before(fresh_gateway, backend)
+        client = gateway.client()
+        client.send(upgrade_request("/ws"))
+        backend.wait_peer()
+        client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        client.close()  # a reset
+        time.sleep(0.1)
+        accept.set()
+        opened = gateway.wait_access(event="ws_open")
+        closed = gateway.wait_access(event="ws_close")
+        assert opened["id"] == closed["id"] and opened["status"] == 101
+        assert (closed["close_code"], closed["close_initiator"], closed["reason"]) == (1006, "client", "client_lost")
+        assert gateway.metric("sluice_closes_total", code="1006") == 1
 
 
 def test_deadline_after_a_tls_handshake(impatient):
@@ -658,8 +760,7 @@ def test_tickets_resume(gateway):
     session = first.sock.session
     first.close()
     sock = RawClient(gateway.port("tls"))
-    import socket as sockets
-    raw = sockets.create_connection(("127.0.0.1", gateway.port("tls")), 5)
+    raw = socket.create_connection(("127.0.0.1", gateway.port("tls")), 5)
     resumed = context.wrap_socket(raw, server_hostname="localhost", session=session)
     assert resumed.session_reused
     resumed.close()

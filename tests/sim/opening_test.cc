@@ -496,6 +496,7 @@ TEST(Opening, ClosesASilentConnectionSilently) {
   EXPECT_EQ(house.alive(), 0u);
   EXPECT_EQ(client.wire.out, "");
   EXPECT_TRUE(client.wire.closed);
+  EXPECT_EQ(house.worker_tally().rejects[static_cast<std::size_t>(Errc::head_timeout)].get(), 1u);
 }
 
 TEST(Opening, AnswersASlowHeadWith408WhateverItDrips) {
@@ -543,8 +544,64 @@ TEST(Opening, Answers504WhenNobodyConnects) {
   EXPECT_EQ(client.peer.status(), 504);
 }
 
+// An accepted handshake is a connection with its counts, even if the client never saw its 101.
+void expect_counted_as_a_connection(SimHouse& house, Side who) {
+  EXPECT_EQ(house.route_tally().handshakes[static_cast<std::size_t>(session::Outcome::accepted)].get(), 1u);
+  EXPECT_EQ(house.route_tally().closes[static_cast<std::size_t>(who)][session::close_label(1006)].get(), 1u);
+  EXPECT_EQ(house.route_tally().connections.get(), 0);
+  EXPECT_EQ(house.last().peer.close_code(), 1001u);
+  EXPECT_EQ(house.alive(), 0u);
+  EXPECT_EQ(house.admitted(), 0u);
+  EXPECT_TRUE(house.last().wire.closed);
+  EXPECT_EQ(house.pool().lent(), 0u);
+}
+
+// One octet of its answer a second does not buy an upstream more time.
+TEST(Opening, Answers504WhenTheUpstreamsAnswerDrips) {
+  SimHouse house;
+  house.on_dial = [](Upstream& up) { up.peer.greeting = WsPeer::Greeting::none; };
+  Client& client = house.open();
+  const std::string answer = WsPeer::switching(house.last().peer.head);
+  for (std::size_t second = 0; second < 10; ++second) {
+    EXPECT_EQ(client.wire.out, "");
+    house.last().wire.send(answer.substr(second, 1));
+    house.run();
+    house.advance(1s);
+  }
+  EXPECT_EQ(client.peer.status(), 504);
+}
+
+TEST(Opening, BoundsTheTimeOfAllCandidatesTogether) {
+  std::vector<std::string> urls;
+  for (int i = 1; i <= 17; ++i) urls.push_back("ws://10.0.0." + std::to_string(i) + ":9000");
+  config::Settings settings = settings_for(urls);
+  settings.backends[0].retries = 16;
+  SimHouse house(settings);
+  house.on_dial = [](Upstream& up) { up.script = Script::hang; };
+  Client& client = house.open();
+  house.advance(19900ms);
+  EXPECT_EQ(client.wire.out, "");
+  EXPECT_EQ(house.dials(), 7u);  // a connect timeout each
+  house.advance(100ms);
+  EXPECT_EQ(client.peer.status(), 504);
+  EXPECT_EQ(house.dials(), 7u);
+  EXPECT_TRUE(house.last().wire.closed);
+}
+
+TEST(Opening, AsksNobodyElseOnceTheTimeOfAllIsOver) {
+  config::Settings settings = two_servers();
+  settings.backends[0].open_timeout = 3s;  // as long as one connect
+  SimHouse house(settings);
+  house.on_dial = [](Upstream& up) { up.script = Script::hang; };
+  Client& client = house.open();
+  house.advance(3s);
+  EXPECT_EQ(client.peer.status(), 504);
+  EXPECT_EQ(house.dials(), 1u);
+}
+
 TEST(Opening, GivesUpAClientThatDoesNotTakeItsAnswer) {
   SimHouse house;
+  house.on_dial = [](Upstream& up) { up.peer.answers_close = true; };
   Client& client = house.connect();
   client.wire.window = 10;
   client.wire.send(upgrade_request());
@@ -552,8 +609,33 @@ TEST(Opening, GivesUpAClientThatDoesNotTakeItsAnswer) {
   house.advance(9900ms);
   EXPECT_EQ(house.alive(), 1u);
   house.advance(100ms);
+  EXPECT_TRUE(client.wire.aborted);
+  expect_counted_as_a_connection(house, Side::gateway);
+}
+
+TEST(Opening, CountsAClientThatIsGoneBeforeItsAnswer) {
+  SimHouse house;
+  house.on_dial = [](Upstream& up) {
+    up.peer.greeting = WsPeer::Greeting::none;
+    up.peer.answers_close = true;
+  };
+  Client& client = house.open();
+  client.wire.reset();
+  house.run();
+  EXPECT_EQ(house.alive(), 1u);  // nobody reads from it while the upstream opens
+  house.last().wire.send(WsPeer::switching(house.last().peer.head));
+  house.run();
+  expect_counted_as_a_connection(house, Side::client);
+}
+
+TEST(Opening, LeavesNothingOfARefusalThatNobodyTakes) {
+  SimHouse house;
+  Client& client = house.connect();
+  client.wire.window = 10;
+  client.wire.send("GET /ws HTTP/1.1\r\nHost: gw.test\r\n\r\n");
+  house.run();
+  house.advance(10s);
   EXPECT_EQ(house.alive(), 0u);
-  EXPECT_TRUE(house.last().wire.closed);
   EXPECT_EQ(house.pool().lent(), 0u);
 }
 
@@ -566,6 +648,17 @@ TEST(Opening, LingersNoLongerThanASecondAfterARefusal) {
   house.run();
   EXPECT_EQ(house.alive(), 1u);
   house.advance(1s);
+  EXPECT_EQ(house.alive(), 0u);
+}
+
+TEST(Opening, LingersNoLongerThan64KiBInAll) {
+  SimHouse house;
+  Client& client = house.open("GET /ws HTTP/1.1\r\nHost: gw.test\r\n\r\n");
+  for (int kib = 0; kib < 64; kib += 16) {
+    EXPECT_EQ(house.alive(), 1u) << kib;
+    client.wire.send(std::string(16 * 1024, 'x'));
+    house.run();
+  }
   EXPECT_EQ(house.alive(), 0u);
 }
 

@@ -2,7 +2,6 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
-#include <filesystem>
 #include <fstream>
 #include <set>
 #include <sstream>
@@ -14,9 +13,7 @@
 namespace sluice::config {
 namespace {
 
-// tests/unit/config/reference_test.cc → the project.
-const std::string kProject =
-    (std::filesystem::path(__FILE__).parent_path() / "../../..").lexically_normal().string();
+const std::string kProject = SLUICE_PROJECT;  // its folder, with a slash at the end
 
 std::string content_of(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
