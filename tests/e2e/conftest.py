@@ -1,89 +1,40 @@
 """Fixtures of the end-to-end tests: backends and clients that were written elsewhere, with the gateway between them."""
 
-import asyncio
-import logging
 import os
 import shutil
-import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import pytest
-import websockets
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "support"))
 
 import tokens  # noqa: E402
-from certs import Authority, server_context  # noqa: E402
-from gateway import AUTH, BASE, Gateway, wait_for  # noqa: E402
+from fixtures import authority, start_gateway  # noqa: E402,F401
+from gateway import AUTH, BASE  # noqa: E402
 from ports import free_port  # noqa: E402
-
-
-@pytest.fixture(scope="session")
-def authority(tmp_path_factory):
-    return Authority(tmp_path_factory.mktemp("ca"))
-
-
-@pytest.fixture(scope="session")
-def start_gateway(tmp_path_factory, authority):
-    running = []
-
-    def start(config, **how):
-        gateway = Gateway(tmp_path_factory.mktemp("gateway"), config, authority=authority, **how)
-        running.append(gateway)
-        return gateway
-
-    yield start
-    for gateway in running:
-        gateway.stop()
-
-
-def _listening(port, process=None):
-    import socket
-
-    def check():
-        assert process is None or process.poll() is None, "the server exited"
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-            return True
-        except OSError:
-            return False
-    wait_for(check, 10, f"a server on port {port}")
+from servers import redis_server, serving, websockets_server  # noqa: E402
 
 
 @pytest.fixture(scope="session")
 def node_backend():
     """Echo by npm ws."""
     port = free_port()
-    process = subprocess.Popen(["node", str(HERE / "backend_ws.mjs"), str(port)], stdout=subprocess.DEVNULL)
-    _listening(port, process)
-    yield port
-    process.terminate()
-    process.wait(10)
+    with serving(["node", HERE / "backend_ws.mjs", port], port):
+        yield port
 
 
 @pytest.fixture(scope="session")
 def python_backend():
     """Echo by python3-websockets."""
-    port, loop, ready = free_port(), asyncio.new_event_loop(), threading.Event()
-    logging.getLogger("websockets").setLevel(logging.CRITICAL)
+    return websockets_server(subprotocols=["chat.v2"])
 
-    async def serve():
-        async def handler(socket, path=None):
-            async for message in socket:
-                if isinstance(message, str) and message.startswith("close "):
-                    await socket.close(int(message.split()[1]), "as you wish")
-                    return
-                await socket.send(message)
-        async with websockets.serve(handler, "127.0.0.1", port, max_size=64 << 20, subprotocols=["chat.v2"]):
-            ready.set()
-            await asyncio.Future()
 
-    threading.Thread(target=lambda: loop.run_until_complete(serve()), daemon=True).start()
-    assert ready.wait(5)
-    return port
+@pytest.fixture(scope="session")
+def redis(tmp_path_factory):
+    with redis_server(tmp_path_factory.mktemp("redis")) as port:
+        yield port
 
 
 @pytest.fixture(scope="session")
@@ -120,16 +71,12 @@ http {{
   }}
 }}
 """)
-    process = subprocess.Popen([nginx, "-p", str(folder), "-c", str(folder / "nginx.conf")],
-                               stdout=subprocess.DEVNULL, stderr=open(folder / "stderr.log", "wb"))
-    _listening(plain, process)
-    yield plain, tls
-    process.terminate()
-    process.wait(10)
+    with serving([nginx, "-p", folder, "-c", folder / "nginx.conf", "-e", folder / "error.log"], plain):
+        yield plain, tls
 
 
-@pytest.fixture(scope="session")
-def gateway(start_gateway, node_backend, python_backend, nginx_backend, authority):
+@pytest.fixture(scope="module")
+def gateway(start_gateway, node_backend, python_backend, nginx_backend, redis, authority):
     plain, tls = nginx_backend
     return start_gateway(BASE + AUTH + f"""
 [[route]]
@@ -175,6 +122,13 @@ backend = "nginx"
 [[route]]
 path = "/down"
 backend = "down"
+[[route]]
+path = "/redis"
+auth = "users"
+backend = "redis"
+websocket = {{ subprotocols = ["binary"] }}
+[backend.redis]
+servers = ["tcp://127.0.0.1:{redis}"]
 [backend.node]
 servers = ["ws://127.0.0.1:{node_backend}"]
 [backend.python]

@@ -116,6 +116,33 @@ def test_refusal_of_nginx_is_relayed(gateway):
         client.expect_end()
 
 
+# ---- Redis behind the bridge
+def test_redis_through_the_bridge(gateway):
+    """A request need not be a message, nor a message one request; what comes back are octets in binary frames."""
+    async def talk():
+        async with connect(gateway, "/redis", subprotocols=["binary"]) as socket:
+            assert socket.subprotocol == "binary"
+
+            async def read(size):
+                octets = b""
+                while len(octets) < size:
+                    message = await asyncio.wait_for(socket.recv(), 10)
+                    assert isinstance(message, bytes)
+                    octets += message
+                return octets
+            blob = os.urandom(1 << 20)
+            await socket.send(b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$%d\r\n" % len(blob) + blob[:700_000])
+            await socket.send(blob[700_000:] + b"\r\nGET k\r\n")
+            answer = b"+OK\r\n$%d\r\n" % len(blob) + blob + b"\r\n"
+            assert await read(len(answer)) == answer
+            await socket.send("QUIT\r\n")
+            assert await read(5) == b"+OK\r\n"
+            with pytest.raises(websockets.ConnectionClosed) as closed:
+                await socket.recv()
+            assert closed.value.rcvd.code == 1000
+    asyncio.run(asyncio.wait_for(talk(), 30))
+
+
 # ---- curl, as people probe
 def test_curl(gateway):
     base = ["curl", "-sS", "--cacert", str(gateway.authority.path), "--http1.1", "-o", "/dev/null", "-w", "%{http_code}"]

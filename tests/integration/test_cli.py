@@ -18,73 +18,7 @@ from ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 
-ISSUE = '''version = 1
-[server]
-workers = 1
-drain_timeout = "10s"
-[log]
-level  = "info"
-access = "access.log"
-[admin]
-bind = "127.0.0.1:9901"
-[[listener]]
-name = "tls"
-bind = "127.0.0.1:8443"
-[[listener.tls.certificate]]
-cert = "server.crt"
-key  = "server.key"
-[[listener]]
-name = "plain"
-bind = "127.0.0.1:8080"
-[auth.users]
-type       = "jwt"
-algorithms = ["HS256"]
-secret_file = "hs256.secret"
-issuer   = "https://id.example.com/"
-audience = "chat"
-from     = ["header:Authorization", "query:access_token", "subprotocol:bearer", "cookie:session"]
-forward  = { sub = "X-User-Id" }
-[rate_limit.messages]
-key = "connection"
-unit = "messages"
-rate = "1000000/s"
-on_limit = "delay"
-[rate_limit.bytes]
-key = "claim:sub"
-unit = "bytes"
-rate = "100GiB/s"
-on_limit = "close"
-[rate_limit.new]
-key = "ip"
-unit = "handshakes"
-rate = "50/s"
-burst = 100
-[[route]]
-path = "/chat"
-auth = "users"
-backend = "chat"
-rate_limit = ["messages", "bytes", "new"]
-[route.websocket]
-max_message   = "16MiB"
-validate_utf8 = true
-ping_interval = "25s"
-origins       = ["https://chat.example.com"]
-[[route]]
-path = "/legacy"
-backend = "legacy"
-websocket = { subprotocols = ["binary"], frame = "binary" }
-[[route]]
-path = "/*"
-backend = "rpc"
-[backend.chat]
-servers = ["ws://127.0.0.1:9001", { url = "ws://127.0.0.1:9002", weight = 2 }]
-balance = "least_connections"
-[backend.rpc]
-servers = ["ws://127.0.0.1:9001", "ws://127.0.0.1:9002"]
-balance = { unit = "message", policy = "round_robin" }
-[backend.legacy]
-servers = ["tcp://127.0.0.1:7001"]
-'''
+EXAMPLE = (ROOT / "tests/support/example.toml").read_text()
 
 
 def sluice(*arguments, timeout=20, **how):
@@ -109,7 +43,7 @@ def said(run):
 
 
 def test_the_documented_configuration(folder):
-    run = check(folder, ISSUE)
+    run = check(folder, EXAMPLE)
     assert run.returncode == 0, said(run)
     assert "error" not in said(run)
 
@@ -234,14 +168,14 @@ def test_too_many_connections_for_the_limit_of_files(folder):
 
 def test_secret_files(folder):
     (folder / "hs256.secret").chmod(0o644)
-    run = check(folder, ISSUE)
+    run = check(folder, EXAMPLE)
     assert run.returncode == 0 and "warning" in said(run)
     (folder / "hs256.secret").chmod(0o666)
-    assert check(folder, ISSUE).returncode == 2
+    assert check(folder, EXAMPLE).returncode == 2
 
 
 def test_query_token_on_a_plain_listener_warns(folder):
-    run = check(folder, ISSUE)
+    run = check(folder, EXAMPLE)
     assert run.returncode == 0 and "warning" in said(run) and "query" in said(run)
 
 
@@ -274,14 +208,14 @@ servers = ["ws://127.0.0.1:9000"]
 
 
 def test_leeway_has_a_bound(folder):
-    assert check(folder, ISSUE.replace('audience = "chat"', 'audience = "chat"\nleeway = "300s"')).returncode == 0
-    run = check(folder, ISSUE.replace('audience = "chat"', 'audience = "chat"\nleeway = "301s"'))
+    assert check(folder, EXAMPLE.replace('audience = "chat"', 'audience = "chat"\nleeway = "300s"')).returncode == 0
+    run = check(folder, EXAMPLE.replace('audience = "chat"', 'audience = "chat"\nleeway = "301s"'))
     assert run.returncode == 2 and re.search(r"sluice.toml:\d+:\d+: error: .*leeway", said(run)), said(run)
 
 
 def test_key_that_does_not_match(folder, authority):
     authority.issue("other", ["localhost"], folder=folder)
-    run = check(folder, ISSUE.replace("server.key", "other.key"))
+    run = check(folder, EXAMPLE.replace("server.key", "other.key"))
     assert run.returncode == 2 and ("other.key" in said(run) or "server.crt" in said(run))
 
 
@@ -333,7 +267,7 @@ def test_documented_configuration_runs(folder, authority, fresh_gateway):
     """The configuration of the documentation, with ports of our own, does what it says."""
     from evil import Backend, label, tcp_echo
     with Backend(label("one")) as one, Backend(label("two")) as two, Backend(tcp_echo) as tcp:
-        text = ISSUE
+        text = EXAMPLE
         for old, new in (("9901", "@admin@"), ("8443", "@tls@"), ("8080", "@plain@"), ("9001", str(one.port)),
                          ("9002", str(two.port)), ("7001", str(tcp.port))):
             text = text.replace(":" + old, ":" + new)

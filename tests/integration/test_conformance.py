@@ -1,17 +1,12 @@
 """The framing rules of RFC 6455 §5-7, each class a test: through the gateway to an echo backend, and to the demo's echo."""
 
-import asyncio
-import logging
-import threading
-
 import pytest
-import websockets
 
 import conformance
 from demo import Demo
 from evil import Backend, echo
 from gateway import BASE
-from ports import free_port
+from servers import websockets_server
 
 GROUPS = ["framing", "ping", "rsv", "opcode", "fragment", "utf8", "close", "large", "cut"]
 
@@ -71,20 +66,7 @@ ELSEWHERE = ("framing/length-", "utf8/fail-fast-inside-a-frame")
 @pytest.fixture(scope="module")
 def python_echo():
     """An echo server that nobody here wrote, to prove the table itself."""
-    port, loop, ready = free_port(), asyncio.new_event_loop(), threading.Event()
-    logging.getLogger("websockets").setLevel(logging.CRITICAL)
-
-    async def serve():
-        async def handler(socket, path=None):
-            async for message in socket:
-                await socket.send(message)
-        async with websockets.serve(handler, "127.0.0.1", port, max_size=64 << 20, compression=None):
-            ready.set()
-            await asyncio.Future()
-
-    threading.Thread(target=lambda: loop.run_until_complete(serve()), daemon=True).start()
-    assert ready.wait(5)
-    return port
+    return websockets_server(compression=None)
 
 
 @pytest.mark.parametrize("group", GROUPS)

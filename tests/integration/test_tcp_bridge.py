@@ -1,37 +1,22 @@
 """WebSocket in front of plain TCP: raw octets both ways, with a real Redis server behind."""
 
 import os
-import shutil
-import subprocess
 import time
 
 import pytest
 
 from evil import Backend, Peer, tcp_echo
-from gateway import BASE, wait_for
+from gateway import BASE
 from ports import free_port
 from rawws import check_101
+from servers import redis_server
 from wire import BINARY, CONT, PING, PONG, TEXT, frame
 
 
 @pytest.fixture(scope="module")
 def redis(tmp_path_factory):
-    port = free_port()
-    server = shutil.which("redis-server")
-    assert server, "redis-server is not installed"
-    process = subprocess.Popen([server, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
-                                "--dir", str(tmp_path_factory.mktemp("redis"))], stdout=subprocess.DEVNULL)
-    def up():
-        import socket
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-            return True
-        except OSError:
-            return False
-    wait_for(up, 10, "redis-server listens")
-    yield port
-    process.terminate()
-    process.wait(10)
+    with redis_server(tmp_path_factory.mktemp("redis")) as port:
+        yield port
 
 
 @pytest.fixture(scope="module")

@@ -14,73 +14,8 @@ using namespace std::chrono_literals;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-constexpr const char* kExample = R"(version = 1
-[server]
-workers = 1
-drain_timeout = "10s"
-[log]
-level  = "info"
-access = "access.log"             # "stdout" | "off" | a file
-[admin]
-bind = "127.0.0.1:9901"
-[[listener]]
-name = "tls"
-bind = "127.0.0.1:8443"
-[[listener.tls.certificate]]
-cert = "server.crt"
-key  = "server.key"
-[[listener]]
-name = "plain"
-bind = "127.0.0.1:8080"
-[auth.users]
-type       = "jwt"
-algorithms = ["HS256"]
-secret_file = "hs256.secret"      # or public_key_file, jwks_file
-issuer   = "https://id.example.com/"
-audience = "chat"
-from     = ["header:Authorization", "query:access_token", "subprotocol:bearer", "cookie:session"]
-forward  = { sub = "X-User-Id" }
-[rate_limit.messages]
-key = "connection"
-unit = "messages"
-rate = "1000000/s"
-on_limit = "delay"
-[rate_limit.bytes]
-key = "claim:sub"
-unit = "bytes"
-rate = "100GiB/s"
-on_limit = "close"
-[rate_limit.new]
-key = "ip"
-unit = "handshakes"
-rate = "50/s"
-burst = 100
-[[route]]
-path = "/chat"
-auth = "users"
-backend = "chat"
-rate_limit = ["messages", "bytes", "new"]
-[route.websocket]
-max_message   = "16MiB"
-validate_utf8 = true
-ping_interval = "25s"
-origins       = ["https://chat.example.com"]
-[[route]]
-path = "/legacy"
-backend = "legacy"
-websocket = { subprotocols = ["binary"], frame = "binary" }
-[[route]]
-path = "/*"
-backend = "rpc"
-[backend.chat]
-servers = ["ws://127.0.0.1:9001", { url = "ws://127.0.0.1:9002", weight = 2 }]
-balance = "least_connections"
-[backend.rpc]
-servers = ["ws://127.0.0.1:9001", "ws://127.0.0.1:9002"]
-balance = { unit = "message", policy = "round_robin" }
-[backend.legacy]
-servers = ["tcp://127.0.0.1:7001"]
-)";
+// The configuration that the tests of the command line load, too.
+const std::string kExample = content_of(kProject + "tests/support/example.toml");
 
 class Example : public ::testing::Test {
  protected:

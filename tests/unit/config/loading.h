@@ -7,12 +7,22 @@
 
 #include <filesystem>
 #include <fstream>
+#include <sstream>
 #include <string>
 #include <string_view>
 
 #include "config/file.h"
 
 namespace sluice::config {
+
+inline const std::string kProject = SLUICE_PROJECT;  // its folder, with a slash at the end
+
+inline std::string content_of(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::stringstream out;
+  out << file.rdbuf();
+  return out.str();
+}
 
 class Folder {
  public:

@@ -4,7 +4,6 @@
 #include <cstdlib>
 #include <fstream>
 #include <set>
-#include <sstream>
 
 #include "config/check.h"
 #include "config/schema.h"
@@ -12,15 +11,6 @@
 
 namespace sluice::config {
 namespace {
-
-const std::string kProject = SLUICE_PROJECT;  // its folder, with a slash at the end
-
-std::string content_of(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::stringstream out;
-  out << file.rdbuf();
-  return out.str();
-}
 
 void expect_committed(const std::string& path, const std::string& text) {
   if (std::getenv("SLUICE_WRITE_REFERENCE") != nullptr) std::ofstream(path, std::ios::binary) << text;
