@@ -7,8 +7,8 @@ import pytest
 import tokens
 from evil import Backend, echo, label
 from gateway import AUTH, BASE, wait_for
-from rawws import check_101
-from wire import BINARY, TEXT, Timeout, frame
+from rawws import RawClient, check_101
+from wire import BINARY, PING, TEXT, Timeout, frame
 
 
 @pytest.fixture(scope="module")
@@ -16,9 +16,8 @@ def backend(backends):
     return backends(Backend(echo))
 
 
-def gateway_with(fresh_gateway, backend, limits, *, route="", names=("x",), auth=False, workers=1, listener=""):
+def gateway_with(fresh_gateway, backend, limits, *, route="", names=("x",), auth=False, workers=1, base=BASE):
     listed = ", ".join(f'"{name}"' for name in names)
-    base = BASE + listener
     return fresh_gateway(base + AUTH + limits + f"""
 [[route]]
 path = "/one"
@@ -303,6 +302,127 @@ burst = 2
     assert [status(gateway)[0] for _ in range(3)] == [101, 101, 429]
     gateway.reload()
     assert status(gateway)[0] == 429
+
+
+# ---- every key with every unit of messages and bytes and every action
+# Three units at once and then one in twenty seconds: the fourth is over the limit.
+FOUR = {"messages": 'rate = "3/m"\nburst = 3', "bytes": 'rate = "3KiB/m"\nburst = "3KiB"'}
+PAIRS = [(unit, action) for unit, action in (("messages", "delay"), ("messages", "drop"), ("messages", "close"),
+                                             ("bytes", "delay"), ("bytes", "close"))]
+SPOKEN_FOR = BASE.replace('name = "plain"', 'name = "plain"\ntrusted_proxies = ["127.0.0.1/32"]')
+
+# Two parties that the key tells apart: how each of them connects.
+PARTIES = {
+    "connection": ({}, None),
+    "ip": ({"fields": [("X-Forwarded-For", "192.0.2.1")]}, {"fields": [("X-Forwarded-For", "192.0.2.2")]}),
+    "claim:sub": ({"sub": "ann"}, {"sub": "bob"}),
+    "route": ({"path": "/one"}, {"path": "/two"}),
+    "listener": ({"listener": "plain"}, {"listener": "tls"}),
+}
+
+
+def join(gateway, party):
+    fields = party.get("fields", []) + bearer(party.get("sub", "ann"))
+    return gateway.connect(party.get("path", "/one"), fields, listener=party.get("listener", "plain"))
+
+
+def say(client, count=1):
+    """Sends messages of 1 KiB, one at a time, and takes the answers."""
+    for n in range(count):
+        body = bytes([n]) * 1024
+        client.send(frame(BINARY, body))
+        assert client.recv_message(5) == (BINARY, body)
+
+
+def expect_limited(client, action, unit):
+    if (unit, action) == ("bytes", "delay"):  # its first octet may come soon; the message then owes all of them
+        say(client)
+    client.send(frame(BINARY, b"!" * 1024))
+    if action == "close":
+        client.expect_close(1008)
+        return
+    with pytest.raises(Timeout):
+        client.recv_message(0.4)
+    if action == "drop":  # what is no message still passes
+        client.send(frame(PING, b"here"))
+        assert client.recv_frame(5).payload == b"here"
+
+
+@pytest.mark.parametrize("key", PARTIES)
+@pytest.mark.parametrize("unit, action", PAIRS)
+def test_key_unit_action(fresh_gateway, backend, key, unit, action):
+    gateway = gateway_with(fresh_gateway, backend, f"""
+[rate_limit.x]
+key = "{key}"
+unit = "{unit}"
+on_limit = "{action}"
+{FOUR[unit]}
+""", auth=True, workers=2, base=SPOKEN_FOR)
+    same, other = PARTIES[key]
+    first, second = join(gateway, same), join(gateway, same)
+    if key == "connection":
+        say(first, 3)
+        say(second, 3)
+        other = same
+    else:
+        say(first, 2)
+        say(second)
+    expect_limited(second, action, unit)
+    third = join(gateway, other)
+    say(third, 3)
+    for client in (first, second, third):
+        client.close()
+
+
+# ---- who is one address
+def test_one_network_of_64_bits_is_one_address(fresh_gateway, backend):
+    gateway = gateway_with(fresh_gateway, backend, """
+[rate_limit.x]
+key = "ip"
+unit = "handshakes"
+rate = "1/m"
+burst = 2
+""", base=SPOKEN_FOR)
+    def codes(*addresses):
+        return [status(gateway, fields=[("X-Forwarded-For", address)])[0] for address in addresses]
+    assert codes("2001:db8::1", "2001:db8::ffff:0:0:1", "2001:db8::2") == [101, 101, 429]
+    assert codes("2001:db8:0:1::1", "2001:db8:0:1::2", "2001:db8:0:2::1") == [101, 101, 101]
+    assert codes("192.0.2.1", "192.0.2.1", "192.0.2.1", "192.0.2.2") == [101, 101, 429, 101]
+    assert codes("::ffff:192.0.2.2", "192.0.2.2") == [101, 429], "an IPv4 address in IPv6 is that address"
+
+
+def test_clients_of_a_dual_stack_listener_are_told_apart(fresh_gateway, backend):
+    base = BASE.replace('bind = "127.0.0.1:@plain@"', 'bind = "[::]:@plain@"')
+    gateway = gateway_with(fresh_gateway, backend, """
+[rate_limit.x]
+key = "ip"
+unit = "handshakes"
+rate = "1/m"
+burst = 1
+""", base=base)
+    assert [status(gateway)[0] for _ in range(2)] == [101, 429]
+    with RawClient(gateway.port("plain"), source="127.0.0.9") as client:
+        assert client.upgrade("/one").status == 101
+    assert gateway.wait_access(event="ws_open", client_ip="127.0.0.9")
+
+
+# ---- limits of a listener hold for all its routes
+@pytest.mark.parametrize("key", ["ip", "listener"])
+@pytest.mark.parametrize("unit, amount", [("handshakes", 'rate = "1/m"\nburst = 2'), ("connections", "limit = 2")])
+def test_limits_of_a_listener(fresh_gateway, backend, key, unit, amount):
+    base = BASE.replace('name = "plain"', 'name = "plain"\nrate_limit = ["x"]')
+    gateway = gateway_with(fresh_gateway, backend, f"""
+[rate_limit.x]
+key = "{key}"
+unit = "{unit}"
+{amount}
+""", base=base, names=(), workers=2)
+    live = [gateway.connect("/one"), gateway.connect("/open")]
+    code, head = status(gateway, "/two")
+    assert code == 429 and int(head.get("Retry-After")) >= 1
+    gateway.connect("/one", listener="tls").close()
+    for client in live:
+        client.close()
 
 
 # ---- bytes

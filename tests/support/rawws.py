@@ -28,12 +28,14 @@ def upgrade_request(path: str = "/", fields: Fields = (), *, host: str = "localh
 
 class RawClient(Wire):
     def __init__(self, port: int, *, tls: Optional[ssl.SSLContext] = None, server_name: str = "localhost",
-                 host: str = "127.0.0.1", timeout: float = 10.0, receive_buffer: int = 0):
+                 host: str = "127.0.0.1", timeout: float = 10.0, receive_buffer: int = 0, source: str = ""):
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         sock = socket.socket(family, socket.SOCK_STREAM)
         sock.settimeout(timeout)
         if receive_buffer:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        if source:
+            sock.bind((source, 0))
         sock.connect((host, port))
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if tls:
