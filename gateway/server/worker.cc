@@ -18,6 +18,7 @@ namespace {
 
 constexpr auto kSlice = std::chrono::milliseconds(100);
 constexpr std::size_t kSlices = 10;  // a connection is looked at about once a second
+constexpr auto kPauseSaidEvery = std::chrono::seconds(10);
 constexpr auto kDrainStep = std::chrono::milliseconds(20);
 constexpr std::size_t kTrimAfter = 1000;  // connections closed between two looks that make trimming worth while
 
@@ -89,11 +90,7 @@ void Worker::commit(std::map<std::string, net::Fd> fds) {
         [this, its = name](net::Fd accepted_fd, const net::Address& peer) {
           accepted(its, std::move(accepted_fd), peer);
         },
-        [this, its = name](int error) {
-          tallies_.listener(worker, its).rejected[static_cast<std::size_t>(Errc::fd_limit)].add();
-          tally.rejects[static_cast<std::size_t>(Errc::fd_limit)].add();
-          log::event(Level::error, "accept_paused", {{"listener", its}, {"errno", error}});
-        });
+        [this, its = name](int error) { accept_paused(its, error); });
   }
 }
 
@@ -124,6 +121,17 @@ void Worker::accepted(const std::string& name, net::Fd fd, const net::Address& p
   session::Admission admission(shared_.connections, *found->tally, tally);
   adopt(session::receive(*this, std::move(admission), std::move(fd), runtime_,
                          static_cast<std::size_t>(found - runtime_->listeners.begin()), peer));
+}
+
+// Said once in a while for all workers: each of them meets it again every 100 ms for as long as it lasts.
+void Worker::accept_paused(const std::string& name, int error) {
+  tallies_.listener(worker, name).rejected[static_cast<std::size_t>(Errc::fd_limit)].add();
+  tally.rejects[static_cast<std::size_t>(Errc::fd_limit)].add();
+  const std::int64_t time = loop_.now().time_since_epoch().count();
+  std::int64_t said = shared_.accept_pause_said.load(std::memory_order_relaxed);
+  if (said != 0 && time - said < Duration(kPauseSaidEvery).count()) return;
+  if (!shared_.accept_pause_said.compare_exchange_strong(said, time)) return;  // another worker was first
+  log::event(Level::error, "accept_paused", {{"listener", name}, {"errno", error}});
 }
 
 void Worker::adopt(std::unique_ptr<session::StreamOwner> owner) {

@@ -25,6 +25,7 @@ class Tallies;
 struct Shared {
   std::atomic<std::uint64_t> connections{0};   // of the process, for max_connections
   std::atomic<std::uint64_t> max_connections{0};
+  std::atomic<std::int64_t> accept_pause_said{0};  // Instant in nanoseconds; 0: never
 };
 
 class Worker final : private session::House, private session::TallyBook {
@@ -66,6 +67,7 @@ class Worker final : private session::House, private session::TallyBook {
   session::ListenerTally& listener(const std::string& name) override;
 
   void accepted(const std::string& listener, net::Fd fd, const net::Address& peer);
+  void accept_paused(const std::string& listener, int error);
   void sweep();
   void drain_some();
 
