@@ -36,6 +36,10 @@ void Checker::listener(const Section& section) {
             "write \"10.0.0.0/8\" or a single address; bits behind the prefix must be zero");
     }
   }
+  const std::string forwarded = section.text("forwarded");
+  out.forwarded = forwarded == "rfc7239" ? http::ForwardedStyle::forwarded
+                  : forwarded == "both"  ? http::ForwardedStyle::both
+                                         : http::ForwardedStyle::x_forwarded;
   out.max_connections = static_cast<std::uint64_t>(section.number("max_connections"));
   out.notsent_lowat = static_cast<std::uint32_t>(section.number("notsent_lowat"));
   out.send_buffer = static_cast<std::uint32_t>(section.number("send_buffer"));

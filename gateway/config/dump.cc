@@ -120,7 +120,9 @@ std::string text(const ListenerSettings& listener) {
                      joined(listener.rate_limit, "none"));
   std::vector<std::string> proxies;
   for (const auto& block : listener.trusted_proxies) proxies.push_back(block.text());
-  return out + fmt::format(", trusted_proxies {}\n", joined(proxies, "none"));
+  constexpr std::string_view kStyles[] = {"x-forwarded", "rfc7239", "both"};
+  return out + fmt::format(", trusted_proxies {}, forwarded {}\n", joined(proxies, "none"),
+                           kStyles[static_cast<std::size_t>(listener.forwarded)]);
 }
 
 std::string text(const policy::JwtSettings& auth) {

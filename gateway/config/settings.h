@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/secret.h"
 #include "base/time.h"
+#include "http/forwarded.h"
 #include "http/head.h"
 #include "net/address.h"
 #include "net/tls_profile.h"
@@ -39,6 +40,7 @@ struct ListenerSettings {
   net::Address bind;
   std::optional<net::TlsSettings> tls;
   std::vector<net::Cidr> trusted_proxies;
+  http::ForwardedStyle forwarded = http::ForwardedStyle::x_forwarded;
   std::uint64_t max_connections = 0;  // 0 = only the process's
   http::HeadLimits head;
   Duration tls_timeout = std::chrono::seconds(5);

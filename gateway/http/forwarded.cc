@@ -24,9 +24,9 @@ constexpr std::array<std::string_view, 11> kHopByHop = {
 };
 
 // Fields that the gateway writes itself on the way up, beside the prefixes above.
-constexpr std::array<std::string_view, 8> kOurs = {
-    "host",      "content-length", "forwarded", "x-forwarded",
-    "x-real-ip", "x-request-id",   "via",       "x-client-cert",
+constexpr std::array<std::string_view, 9> kOurs = {
+    "host",      "content-length", "forwarded", "x-forwarded",   "x-real-ip",
+    "x-request-id", "via",         "traceparent", "x-client-cert",
 };
 
 constexpr std::array<std::string_view, 7> kSingle = {
@@ -92,15 +92,31 @@ std::string forwarded_port(const Request& request, bool trusted) {
   return std::to_string(valid ? port : request.listener_port);
 }
 
-std::string forwarded_for(const Request& request, bool trusted) {
-  std::string text;
+// Whom the request came through, the client first and the peer last, as IP addresses.
+std::vector<std::string> hops(const Request& request, bool trusted) {
+  std::vector<std::string> all;
   if (trusted) {
-    const std::vector<net::Address> chain = forwarded_chain(*request.head);
-    for (auto hop = chain.rbegin(); hop != chain.rend(); ++hop) text.append(hop->ip()).append(", ");
+    for (const net::Address& hop : forwarded_chain(*request.head)) all.insert(all.begin(), hop.ip());
   }
-  const std::string peer = request.peer.ip();
-  if (peer.empty() && !text.empty()) text.resize(text.size() - 2);
-  return text + peer;
+  if (std::string peer = request.peer.ip(); !peer.empty()) all.push_back(std::move(peer));
+  return all;
+}
+
+std::string forwarded_for(const std::vector<std::string>& hops) {
+  std::string text;
+  for (const std::string& hop : hops) text.append(text.empty() ? "" : ", ").append(hop);
+  return text;
+}
+
+// RFC 7239 §4 and §6: an IPv6 address stands in brackets, and thereby in quotes.
+std::string forwarded_elements(const std::vector<std::string>& hops, std::string_view proto, std::string_view host) {
+  std::string text;
+  for (const std::string& hop : hops) {
+    const bool v6 = hop.find(':') != std::string::npos;
+    text.append(text.empty() ? "for=" : ", for=").append(v6 ? "\"[" : "").append(hop).append(v6 ? "]\"" : "");
+  }
+  if (hops.empty()) text = "for=unknown";
+  return text.append(";proto=").append(proto).append(";host=\"").append(host).append("\"");
 }
 
 }  // namespace
@@ -146,22 +162,26 @@ Result<std::vector<Field>> passing_fields(const Head& head, const FieldRules& ru
     const std::string_view name = field.name;
     if (!all_octets(name, kPlainName) || contains_name(kHopByHop, name) || contains_name(nominated, name)) continue;
     if (has_prefix(name, kWebSocketPrefix) || is_ours(name, rules.owned) || contains_name(rules.dropped, name)) continue;
-    if (same_name(name, "traceparent") && !trace.parent) continue;
-    if (same_name(name, "tracestate") && !trace.state) continue;
+    if (same_name(name, "tracestate") && !(rules.trusted && trace.state)) continue;
     passing.push_back(field);
   }
   return passing;
 }
 
-std::vector<std::pair<std::string, std::string>> forwarded_fields(const Request& request, bool trusted) {
+std::vector<std::pair<std::string, std::string>> forwarded_fields(const Request& request, bool trusted,
+                                                                  ForwardedStyle style) {
   std::vector<std::pair<std::string, std::string>> fields;
-  fields.reserve(10);
-  if (std::string chain = forwarded_for(request, trusted); !chain.empty()) {
-    fields.emplace_back("X-Forwarded-For", std::move(chain));
+  fields.reserve(11);
+  const std::vector<std::string> through = hops(request, trusted);
+  const std::string proto = forwarded_proto(request, trusted);
+  const std::string host = request.host.text();
+  if (style != ForwardedStyle::forwarded) {
+    if (!through.empty()) fields.emplace_back("X-Forwarded-For", forwarded_for(through));
+    fields.emplace_back("X-Forwarded-Proto", proto);
+    fields.emplace_back("X-Forwarded-Host", host);
+    fields.emplace_back("X-Forwarded-Port", forwarded_port(request, trusted));
   }
-  fields.emplace_back("X-Forwarded-Proto", forwarded_proto(request, trusted));
-  fields.emplace_back("X-Forwarded-Host", request.host.text());
-  fields.emplace_back("X-Forwarded-Port", forwarded_port(request, trusted));
+  if (style != ForwardedStyle::x_forwarded) fields.emplace_back("Forwarded", forwarded_elements(through, proto, host));
   if (std::string client = request.client.ip(); !client.empty()) fields.emplace_back("X-Real-IP", std::move(client));
   fields.emplace_back("X-Request-Id", request.id);
   if (request.tls.client_cert) {
@@ -169,7 +189,7 @@ std::vector<std::pair<std::string, std::string>> forwarded_fields(const Request&
     if (!request.tls.client_san.empty()) fields.emplace_back("X-Client-Cert-San", request.tls.client_san);
   }
   fields.emplace_back("Via", "1.1 sluice");
-  if (!trace_fields(*request.head).parent) fields.emplace_back("traceparent", fresh_traceparent());
+  fields.emplace_back("traceparent", request.traceparent);
   return fields;
 }
 

@@ -2,6 +2,7 @@
 // ours, and who the client is.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
@@ -34,23 +35,28 @@ Result<std::vector<std::string_view>> connection_options(const Head& head);
 // Content-Length, Host, Origin, Sec-WebSocket-Key, Sec-WebSocket-Version, X-Api-Key.
 Result<void> check_single_fields(const Head& head);
 
+// Which fields tell a backend who the client is.
+enum class ForwardedStyle : std::uint8_t { x_forwarded, forwarded, both };
+
 struct FieldRules {
   std::span<const std::string> owned;  // names that the gateway sets (identity headers): client copies and aliases go
   std::span<const std::string> dropped;  // further names to drop, exact (case-insensitive), e.g. Authorization when it was the carrier
+  bool trusted = false;  // the peer is a trusted proxy: its tracestate may pass
 };
 
 // The client's fields that may pass upstream, in order: without hop-by-hop and nominated fields, Host, Content-Length,
 // Sec-WebSocket-*, names outside [A-Za-z0-9-], every alias of a gateway-owned name (X-Forwarded-*, Forwarded, X-Real-IP,
-// X-Request-Id, Via, X-Sluice-* and `rules.owned`), and `rules.dropped`. traceparent and tracestate pass when valid
-// (W3C Trace Context); an invalid traceparent is dropped with its tracestate. Errors: those of connection_options().
+// X-Request-Id, Via, traceparent, X-Sluice-* and `rules.owned`), and `rules.dropped`. tracestate passes when `rules.trusted`
+// and it and its traceparent are valid (W3C Trace Context). Errors: those of connection_options().
 Result<std::vector<Field>> passing_fields(const Head& head, const FieldRules& rules);
 
-// What the gateway adds: X-Forwarded-For (appended to the trusted proxy's chain, else replaced), -Proto, -Host, -Port,
-// X-Real-IP, X-Request-Id, Via "1.1 sluice", traceparent when the client sent no valid one. `trusted` is whether
-// request.peer is trusted: then its X-Forwarded-Proto and -Port are taken over when they are valid. -Host is always the
-// request's own, for many load balancers pass the client's X-Forwarded-Host on unseen. A peer on a unix socket has no
-// address to add.
-std::vector<std::pair<std::string, std::string>> forwarded_fields(const Request& request, bool trusted);
+// What the gateway adds. By `style` X-Forwarded-For (appended to the trusted proxy's chain, else replaced), -Proto, -Host
+// and -Port, or Forwarded (RFC 7239) with the same chain, proto and host, or both; always X-Real-IP, X-Request-Id, Via
+// "1.1 sluice" and traceparent. `trusted` is whether request.peer is trusted: then its X-Forwarded-Proto and -Port are
+// taken over when they are valid. The host is always the request's own, for many load balancers pass the client's
+// X-Forwarded-Host on unseen. A peer on a unix socket has no address to add.
+std::vector<std::pair<std::string, std::string>> forwarded_fields(const Request& request, bool trusted,
+                                                                  ForwardedStyle style = ForwardedStyle::x_forwarded);
 
 // X-Request-Id of the client when the peer is trusted and the value is 1-128 visible token octets; else a fresh one
 // (32 hex digits).

@@ -34,6 +34,7 @@ struct Request {
   std::uint16_t listener_port = 0;
   TlsFacts tls;
   std::string id;  // X-Request-Id: taken over from a trusted proxy or made here
+  std::string traceparent;  // likewise
 };
 
 }  // namespace sluice::http

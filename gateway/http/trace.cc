@@ -87,6 +87,11 @@ std::string random_hex(std::size_t count) {
   return text;
 }
 
+std::string request_traceparent(const Head& head, bool trusted) {
+  if (!trusted || !trace_fields(head).parent) return fresh_traceparent();
+  return std::string(*head.find("traceparent"));
+}
+
 std::string fresh_traceparent() {
   std::string trace = random_hex(16);
   std::string parent = random_hex(8);

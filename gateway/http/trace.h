@@ -1,4 +1,4 @@
-// W3C Trace Context (Level 1): which traceparent and tracestate of a client may pass, and a fresh traceparent.
+// W3C Trace Context (Level 1): whose traceparent and tracestate go on, and a fresh traceparent.
 #pragma once
 
 #include <string>
@@ -16,6 +16,10 @@ struct TraceFields {
   bool state = false;   // beside it, every tracestate line is valid
 };
 TraceFields trace_fields(const Head& head);
+
+// The trace of a request: the head's own where the peer is trusted and it is valid, else a new one. A client that is not
+// trusted could otherwise write into the traces of others, or have everything sampled.
+std::string request_traceparent(const Head& head, bool trusted);
 
 // A new trace. Sampled, so that a backend which follows the parent's decision records what it would record without one.
 std::string fresh_traceparent();

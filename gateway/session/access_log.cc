@@ -85,10 +85,8 @@ void log_opening(const Opened& opened, const Opening& opening, const Record& rec
   line.add("ts", log::timestamp(wall.time_since_epoch().count()));
   line.add("event", opened.status == 101 ? "ws_open" : "http");
   line.add("id", opening.words.id);
-  line.add("trace_id", [&] {
-    const std::string_view parent = field_value(opening.head, "traceparent");
-    return parent.size() >= 35 ? parent.substr(3, 32) : std::string_view();
-  }());
+  // A head that could not be read has no trace.
+  if (!request.traceparent.empty()) line.add("trace_id", std::string_view(request.traceparent).substr(3, 32));
   line.add("listener", listener.compiled->settings->name);
   line.add("client_ip", opening.words.client).add("client_port", std::uint64_t{request.peer.port()});
   if (opening.trusted) line.add("peer_ip", request.peer.ip());

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "http/forwarded.h"
 #include "http/head.h"
 #include "http/request.h"
 #include "policy/authenticator.h"
@@ -32,6 +33,7 @@ struct Opening {
   std::size_t head_size = 0;     // octets to consume then
   http::Request request;
   bool trusted = false;          // the peer is a trusted proxy
+  http::ForwardedStyle forwarded = http::ForwardedStyle::x_forwarded;  // the listener's
   ws::Offer offer;
   bool websocket = false;        // the handshake itself is valid
   policy::Authenticated authenticated;

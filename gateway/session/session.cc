@@ -6,6 +6,7 @@
 #include "base/random.h"
 #include "http/forwarded.h"
 #include "http/h1_writer.h"
+#include "http/trace.h"
 #include "policy/access.h"
 #include "session/access_log.h"
 #include "session/answers.h"
@@ -73,9 +74,11 @@ Result<void> Session::judge() {
   Opening& o = *opening_;
   http::Request& request = o.request;
   const config::ListenerSettings& listener = *listener_->compiled->settings;
+  o.forwarded = listener.forwarded;
   o.trusted = std::ranges::any_of(listener.trusted_proxies,
                                   [&](const net::Cidr& cidr) { return cidr.contains(request.peer); });
   request.id = http::request_id(o.head, o.trusted);
+  request.traceparent = http::request_traceparent(o.head, o.trusted);
   request.client = http::client_address(o.head, request.peer, listener.trusted_proxies);
   o.words.id = request.id;
   o.words.client = request.client.ip();

@@ -53,10 +53,10 @@ Result<LegPlan> make_leg_plan(const RouteRuntime& route, const Opening& opening,
 
   std::vector<std::string> dropped = opening.scrubbed.dropped_fields;
   if (opening.scrubbed.cookie_changed) dropped.emplace_back("Cookie");
-  const http::FieldRules rules{route.compiled->owned_fields, dropped};
+  const http::FieldRules rules{route.compiled->owned_fields, dropped, opening.trusted};
   for (const http::Field& field : TRY(http::passing_fields(*request.head, rules))) head.field(field.name, field.value);
   if (opening.scrubbed.cookie_changed && !opening.scrubbed.cookie.empty()) head.field("Cookie", opening.scrubbed.cookie);
-  for (const auto& [name, value] : http::forwarded_fields(request, opening.trusted)) head.field(name, value);
+  for (const auto& [name, value] : http::forwarded_fields(request, opening.trusted, opening.forwarded)) head.field(name, value);
   for (const auto& [name, value] : opening.identity_fields) head.field(name, value);
 
   const std::string text = TRY(head.finish());

@@ -422,6 +422,38 @@ def test_hop_by_hop_headers_stop_here(gateway):
         assert values(fields, "X-Kept") == ["yes"] and values(fields, "Cookie") == ["a=b"]
 
 
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+def test_trace_of_a_client_is_not_continued_but_logged(gateway):
+    with gateway.connect("/ws", [("traceparent", TRACE), ("tracestate", "a=1")]) as client:
+        _, fields = told(client)
+        sent = values(fields, "traceparent")
+        assert len(sent) == 1 and "0af7651916cd43dd8448eb211c80319c" not in sent[0]
+        assert values(fields, "tracestate") == []
+        assert gateway.wait_access(event="ws_open", trace_id=sent[0][3:35])
+
+
+@pytest.mark.parametrize("style", ["rfc7239", "both"])
+def test_forwarded_of_rfc_7239_and_the_trace_of_a_trusted_proxy(fresh_gateway, backend, style):
+    gateway = fresh_gateway(BASE + f"""
+trusted_proxies = ["127.0.0.0/8"]
+forwarded = "{style}"
+[[route]]
+path = "/ws"
+backend = "teller"
+[backend.teller]
+servers = ["ws://127.0.0.1:{backend.port}"]
+""")
+    theirs = [("Forwarded", 'for="[2001:db8::1]:47011";proto=https'), ("traceparent", TRACE), ("tracestate", "a=1")]
+    with gateway.connect("/ws", theirs, host="gw.test") as client:
+        _, fields = told(client)
+        assert values(fields, "Forwarded") == ['for="[2001:db8::1]", for=127.0.0.1;proto=http;host="gw.test"']
+        assert values(fields, "X-Forwarded-For") == (["2001:db8::1, 127.0.0.1"] if style == "both" else [])
+        assert values(fields, "traceparent") == [TRACE] and values(fields, "tracestate") == ["a=1"]
+    assert gateway.wait_access(client_ip="2001:db8::1", trace_id=TRACE[3:35])
+
+
 def test_trusted_proxies_may_speak_for_a_client(fresh_gateway, backend):
     gateway = fresh_gateway(BASE + f"""
 trusted_proxies = ["127.0.0.0/8", "10.0.0.0/8"]

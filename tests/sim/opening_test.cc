@@ -1,6 +1,7 @@
 // From the head to the answer: what goes up, what is answered, what is refused, and how long each phase may take.
 #include <gtest/gtest.h>
 
+#include "http/trace.h"
 #include "support/sim_house.h"
 
 namespace sluice::test {
@@ -40,16 +41,19 @@ TEST(Opening, SendsExactlyThisHeadUp) {
   const std::string& head = house.upstream(0).peer.head;
   const std::string key = field_of(head, "Sec-WebSocket-Key");
   const std::string id = field_of(head, "X-Request-Id");
+  const std::string trace = field_of(head, "traceparent");
   EXPECT_EQ(key.size(), 24u);
   EXPECT_NE(key, kKey);
   EXPECT_EQ(id.size(), 32u);
   EXPECT_EQ(head, "GET /a/ws?x=1&y=%20 HTTP/1.1\r\nSec-WebSocket-Key: " + key +
                       "\r\nHost: gw.test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
                       "Sec-WebSocket-Protocol: chat.v2, chat\r\nSec-WebSocket-Extensions: permessage-deflate\r\n"
-                      "Cookie: a=b\r\nX-App: 1\r\nTraceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\n"
+                      "Cookie: a=b\r\nX-App: 1\r\n"
                       "X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: gw.test\r\n"
                       "X-Forwarded-Port: 8080\r\nX-Real-IP: 192.0.2.7\r\nX-Request-Id: " +
-                      id + "\r\nVia: 1.1 sluice\r\n\r\n");
+                      id + "\r\nVia: 1.1 sluice\r\ntraceparent: " + trace + "\r\n\r\n");
+  EXPECT_TRUE(http::valid_traceparent(trace));
+  EXPECT_EQ(trace.find("0af7651916cd43dd8448eb211c80319c"), std::string::npos);  // nobody whom we trust
   EXPECT_EQ(client.peer.status(), 101);
 }
 

@@ -171,13 +171,16 @@ TEST(PassingFields, DropsByRule) {
               ElementsAre("Authorization2"));
 }
 
-TEST(PassingFields, PassesValidTracesOnly) {
-  EXPECT_THAT(passing({{"traceparent", kTrace}, {"tracestate", "a=1"}, {"tracestate", "b=2"}}),
-              ElementsAre("traceparent", "tracestate", "tracestate"));
-  EXPECT_THAT(passing({{"traceparent", "00-bad"}, {"tracestate", "a=1"}}), IsEmpty());
-  EXPECT_THAT(passing({{"traceparent", kTrace}, {"tracestate", "???"}}), ElementsAre("traceparent"));
-  EXPECT_THAT(passing({{"tracestate", "a=1"}}), IsEmpty());
-  EXPECT_THAT(passing({{"traceparent", kTrace}, {"traceparent", kTrace}}), IsEmpty());
+// traceparent is written anew, so it never passes as it is.
+TEST(PassingFields, PassesTheStateOfAValidTraceOfATrustedProxyOnly) {
+  const FieldRules rules{.owned = {}, .dropped = {}, .trusted = true};
+  EXPECT_THAT(passing({{"traceparent", kTrace}, {"tracestate", "a=1"}, {"tracestate", "b=2"}}, rules),
+              ElementsAre("tracestate", "tracestate"));
+  EXPECT_THAT(passing({{"traceparent", kTrace}, {"tracestate", "a=1"}}), IsEmpty());
+  EXPECT_THAT(passing({{"traceparent", "00-bad"}, {"tracestate", "a=1"}}, rules), IsEmpty());
+  EXPECT_THAT(passing({{"traceparent", kTrace}, {"tracestate", "???"}}, rules), IsEmpty());
+  EXPECT_THAT(passing({{"tracestate", "a=1"}}, rules), IsEmpty());
+  EXPECT_THAT(passing({{"traceparent", kTrace}, {"traceparent", kTrace}}, rules), IsEmpty());
 }
 
 class ForwardedFields : public testing::Test {
@@ -192,12 +195,13 @@ class ForwardedFields : public testing::Test {
     request_.client = ip("9.9.9.9");
     request_.listener_port = 443;
     request_.id = "id-1";
+    request_.traceparent = kTrace;
     request_.tls.active = true;
   }
 
-  std::map<std::string, std::string> written(bool trusted) {
+  std::map<std::string, std::string> written(bool trusted, ForwardedStyle style = ForwardedStyle::x_forwarded) {
     std::map<std::string, std::string> fields;
-    for (auto& [name, value] : forwarded_fields(request_, trusted)) {
+    for (auto& [name, value] : forwarded_fields(request_, trusted, style)) {
       EXPECT_TRUE(fields.emplace(name, value).second) << name;
     }
     return fields;
@@ -216,21 +220,40 @@ TEST_F(ForwardedFields, ReplaceWhatAnUntrustedClientSent) {
   EXPECT_EQ(fields["X-Real-IP"], "10.0.0.1");
   EXPECT_EQ(fields["X-Request-Id"], "id-1");
   EXPECT_EQ(fields["Via"], "1.1 sluice");
-  EXPECT_EQ(fields["traceparent"].size(), 55u);
+  EXPECT_EQ(fields["traceparent"], kTrace);
   EXPECT_EQ(fields.size(), 8u);
 }
 
 TEST_F(ForwardedFields, ContinueTheChainOfATrustedProxy) {
   head_ = with_fields({{"X-Forwarded-For", "junk, 1.1.1.1"}, {"X-Forwarded-For", "9.9.9.9, 10.0.0.7"},
-                       {"X-Forwarded-Proto", "HTTP"}, {"X-Forwarded-Port", "8080"}, {"X-Forwarded-Host", "evil"},
-                       {"traceparent", kTrace}});
+                       {"X-Forwarded-Proto", "HTTP"}, {"X-Forwarded-Port", "8080"}, {"X-Forwarded-Host", "evil"}});
   auto fields = written(true);
   EXPECT_EQ(fields["X-Forwarded-For"], "1.1.1.1, 9.9.9.9, 10.0.0.7, 10.0.0.1");
   EXPECT_EQ(fields["X-Forwarded-Proto"], "http");
   EXPECT_EQ(fields["X-Forwarded-Port"], "8080");
   EXPECT_EQ(fields["X-Forwarded-Host"], "gw.test:8443");
   EXPECT_EQ(fields["X-Real-IP"], "9.9.9.9");
-  EXPECT_EQ(fields.count("traceparent"), 0u);
+}
+
+TEST_F(ForwardedFields, CanBeThoseOfRfc7239) {
+  head_ = with_fields({{"Forwarded", "for=1.1.1.1, for=\"[2001:db8::7]:80\";proto=http;host=evil"}});
+  auto fields = written(false, ForwardedStyle::forwarded);
+  EXPECT_EQ(fields["Forwarded"], "for=10.0.0.1;proto=https;host=\"gw.test:8443\"");
+  EXPECT_EQ(fields.count("X-Forwarded-For") + fields.count("X-Forwarded-Proto") + fields.count("X-Forwarded-Host") +
+                fields.count("X-Forwarded-Port"),
+            0u);
+  EXPECT_EQ(fields["X-Real-IP"], "9.9.9.9");
+  fields = written(true, ForwardedStyle::forwarded);
+  EXPECT_EQ(fields["Forwarded"],
+            "for=1.1.1.1, for=\"[2001:db8::7]\", for=10.0.0.1;proto=https;host=\"gw.test:8443\"");
+}
+
+TEST_F(ForwardedFields, CanBeBothAndSayTheSame) {
+  request_.host = {"[::1]", 0};
+  auto fields = written(false, ForwardedStyle::both);
+  EXPECT_EQ(fields["Forwarded"], "for=10.0.0.1;proto=https;host=\"[::1]\"");
+  EXPECT_EQ(fields["X-Forwarded-For"], "10.0.0.1");
+  EXPECT_EQ(fields["X-Forwarded-Host"], "[::1]");
 }
 
 TEST_F(ForwardedFields, IgnoreDoubtfulValuesOfATrustedProxy) {
@@ -252,6 +275,7 @@ TEST_F(ForwardedFields, UnixPeersHaveNoAddress) {
   EXPECT_EQ(fields.count("X-Forwarded-For"), 0u);
   EXPECT_EQ(fields.count("X-Real-IP"), 0u);
   EXPECT_EQ(written(true)["X-Forwarded-For"], "9.9.9.9");
+  EXPECT_EQ(written(false, ForwardedStyle::forwarded)["Forwarded"], "for=unknown;proto=https;host=\"gw.test:8443\"");
 }
 
 TEST_F(ForwardedFields, NameTheClientsCertificateWhenItWasVerified) {

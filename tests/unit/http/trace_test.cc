@@ -17,6 +17,19 @@ TEST(TraceParent, FollowsTheGrammar) {
   EXPECT_NE(fresh_traceparent(), fresh_traceparent());
 }
 
+TEST(TraceParent, IsTakenOverFromATrustedPeerOnly) {
+  Head head;
+  head.fields = {{"Traceparent", kGood}};
+  EXPECT_EQ(request_traceparent(head, true), kGood);
+  const std::string fresh = request_traceparent(head, false);
+  EXPECT_NE(fresh, kGood);
+  EXPECT_TRUE(valid_traceparent(fresh));
+  head.fields.push_back({"traceparent", kGood});  // twice: neither
+  EXPECT_NE(request_traceparent(head, true), kGood);
+  head.fields = {{"traceparent", "00-bad"}};
+  EXPECT_TRUE(valid_traceparent(request_traceparent(head, true)));
+}
+
 TEST(TraceParent, RefusesTheRest) {
   for (std::size_t size = 0; size < kGood.size(); ++size) EXPECT_FALSE(valid_traceparent(kGood.substr(0, size)));
   for (std::size_t at = 0; at < kGood.size(); ++at) {
