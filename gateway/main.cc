@@ -7,10 +7,10 @@
 
 int main(int argc, char** argv) {
   using namespace sluice::server;
-  const std::string version = SLUICE_VERSION;
+  const Build build{SLUICE_VERSION, revision()};
   CLI::App app{"Sluice, a WebSocket gateway"};
   app.require_subcommand(1);
-  app.set_version_flag("-V,--version", [&] { return version_text(version); });
+  app.set_version_flag("-V,--version", [&] { return version_text(build); });
   int code = kExitOk;
 
   std::string config = "/etc/sluice/sluice.toml";
@@ -18,7 +18,7 @@ int main(int argc, char** argv) {
   CLI::App* run = app.add_subcommand("run", "Serve until a signal ends it");
   run->add_option("-c,--config", config, "Configuration file")->capture_default_str();
   run->add_option("--log-level", level, "Overrides log.level")->check(CLI::IsMember({"debug", "info", "warn", "error"}));
-  run->callback([&] { code = command_run(config, level, version); });
+  run->callback([&] { code = command_run(config, level, build); });
 
   bool dump = false;
   CLI::App* check = app.add_subcommand("check", "Check a configuration and say every fault in it");
@@ -31,7 +31,7 @@ int main(int argc, char** argv) {
   demo->add_option("--port", demo_options.port, "TLS port")->capture_default_str();
   demo->add_option("--admin-port", demo_options.admin_port, "Admin port")->capture_default_str();
   demo->add_option("--certificate", demo_options.certificate_file, "Where to write the certificate")->capture_default_str();
-  demo->callback([&] { code = command_demo(demo_options, version); });
+  demo->callback([&] { code = command_demo(demo_options, build); });
 
   TokenOptions token_options;
   CLI::App* token = app.add_subcommand("token", "Mint a test token");
@@ -51,7 +51,7 @@ int main(int argc, char** argv) {
   healthcheck->callback([&] { code = command_healthcheck(admin); });
 
   CLI::App* versions = app.add_subcommand("version", "Versions of the program and its libraries");
-  versions->callback([&] { std::fputs(version_text(version).c_str(), stdout); });
+  versions->callback([&] { std::fputs(version_text(build).c_str(), stdout); });
 
   try {
     app.parse(argc, argv);

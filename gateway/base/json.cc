@@ -6,9 +6,11 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <iterator>
 #include <nlohmann/json.hpp>
 
 #include "base/result.h"
+#include "base/utf8.h"
 
 namespace sluice {
 namespace {
@@ -201,14 +203,53 @@ std::string escape_the_rest(std::string_view json) {
   return out;
 }
 
-void append_quoted(std::string& out, std::string_view text) {
-  if (is_plain(text)) {
-    out.push_back('"');
-    out.append(text);
-    out.push_back('"');
-    return;
+// Size of the code point that the text begins with (RFC 3629 §4), 0 when it begins with none.
+std::size_t code_point(std::string_view text) {
+  const auto first = static_cast<std::uint8_t>(text.front());
+  const std::size_t size = first < 0x80 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+  return size <= text.size() && valid_utf8(as_bytes(text.substr(0, size))) ? size : 0;
+}
+
+// Octets at the front of the text that are UTF-8.
+std::size_t valid_prefix(std::string_view text) {
+  std::size_t at = 0;
+  while (at < text.size()) {
+    const std::size_t size = code_point(text.substr(at));
+    if (size == 0) break;
+    at += size;
   }
-  out += escape_the_rest(nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+  return at;
+}
+
+void append_valid(std::string& out, std::string_view text) {
+  if (text.empty()) return;
+  const std::string json = escape_the_rest(nlohmann::json(text).dump());
+  out.append(json, 1, json.size() - 2);  // without its quotes
+}
+
+// Looks at each octet once, however many of them are none.
+void append_mixed(std::string& out, std::string_view text) {
+  while (!text.empty()) {
+    const std::size_t valid = valid_prefix(text);
+    append_valid(out, text.substr(0, valid));
+    text.remove_prefix(valid);
+    if (text.empty()) return;
+    // An octet that is no UTF-8 says which one it was.
+    fmt::format_to(std::back_inserter(out), "\\u{:04x}", static_cast<std::uint8_t>(text.front()));
+    text.remove_prefix(1);
+  }
+}
+
+void append_quoted(std::string& out, std::string_view text) {
+  out.push_back('"');
+  if (is_plain(text)) {
+    out.append(text);
+  } else if (valid_utf8(as_bytes(text))) {
+    append_valid(out, text);
+  } else {
+    append_mixed(out, text);
+  }
+  out.push_back('"');
 }
 
 }  // namespace

@@ -47,7 +47,8 @@ class Json {
   std::vector<std::pair<std::string, Json>> members_;
 };
 
-// The text as a JSON string with its quotes: control octets, U+2028/9, 0x7f and C1 escaped, invalid UTF-8 replaced.
+// The text as a JSON string with its quotes: control octets, U+2028/9, 0x7f and C1 escaped; an octet that is no UTF-8 is
+// written as \u00XX.
 std::string json_quote(std::string_view text);
 
 // Builds one JSON value in order. Misuse (a value without a name in an object) is an impossible state.

@@ -126,6 +126,9 @@ class Limiter {
   std::uint64_t overflows() const { return overflows_.load(std::memory_order_relaxed); }
   std::uint64_t refused() const { return refused_.load(std::memory_order_relaxed); }
   void count_refused() { refused_.fetch_add(1, std::memory_order_relaxed); }
+  // Of handshakes and connections; messages that pass are counted by their route, without a line that all workers share.
+  std::uint64_t allowed() const { return allowed_.load(std::memory_order_relaxed); }
+  void count_allowed() { allowed_.fetch_add(1, std::memory_order_relaxed); }
   std::size_t size() const;
 
  private:
@@ -135,6 +138,7 @@ class Limiter {
   std::unique_ptr<Impl> impl_;
   std::atomic<std::uint64_t> overflows_{0};
   std::atomic<std::uint64_t> refused_{0};
+  std::atomic<std::uint64_t> allowed_{0};
 };
 
 }  // namespace sluice::policy

@@ -126,14 +126,14 @@ void introduce(const DemoOptions& options, const std::string& token) {
 
 }  // namespace
 
-int command_demo(const DemoOptions& options, const std::string& version) {
+int command_demo(const DemoOptions& options, const Build& build) {
   std::array<std::uint8_t, 32> octets;
   random_fill(octets);
   const std::string secret(as_text(octets));
   DemoBackend backends;
   const config::Settings settings = demo_settings(options, secret, backends);
   ServerOptions server;
-  server.version = version;
+  server.build = build;
   server.load = [&settings] { return config::Loaded{settings, {}}; };
   bool written = true;
   server.ready = [&](const Server& running) {

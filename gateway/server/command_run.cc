@@ -5,9 +5,9 @@
 
 namespace sluice::server {
 
-int command_run(const std::string& config, const std::string& log_level, const std::string& version) {
+int command_run(const std::string& config, const std::string& log_level, const Build& build) {
   ServerOptions options;
-  options.version = version;
+  options.build = build;
   options.load = [config, log_level] {
     config::Loaded loaded = config::load(config);
     for (const Level level : {Level::debug, Level::info, Level::warn, Level::error}) {

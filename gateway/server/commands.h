@@ -5,9 +5,11 @@
 #include <string>
 #include <vector>
 
+#include "server/build.h"
+
 namespace sluice::server {
 
-int command_run(const std::string& config, const std::string& log_level, const std::string& version);
+int command_run(const std::string& config, const std::string& log_level, const Build& build);
 int command_check(const std::string& config, bool dump);
 
 struct DemoOptions {
@@ -15,7 +17,7 @@ struct DemoOptions {
   std::uint16_t admin_port = 9901;
   std::string certificate_file = "sluice-demo.pem";
 };
-int command_demo(const DemoOptions& options, const std::string& version);
+int command_demo(const DemoOptions& options, const Build& build);
 
 struct TokenOptions {
   std::string algorithm = "HS256";
@@ -32,7 +34,7 @@ int command_token(const TokenOptions& options);
 // GET /readyz on the admin listener: 0 when it answers 200.
 int command_healthcheck(const std::string& admin);
 
-// Versions of the program, its compiler and its libraries, several lines.
-std::string version_text(const std::string& version);
+// Version and commit of the program, versions, its compiler and its libraries, several lines.
+std::string version_text(const Build& build);
 
 }  // namespace sluice::server

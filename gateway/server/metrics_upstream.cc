@@ -65,6 +65,11 @@ void add_limits(Families& out, const config::Snapshot& snapshot) {
   auto decisions = out.counter("sluice_ratelimit_decisions_total", "What limits decided.");
   auto keys = out.gauge("sluice_ratelimit_keys", "Keys that a limit remembers.");
   for (const auto& [name, limiter] : limiters) {
+    using Unit = policy::LimitSettings::Unit;
+    const Unit unit = limiter->settings().unit;
+    if (unit == Unit::handshakes || unit == Unit::connections) {
+      decisions.add({{"limit", name}, {"decision", "allowed"}}, limiter->allowed());
+    }
     decisions.add({{"limit", name}, {"decision", "refused"}}, limiter->refused());
     // Allowed because the table was full of keys in use.
     decisions.add({{"limit", name}, {"decision", "overflow"}}, limiter->overflows());

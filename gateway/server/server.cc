@@ -78,7 +78,8 @@ int Server::start() {
   mallopt(M_ARENA_MAX, static_cast<int>(count) + 1);  // one a thread: more would only keep more
   tallies_ = std::make_unique<Tallies>(count);
   metrics_ = std::make_unique<Metrics>(*tallies_);
-  facts_.version = options_.version;
+  facts_.version = options_.build.version;
+  facts_.revision = options_.build.revision;
   facts_.openssl = net::openssl_version().second;
   facts_.workers = count;
   facts_.start_time = facts_.reload_time =
@@ -111,7 +112,7 @@ int Server::start() {
   if (!snapshot_) return result != kExitOk ? result : exit_code_;
   ticket_timer_.arm(kTicketLife);
   log::event(Level::info, "started",
-             {{"version", options_.version}, {"workers", count}, {"config", snapshot_->settings().file},
+             {{"version", options_.build.version}, {"revision", options_.build.revision}, {"workers", count}, {"config", snapshot_->settings().file},
               {"max_connections", shared_.max_connections.load()}});
   if (options_.ready) options_.ready(*this);
   return kExitOk;

@@ -17,6 +17,7 @@
 #include "event/timer.h"
 #include "net/resolver.h"
 #include "server/admin.h"
+#include "server/build.h"
 #include "server/exit_code.h"
 #include "server/metrics.h"
 #include "server/status.h"
@@ -35,7 +36,7 @@ std::uint64_t most_legs(const config::Settings& settings);
 struct ServerOptions {
   std::function<config::Loaded()> load;       // called at start and at every reload
   std::function<void(const Server&)> ready;   // called once when everything serves; may be empty
-  std::string version;
+  Build build;
 };
 
 class Server final : private AdminSource {

@@ -4,6 +4,7 @@
 
 #include "base/json.h"
 #include "base/log.h"
+#include "base/utf8.h"
 
 namespace sluice::session {
 
@@ -21,7 +22,12 @@ class Line {
   }
 
   Line& add(std::string_view name, std::string_view value) {
-    if (!value.empty() && wanted(name)) json_.field(name, value.substr(0, kMostText));
+    if (value.empty() || !wanted(name)) return *this;
+    if (value.size() > kMostText) {
+      value = value.substr(0, kMostText);
+      value.remove_suffix(cut_code_point(as_bytes(value)));
+    }
+    json_.field(name, value);
     return *this;
   }
   Line& add(std::string_view name, std::uint64_t value) {

@@ -200,12 +200,14 @@ Result<void> Session::judge_limit(policy::Limiter& limiter) {
     case Unit::handshakes: {
       const Duration wait = limiter.take(key.octets(), 1, now());
       if (wait > Duration::zero()) return refused(wait);
+      limiter.count_allowed();
       return {};
     }
     case Unit::connections: {
       bool granted = false;
       policy::Permit permit = limiter.acquire(key.octets(), now(), granted);
       if (!granted) return refused(std::chrono::seconds(1));
+      limiter.count_allowed();
       permits_.push_back(std::move(permit));
       return {};
     }

@@ -342,6 +342,7 @@ def test_log_lines_cannot_be_forged(gateway):
     for line in text.splitlines():
         json.loads(line)
         assert not re.search("[\x00-\x1f\x7f-\x9f\u2028\u2029]", line.decode("utf-8")), line
+    assert b"\\u0085\\u00ff[2J" in text
     huge = "u" * 7000
     with gateway.connect("/ws", [("User-Agent", huge)]):
         pass

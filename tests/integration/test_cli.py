@@ -141,6 +141,66 @@ def test_version():
     assert "OpenSSL" in run.stdout and "libevent" in run.stdout
 
 
+MINIMAL = BASE + """
+[[route]]
+path = "/*"
+backend = "app"
+[backend.app]
+servers = ["ws://127.0.0.1:9"]
+"""
+
+
+def test_the_commit_is_known(fresh_gateway):
+    """Where the sources are a git repository: the same in --version, metrics and status."""
+    commit = re.search(r"commit +(\S+)", sluice("--version").stdout)[1]
+    head = subprocess.run(["git", "-C", ROOT, "rev-parse", "HEAD"], capture_output=True, text=True)
+    if head.returncode == 0:
+        assert re.fullmatch(r"[0-9a-f]{12}(-dirty)?", commit)
+    else:
+        assert commit == "unknown"
+    gateway = fresh_gateway(MINIMAL)
+    told = gateway.admin_json("/api/v1/status")["revision"]
+    assert told == ("" if commit == "unknown" else commit)
+    assert any(series.startswith("sluice_build_info") and f'revision="{told}"' in series for series in gateway.metrics())
+
+
+def test_healthcheck(fresh_gateway):
+    gateway = fresh_gateway(MINIMAL)
+    ask = lambda: sluice("healthcheck", "--admin", f"127.0.0.1:{gateway.port('admin')}")
+    assert ask().returncode == 0
+    gateway.stop()
+    run = ask()
+    assert run.returncode == 1 and "no answer" in run.stderr
+    assert sluice("healthcheck", "--admin", "nonsense").returncode == 1
+
+
+@pytest.mark.parametrize("answer", [b"HTTP/1.1 503 Service Unavailable\r\n\r\n", b"HTTP/1.1 2000 OK\r\n\r\n", b""])
+def test_healthcheck_of_who_is_not_ready(answer):
+    with Backend(lambda peer: (peer.read_head(), peer.send(answer))) as other:
+        run = sluice("healthcheck", "--admin", f"127.0.0.1:{other.port}")
+        assert run.returncode == 1, said(run)
+
+
+def test_healthcheck_does_not_wait_for_long(fresh_gateway):
+    def drips(peer):
+        for _ in range(200):
+            peer.send(b"H")
+            time.sleep(0.1)
+    with Backend(drips) as other:
+        begin = time.monotonic()
+        assert sluice("healthcheck", "--admin", f"127.0.0.1:{other.port}").returncode == 1
+        assert time.monotonic() - begin < 6
+
+
+def test_dump_says_what_is_in_force_and_no_secret(folder):
+    (folder / "sluice.toml").write_text(EXAMPLE)
+    run = sluice("check", "--config", folder / "sluice.toml", "--dump")
+    assert run.returncode == 0, said(run)
+    for part in ("max_message 16MiB", "drain_timeout 10s", "both 20s", "forwarded x-forwarded", "least_connections", "tcp://127.0.0.1:7001"):
+        assert part in run.stdout, part + "\n" + run.stdout
+    assert tokens.SECRET.decode("latin-1") not in run.stdout and "BEGIN" not in run.stdout
+
+
 def test_address_in_use_is_3(folder):
     with Backend(echo) as taken:
         text = SMALL.replace("8080", str(taken.port)) + f'[admin]\nbind = "127.0.0.1:{free_port()}"\n'

@@ -63,7 +63,7 @@ burst = 3
     assert status(gateway, "/two")[0] == 429, "one address, one budget"
     assert status(gateway, "/open")[0] == 101
     assert gateway.metric("sluice_rejects_total", stage="ratelimit", reason="rl_ip") >= 2
-    assert gateway.metric("sluice_ratelimit_decisions_total", limit="x") >= 2
+    assert gateway.metric("sluice_ratelimit_decisions_total", limit="x", decision="refused") >= 2
 
 
 def test_handshakes_come_back(fresh_gateway, backend):

@@ -236,8 +236,10 @@ TEST(Opening, RefusesWhatIsOverTheRateOfHandshakes) {
   EXPECT_EQ(second.peer.status(), 429);
   EXPECT_EQ(field_of(second.peer.head, "Retry-After"), "1");
   EXPECT_EQ(house.worker_tally().rejects[static_cast<std::size_t>(Errc::rl_ip)].get(), 1u);
+  EXPECT_EQ(house.limiter().refused(), 1u);
   house.advance(1s);
   EXPECT_EQ(house.open().peer.status(), 101);
+  EXPECT_EQ(house.limiter().allowed(), 2u);
 }
 
 TEST(Opening, GivesThePermitOfAConnectionBack) {
@@ -251,6 +253,8 @@ TEST(Opening, GivesThePermitOfAConnectionBack) {
   house.run();
   house.advance(2s);
   EXPECT_EQ(house.open().peer.status(), 101);
+  EXPECT_EQ(house.limiter().allowed(), 2u);
+  EXPECT_EQ(house.limiter().refused(), 1u);
 }
 
 TEST(Opening, AnswersAFixedPage) {

@@ -198,7 +198,13 @@ TEST(JsonQuote, EscapesWhatActsOnTerminalsAndScripts) {
   EXPECT_EQ(json_quote("\xc2\x80\xc2\x9f\xc2\xa0"), "\"\\u0080\\u009f\xc2\xa0\"");
   EXPECT_EQ(json_quote("\xe2\x80\xa7\xe2\x80\xa8\xe2\x80\xa9"), "\"\xe2\x80\xa7\\u2028\\u2029\"");
   EXPECT_EQ(json_quote("\xc3\xa9\xf0\x9f\x98\x80"), "\"\xc3\xa9\xf0\x9f\x98\x80\"");
-  EXPECT_EQ(json_quote("a\xff\xc3"), "\"a\xef\xbf\xbd\xef\xbf\xbd\"");
+  // No UTF-8: a lone octet, a cut code point, an overlong one, a surrogate, beyond U+10FFFF; and sense goes on behind it.
+  EXPECT_EQ(json_quote("a\xff\xc3"), "\"a\\u00ff\\u00c3\"");
+  EXPECT_EQ(json_quote("\xc3\xa9\xe2\x82z"), "\"\xc3\xa9\\u00e2\\u0082z\"");
+  EXPECT_EQ(json_quote("\xc0\xaf\n"), "\"\\u00c0\\u00af\\n\"");
+  EXPECT_EQ(json_quote("\xed\xa0\x80"), "\"\\u00ed\\u00a0\\u0080\"");
+  EXPECT_EQ(json_quote("\xf4\x90\x80\x80\xf0\x9f\x98\x80"), "\"\\u00f4\\u0090\\u0080\\u0080\xf0\x9f\x98\x80\"");
+  EXPECT_EQ(json_quote("\xf8"), "\"\\u00f8\"");
 }
 
 TEST(JsonQuote, YieldsValidJsonForEveryPairOfOctets) {

@@ -253,7 +253,7 @@ TEST_F(MetricsTest, AServerThatIsListedTwiceIsOneSeries) {
   EXPECT_EQ(scrape().count("sluice_backend_server_up"), 2u);
 }
 
-TEST_F(MetricsTest, LimitsCountRefusalsOncePerName) {
+TEST_F(MetricsTest, LimitsCountDecisionsOncePerName) {
   config::Settings settings = sample_settings();
   policy::LimitSettings limit;
   limit.name = "new";
@@ -266,7 +266,10 @@ TEST_F(MetricsTest, LimitsCountRefusalsOncePerName) {
   use(std::move(settings));
   memory_.limiters.at("new")->count_refused();
   memory_.limiters.at("new")->count_refused();
-  EXPECT_EQ(scrape().sum("sluice_ratelimit_decisions_total", {{"limit", "new"}, {"decision", "refused"}}), 2);
+  memory_.limiters.at("new")->count_allowed();
+  const Exposition read = scrape();
+  EXPECT_EQ(read.sum("sluice_ratelimit_decisions_total", {{"limit", "new"}, {"decision", "refused"}}), 2);
+  EXPECT_EQ(read.sum("sluice_ratelimit_decisions_total", {{"limit", "new"}, {"decision", "allowed"}}), 1);
 }
 
 TEST_F(MetricsTest, FactsOfTheProcess) {
