@@ -18,8 +18,6 @@ constexpr std::array<std::string_view, 3> kInitiators{"client", "backend",
 
 void add_openings(Families& out, const Routes& routes) {
   auto handshakes = out.counter("sluice_handshakes_total", "WebSocket handshakes, by how they ended.");
-  auto requests =
-      out.counter("sluice_http_requests_total", "Requests that were answered without an upgrade.");
   auto seconds = out.histogram("sluice_handshake_duration_seconds",
                                "From the complete request to the 101, backend included.");
   for (const Route& route : routes) {
@@ -32,13 +30,31 @@ void add_openings(Families& out, const Routes& routes) {
         handshakes.add_used(labels, count);
       }
     }
-    for (std::size_t i = 100; i < std::tuple_size_v<decltype(RouteTally::requests)>; ++i) {
-      requests.add_used({{"route", route.name}, {"code", std::to_string(i)}},
-                        sum_of(route.copies, [i](const RouteTally& t) -> auto& { return t.requests[i]; }));
-    }
     seconds.add({{"route", route.name}}, histogram_of<14>(route.copies, [](const RouteTally& t) -> auto& {
                   return t.handshake_seconds;
                 }));
+  }
+}
+
+void add_requests(Families& out, const Routes& routes) {
+  using session::RequestTally;
+  auto requests = out.counter("sluice_http_requests_total", "Requests that were answered without an upgrade.");
+  auto octets = out.counter("sluice_http_response_bytes_total", "Octets of those answers, heads included.");
+  auto seconds = out.histogram("sluice_http_request_duration_seconds", "From the wait for such a request to its answer.");
+  for (const Route& route : routes) {
+    for (std::size_t method = 0; method < RequestTally::kMethods.size(); ++method) {
+      for (std::size_t status = 0; status <= RequestTally::kStatuses.size(); ++status) {
+        const bool known = status < RequestTally::kStatuses.size();
+        requests.add_used(
+            {{"route", route.name},
+             {"method", RequestTally::kMethods[method]},
+             {"code", known ? std::to_string(RequestTally::kStatuses[status]) : "other"}},
+            sum_of(route.copies, [&](const RouteTally& t) -> auto& { return t.requests.answered(method, status); }));
+      }
+    }
+    const Labels name{{"route", route.name}};
+    octets.add(name, sum_of(route.copies, [](const RouteTally& t) -> auto& { return t.requests.octets(); }));
+    seconds.add(name, histogram_of<14>(route.copies, [](const RouteTally& t) -> auto& { return t.requests.seconds(); }));
   }
 }
 
@@ -117,6 +133,7 @@ void add_faults(Families& out, const Routes& routes, const std::map<std::string,
 void add_routes(Families& out, const Tallies& tallies, const std::map<std::string, std::string>& backend_of) {
   const Routes routes = tallies.routes();
   add_openings(out, routes);
+  add_requests(out, routes);
   add_lives(out, routes);
   add_messages(out, routes);
   add_faults(out, routes, backend_of);

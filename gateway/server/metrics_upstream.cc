@@ -1,3 +1,4 @@
+#include <array>
 #include <cstdint>
 #include <map>
 #include <string>
@@ -17,6 +18,11 @@ struct ServerSum {
   std::uint64_t connections = 0;
   std::uint64_t connects = 0;
   std::uint64_t failures = 0;
+  std::uint64_t checks_passed = 0;
+  std::uint64_t checks_failed = 0;
+  std::uint64_t lookups_answered = 0;
+  std::uint64_t lookups_failed = 0;
+  std::array<std::uint64_t, upstream::Server::kStateNames.size()> states{};  // servers in each
 };
 
 using ServerSums = std::map<std::pair<std::string, std::string>, ServerSum>;  // backend, server
@@ -33,15 +39,31 @@ ServerSums server_sums(const config::Snapshot& snapshot, Instant now) {
       sum.connections += server->active.load(std::memory_order_relaxed);
       sum.connects += server->connects.load(std::memory_order_relaxed);
       sum.failures += server->failures.load(std::memory_order_relaxed);
+      sum.checks_passed += server->checks_passed.load(std::memory_order_relaxed);
+      sum.checks_failed += server->checks_failed.load(std::memory_order_relaxed);
+      sum.lookups_answered += server->lookups_answered.load(std::memory_order_relaxed);
+      sum.lookups_failed += server->lookups_failed.load(std::memory_order_relaxed);
+      ++sum.states[static_cast<std::size_t>(server->state(now))];
     }
   }
   return sums;
+}
+
+// What has two outcomes; left out where it never happens, as checks that are not configured.
+void add_outcomes(Families::Family& family, const std::pair<std::string, std::string>& names, std::uint64_t good,
+                  std::uint64_t bad) {
+  if (good + bad == 0) return;
+  family.add({{"backend", names.first}, {"server", names.second}, {"result", "ok"}}, good);
+  family.add({{"backend", names.first}, {"server", names.second}, {"result", "failed"}}, bad);
 }
 
 }  // namespace
 
 void add_servers(Families& out, const config::Snapshot& snapshot, Instant now) {
   auto up = out.gauge("sluice_backend_server_up", "Whether new connections may go to the server.");
+  auto state = out.gauge("sluice_backend_server_state", "1 for the state that the server is in.");
+  auto checks = out.counter("sluice_backend_health_checks_total", "Active checks of the server, by how they went.");
+  auto lookups = out.counter("sluice_dns_lookups_total", "Lookups of the server's name, by how they went.");
   auto connections = out.gauge("sluice_backend_connections", "Connections to the server now.");
   auto connects = out.counter("sluice_backend_connect_total", "Connections to the server, by how they went.");
   for (const auto& [names, sum] : server_sums(snapshot, now)) {
@@ -50,6 +72,11 @@ void add_servers(Families& out, const config::Snapshot& snapshot, Instant now) {
     connections.add({{"backend", backend}, {"server", server}}, sum.connections);
     connects.add({{"backend", backend}, {"server", server}, {"result", "ok"}}, sum.connects);
     connects.add({{"backend", backend}, {"server", server}, {"result", "failed"}}, sum.failures);
+    add_outcomes(checks, names, sum.checks_passed, sum.checks_failed);
+    add_outcomes(lookups, names, sum.lookups_answered, sum.lookups_failed);
+    for (std::size_t i = 0; i < sum.states.size(); ++i) {
+      state.add({{"backend", backend}, {"server", server}, {"state", upstream::Server::kStateNames[i]}}, sum.states[i]);
+    }
   }
 }
 

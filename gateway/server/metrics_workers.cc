@@ -87,7 +87,7 @@ void add_workers(Families& out, const Tallies& tallies) {
   const auto rejected = [&](std::size_t i) {
     return sum_of(all, [i](const WorkerTally& t) -> auto& { return t.rejects[i]; });
   };
-  auto rejects = out.counter("sluice_rejects_total", "Connections, requests and messages that were refused.");
+  auto rejects = out.counter("sluice_rejects_total", "Connections, handshakes and sessions that were refused or ended by the gateway.");
   for (std::size_t i = 1; i < kErrcCount; ++i) {
     const ErrorRow& error = row(static_cast<Errc>(i));
     rejects.add_used({{"stage", name(error.stage)}, {"reason", error.name}}, rejected(i));

@@ -90,17 +90,10 @@ void write_routes(JsonWriter& out, const config::Snapshot& snapshot, const Talli
   out.end_array();
 }
 
-std::string_view state_of(const upstream::Server& server, Instant now) {
-  if (server.weight.load(std::memory_order_relaxed) == 0) return "disabled";
-  if (!server.resolved()) return "unresolved";
-  if (!server.healthy.load(std::memory_order_relaxed)) return "down";
-  return server.ejected(now) ? "ejected" : "up";
-}
-
 void write_server(JsonWriter& out, const upstream::Server& server, Instant now) {
   out.begin_object();
   out.field("url", std::string_view(server.settings().url));
-  out.field("state", state_of(server, now));
+  out.field("state", upstream::Server::kStateNames[static_cast<std::size_t>(server.state(now))]);
   out.field("weight", std::uint64_t{server.weight.load(std::memory_order_relaxed)});
   out.field("connections", std::uint64_t{server.active.load(std::memory_order_relaxed)});
   out.field("connects_ok", server.connects.load(std::memory_order_relaxed));

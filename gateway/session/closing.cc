@@ -47,6 +47,7 @@ void Session::end(Error error, Side initiator) {
   if (ending_) return;
   ending_ = true;
   record_.error = error;
+  if (error.side != Side::upstream) house_.tally.rejects[static_cast<std::size_t>(error.code)].add();
   std::uint16_t code = error.side == Side::upstream ? std::uint16_t{1011} : row(error.code).close_code;
   if (close_override_ != 0) code = close_override_;
   note_close(code == 0 ? 1006 : code, initiator, row(error.code).name);

@@ -4,20 +4,6 @@
 
 namespace sluice::session {
 
-std::size_t close_label(std::uint16_t code) {
-  if (code >= 1000 && code <= 1015) return code - 1000u;
-  if (code >= 3000 && code <= 3999) return 16;
-  if (code >= 4000 && code <= 4999) return 17;
-  return 18;
-}
-
-std::string_view close_label_name(std::size_t index) {
-  constexpr std::string_view kNames[kCloseLabels] = {"1000", "1001", "1002", "1003", "1004", "1005", "1006",
-                                                     "1007", "1008", "1009", "1010", "1011", "1012", "1013",
-                                                     "1014", "1015", "3xxx", "4xxx", "other"};
-  return kNames[index];
-}
-
 namespace {
 
 bool add_route(Runtime& runtime, const config::CompiledRoute& compiled, net::CryptoContext& crypto,

@@ -64,6 +64,7 @@ Step Session::admit() {
   if (opening_->request.kind == http::Request::Kind::http) {
     opening_->out = fixed_answer(*route_->compiled->settings->answer, opening_->request);
     log_open(200, nullptr);
+    count_answer(200);
     return flush_then(Phase::linger);
   }
   phase_ = Phase::choose;
@@ -321,7 +322,7 @@ Step Session::refuse(Error error) {
   const int status = row(error.code).status;
   o.out = refusal_head_and_body(error, o);
   log_open(status, &error);
-  if (route_) route_->tally->requests[static_cast<std::size_t>(status)].add();
+  count_answer(status);
   return flush_then(Phase::linger);
 }
 
@@ -334,8 +335,14 @@ Step Session::relay_refusal(const Refusal& refusal) {
   if (!head) return refuse(head.error());
   o.out = std::move(*head);
   log_open(refusal.status, &error);
-  if (refusal.status < 600) route_->tally->requests[static_cast<std::size_t>(refusal.status)].add();
+  count_answer(refusal.status);
   return flush_then(Phase::linger);
+}
+
+void Session::count_answer(int status) {
+  if (!route_) return;
+  const Opening& o = *opening_;
+  route_->tally->requests.count(o.head.method, status, o.out.size(), now() - o.started);
 }
 
 // Sends opening_->out, then goes on with `next`.

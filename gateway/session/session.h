@@ -61,6 +61,7 @@ class Session {
   Step refuse(Error error);          // an HTTP answer, or 101 + Close when the route says so
   Step relay_refusal(const Refusal& refusal);
   Step flush_then(Phase next);
+  void count_answer(int status);     // opening_->out is one without an upgrade
   Step unanswered(Error error);
   Step linger();
   void start_relaying();

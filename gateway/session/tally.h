@@ -4,9 +4,11 @@
 
 #include <array>
 #include <cstdint>
+#include <string_view>
 
 #include "base/counters.h"
 #include "base/error.h"
+#include "base/time.h"
 
 namespace sluice::session {
 
@@ -25,6 +27,28 @@ inline constexpr std::size_t kCloseLabels = 19;
 std::size_t close_label(std::uint16_t code);
 std::string_view close_label_name(std::size_t index);
 
+// Requests that were answered without an upgrade, by the methods and statuses that are known (RFC 9110 and the registry);
+// any others, which clients and backends may make up, share one label.
+class RequestTally {
+ public:
+  static constexpr std::array<std::string_view, 8> kMethods{"GET",    "HEAD",    "POST",  "PUT",
+                                                            "DELETE", "OPTIONS", "PATCH", "other"};
+  static constexpr std::array<std::uint16_t, 57> kStatuses{
+      200, 201, 202, 203, 204, 205, 206, 207, 208, 226, 300, 301, 302, 303, 304, 305, 307, 308, 400, 401,
+      402, 403, 404, 405, 406, 407, 408, 409, 410, 411, 412, 413, 414, 415, 416, 417, 421, 422, 423, 424,
+      425, 426, 428, 429, 431, 451, 500, 501, 502, 503, 504, 505, 506, 507, 508, 510, 511};
+  void count(std::string_view method, int status, std::size_t octets, Duration took);
+  // `status` == kStatuses.size(): all others.
+  const Counter& answered(std::size_t method, std::size_t status) const { return answered_[method][status]; }
+  const Counter& octets() const { return octets_; }
+  const Histogram<14>& seconds() const { return seconds_; }
+
+ private:
+  std::array<std::array<Counter, kStatuses.size() + 1>, kMethods.size()> answered_;
+  Counter octets_;  // of heads and bodies
+  Histogram<14> seconds_{kSecondsBounds};
+};
+
 struct RouteTally {
   std::array<Counter, kOutcomeNames.size()> handshakes;
   Histogram<14> handshake_seconds{kSecondsBounds};
@@ -39,7 +63,7 @@ struct RouteTally {
   };
   std::array<Flow, 2> flow;  // [Direction]
   std::array<Counter, kErrcCount> invalid;  // frames refused, by reason
-  std::array<Counter, 600> requests;        // plain HTTP answers, by status
+  RequestTally requests;
   Counter discarded_closing;  // messages_discarded_total{reason="closing"}
   Counter discarded_limit;    // messages_discarded_total{reason="rate_limit"}
   Counter slow_consumers;

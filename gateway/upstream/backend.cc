@@ -23,6 +23,13 @@ bool Server::ejected(Instant now) const {
   return now.time_since_epoch().count() < ejected_until.load(std::memory_order_relaxed);
 }
 
+Server::State Server::state(Instant now) const {
+  if (weight.load(std::memory_order_relaxed) == 0) return State::disabled;
+  if (!resolved()) return State::unresolved;
+  if (!healthy.load(std::memory_order_relaxed)) return State::down;
+  return ejected(now) ? State::ejected : State::up;
+}
+
 bool Server::usable(Instant now) const { return healthy.load(std::memory_order_relaxed) && !ejected(now); }
 
 ServerUse::ServerUse(std::shared_ptr<Server> server) : server_(std::move(server)) {

@@ -4,6 +4,7 @@
 // URL), so that a reload forgets neither connection counts nor health.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -95,10 +96,19 @@ class Server {
   std::atomic<std::uint64_t> connects{0};   // successes and failures that Cluster::report was told
   std::atomic<std::uint64_t> failures{0};
   std::atomic<bool> healthy{true};          // by active check
+  std::atomic<std::uint64_t> checks_passed{0};
+  std::atomic<std::uint64_t> checks_failed{0};
+  std::atomic<std::uint64_t> lookups_answered{0};  // of its name
+  std::atomic<std::uint64_t> lookups_failed{0};
   // Monotonic ns until which it is ejected; 0 = not.
   std::atomic<std::int64_t> ejected_until{0};
   std::atomic<std::uint32_t> failures_in_row{0};
   std::atomic<std::uint32_t> ejections_in_row{0};
+
+  // Whether and why not it may be given connections; all of them, for labels, in the order of State.
+  enum class State : std::uint8_t { up, ejected, down, unresolved, disabled };
+  static constexpr std::array<std::string_view, 5> kStateNames{"up", "ejected", "down", "unresolved", "disabled"};
+  State state(Instant now) const;
 
   // Healthy and not ejected.
   bool usable(Instant now) const;

@@ -67,6 +67,7 @@ class Health::Probe {
   }
 
   void succeeded() {
+    server_->checks_passed.fetch_add(1, std::memory_order_relaxed);
     failures_ = 0;
     if (server_->healthy || ++successes_ < settings_.rise) return;
     server_->healthy = true;
@@ -75,6 +76,7 @@ class Health::Probe {
   }
 
   void failed(const char* why) {
+    server_->checks_failed.fetch_add(1, std::memory_order_relaxed);
     successes_ = 0;
     if (!server_->healthy || ++failures_ < settings_.fall) return;
     server_->healthy = false;

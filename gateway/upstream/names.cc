@@ -50,6 +50,7 @@ class Names::Entry : public std::enable_shared_from_this<Names::Entry> {
  private:
   void on_answer(net::Resolver::Answer answer) {
     if (answer.addresses.empty()) return failed(answer.error);
+    server_->lookups_answered.fetch_add(1, std::memory_order_relaxed);
     if (failures_ > 0) said("dns_recovered", Level::info, "addresses", list_of(answer.addresses));
     failures_ = 0;
     const auto before = server_->addresses();
@@ -61,6 +62,7 @@ class Names::Entry : public std::enable_shared_from_this<Names::Entry> {
   }
 
   void failed(const std::string& why) {
+    server_->lookups_failed.fetch_add(1, std::memory_order_relaxed);
     if (failures_++ == 0) said("dns_failed", Level::warn, "reason", why);
     Duration wait = kFirstRetry;
     for (std::uint32_t i = 1; i < failures_ && wait < kLastRetry; ++i) wait *= 2;

@@ -202,7 +202,13 @@ def test_not_ready_while_starting_or_without_anything(fresh_gateway, backend):
 FAMILIES = ["sluice_build_info", "sluice_start_time_seconds", "sluice_workers", "sluice_config_last_reload_successful",
             "sluice_config_last_reload_success_timestamp_seconds", "sluice_connections", "sluice_connections_limit",
             "sluice_connections_total", "sluice_tls_handshakes_total", "sluice_handshakes_total",
-            "sluice_handshake_duration_seconds_bucket", "sluice_websocket_connections", "sluice_closes_total",
+            "sluice_handshake_duration_seconds_bucket", "sluice_http_requests_total",
+            "sluice_http_request_duration_seconds_bucket", "sluice_http_response_bytes_total", "sluice_backend_server_state",
+            "sluice_message_size_bytes_bucket", "sluice_connection_duration_seconds_bucket", "sluice_backpressure_pauses_total",
+            "sluice_auth_duration_seconds_bucket", "sluice_backend_connect_duration_seconds_bucket",
+            "sluice_tls_handshake_duration_seconds_bucket", "sluice_tls_certificate_not_after_timestamp_seconds",
+            "sluice_event_loop_lag_seconds_bucket", "sluice_drain_remaining_connections", "sluice_config_reloads_total",
+            "sluice_slow_consumer_closes_total", "sluice_backend_retries_total", "sluice_buffered_bytes", "sluice_websocket_connections", "sluice_closes_total",
             "sluice_messages_total", "sluice_message_bytes_total", "sluice_auth_total", "sluice_rejects_total",
             "sluice_backend_server_up", "sluice_backend_connections", "sluice_backend_connect_total", "sluice_draining",
             "sluice_log_dropped_total", "process_cpu_seconds_total", "process_resident_memory_bytes", "process_open_fds",
@@ -307,6 +313,36 @@ def test_open_and_close_lines(gateway, backend):
     assert closed["bytes_in"] >= 5 and closed["bytes_out"] >= 5
     assert (closed["close_code"], closed["close_initiator"], closed["close_reason"]) == (1000, "client", "bye")
     assert closed["duration_ms"] >= 0
+
+
+def test_every_field_of_an_opening(fresh_gateway, backend):
+    """The whole list, on one connection through a trusted proxy that offers what it can."""
+    base = BASE.replace('name = "tls"', 'name = "tls"\ntrusted_proxies = ["127.0.0.1/32"]')
+    gateway = fresh_gateway(config(backend, base))
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+    fields = [("Authorization", "Bearer " + tokens.mint()), ("X-Forwarded-For", "192.0.2.7"), ("User-Agent", "probe/2"),
+              ("Origin", "https://localhost"), ("Sec-WebSocket-Protocol", "p1"), ("X-Request-Id", "from-the-proxy-1"),
+              ("traceparent", f"00-{trace}-00f067aa0ba902b7-01")]
+    with gateway.connect("/members?a=1&access_token=secret", fields, listener="tls"):
+        line = gateway.wait_access(event="ws_open")
+    known = {"event": "ws_open", "id": "from-the-proxy-1", "trace_id": trace, "listener": "tls", "client_ip": "192.0.2.7",
+             "peer_ip": "127.0.0.1", "tls_version": "TLSv1.3", "tls_sni": "localhost", "method": "GET", "host": "localhost",
+             "path": "/members?a=1&access_token=[redacted]", "status": 101, "route": "members", "backend": "echo",
+             "server": f"ws://127.0.0.1:{backend.port}", "user_agent": "probe/2", "origin": "https://localhost",
+             "subprotocol": "p1", "auth_method": "jwt", "subject": "alice"}
+    assert {name: line.get(name) for name in known} == known
+    assert line["client_port"] > 0
+    assert all(line[name] >= 0 for name in ("duration_ms", "connect_ms", "auth_ms", "tls_ms"))
+
+
+def test_requests_are_counted_by_method_and_status(gateway):
+    count = lambda **labels: gateway.metric("sluice_http_requests_total", route="/ws", **labels)
+    before = count(method="HEAD", code="426"), count(method="other", code="426")
+    for method in ("HEAD", "BREW", "SPROING"):
+        with gateway.client() as client:
+            assert client.request(f"{method} /ws HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()).status == 426
+    wait_for(lambda: (count(method="HEAD", code="426"), count(method="other", code="426")) == (before[0] + 1, before[1] + 2),
+             3, "each is counted")
 
 
 def test_refusals_have_a_line(gateway):

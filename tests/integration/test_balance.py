@@ -6,8 +6,9 @@ import time
 
 import pytest
 
+import tokens
 from evil import Backend, after_101, answer, echo, label, sink
-from gateway import BASE, Gateway, wait_for
+from gateway import AUTH, BASE, wait_for
 from ports import free_port
 from rawws import check_101
 from wire import BINARY, CLOSE, CONT, PING, PONG, TEXT, close_payload, frame
@@ -118,6 +119,39 @@ def test_consistent_hash_by_ip_keeps_a_client(fresh_gateway, labelled):
     assert len({ask(gateway) for _ in range(6)}) == 1
 
 
+SPOKEN_FOR = ('name = "plain"', 'name = "plain"\ntrusted_proxies = ["127.0.0.1/32"]')
+
+
+def test_consistent_hash_by_ip_spreads_clients(fresh_gateway, labelled):
+    gateway = fresh_gateway(config(urls(*labelled), '{ policy = "consistent_hash", key = "ip" }').replace(*SPOKEN_FOR))
+    who = lambda n: [("X-Forwarded-For", f"192.0.2.{n}")]
+    first = {n: ask(gateway, fields=who(n)) for n in range(24)}
+    assert {n: ask(gateway, fields=who(n)) for n in range(24)} == first and set(first.values()) == set("abc")
+
+
+def test_consistent_hash_by_claim(fresh_gateway, labelled):
+    gateway = fresh_gateway(config(urls(*labelled), '{ policy = "consistent_hash", key = "claim:room" }', AUTH, 'auth = "users"'))
+    who = lambda n: [("Authorization", "Bearer " + tokens.mint(tokens.claims(sub=f"user-{n}", room=f"room-{n % 12}")))]
+    first = {n: ask(gateway, fields=who(n)) for n in range(24)}
+    assert all(first[n] == first[n % 12] for n in first), "one room, one server, whoever asks"
+    assert set(first.values()) == set("abc")
+
+
+def test_consistent_hash_by_weight(fresh_gateway, labelled):
+    gateway = fresh_gateway(config(urls(*labelled[:2], weights=[1, 4]), '{ policy = "consistent_hash", key = "query:k" }'))
+    counts = collections.Counter(ask(gateway, f"/x?k={n}") for n in range(60))
+    assert counts["b"] > 2 * counts["a"] > 0
+
+
+def test_random_two_by_weight(fresh_gateway, labelled):
+    gateway = fresh_gateway(config(urls(*labelled[:2], weights=[1, 4]), '"random_two"'))
+    live = [gateway.connect("/x") for _ in range(30)]
+    counts = collections.Counter(which(client) for client in live)
+    assert counts["b"] > 2 * counts["a"] > 0
+    for client in live:
+        client.close()
+
+
 def test_consistent_hash_moves_only_what_it_must(fresh_gateway, labelled):
     gateway = fresh_gateway(config(urls(*labelled), '{ policy = "consistent_hash", key = "query:k" }'))
     before = {n: ask(gateway, f"/x?k={n}") for n in range(30)}
@@ -188,9 +222,11 @@ def test_active_check(fresh_gateway):
     backend = Backend(label("a"))
     gateway = fresh_gateway(config(urls(backend), more='health = { interval = "200ms", timeout = "200ms", fall = 2, rise = 1 }'))
     up = lambda: gateway.metric("sluice_backend_server_up", backend="app")
-    wait_for(lambda: up() == 1, 5, "server up")
+    checks = lambda result: gateway.metric("sluice_backend_health_checks_total", backend="app", result=result)
+    wait_for(lambda: up() == 1 and checks("ok") >= 1, 5, "server up")
     backend.stop_listening()
     wait_for(lambda: up() == 0, 5, "server down")
+    assert checks("failed") >= 2 and gateway.metric("sluice_backend_server_state", state="down") == 1
     with gateway.client() as client:
         assert client.upgrade("/x").status == 503
     backend.start()
@@ -203,12 +239,15 @@ def test_names_are_resolved(fresh_gateway):
     with Backend(label("a")) as backend:
         gateway = fresh_gateway(config(f'["ws://localhost:{backend.port}"]'))
         wait_for(lambda: _status(gateway) == 101, 5, "name resolved")
+        assert gateway.metric("sluice_dns_lookups_total", backend="app", result="ok") >= 1
         assert ask(gateway) == "a"
 
 
 def test_unknown_name_is_a_backend_that_is_down(fresh_gateway, labelled):
     gateway = fresh_gateway(config(f'["ws://no-such-host.invalid:9", "ws://127.0.0.1:{labelled[0].port}"]'))
     assert [ask(gateway) for _ in range(4)] == ["a"] * 4
+    wait_for(lambda: gateway.metric("sluice_dns_lookups_total", result="failed") >= 1, 8, "the failed lookup is counted")
+    assert gateway.metric("sluice_backend_server_state", state="unresolved") == 1
 
 
 def _status(gateway):

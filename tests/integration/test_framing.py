@@ -87,6 +87,7 @@ def test_vector(gateway, backend, name, pieces):
         client.expect_end()
     assert gateway.rss() - rss < 4 << 20, "memory by a declared length"
     line = gateway.wait_access(event="ws_close", close_code=code)
+    assert gateway.metric("sluice_rejects_total", stage="ws", reason=line["reason"]) >= 1
     assert line["close_initiator"] == "gateway" and line["reason"].startswith(("ws_", "too_big"))
 
 

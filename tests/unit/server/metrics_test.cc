@@ -128,7 +128,9 @@ TEST_F(MetricsTest, SumTheWorkersCopiesOfARoute) {
     route.handshake_seconds.observe(0.02);
     route.retries.add();
     route.discarded_closing.add(4);
-    route.requests[426].add(6);
+    route.requests.count("GET", 426, 100, std::chrono::milliseconds(20));
+    route.requests.count("BREW", 200 + worker, 10, std::chrono::milliseconds(20));
+    route.requests.count("get", 599, 1, std::chrono::milliseconds(20));
   }
   const Exposition read = scrape();
   EXPECT_EQ(read.sum("sluice_handshakes_total", {{"route", "chat"}, {"result", "accepted"}}), 30);
@@ -142,7 +144,12 @@ TEST_F(MetricsTest, SumTheWorkersCopiesOfARoute) {
   EXPECT_EQ(read.sum("sluice_closes_total"), 6);
   EXPECT_EQ(read.sum("sluice_backend_retries_total", {{"backend", "app"}, {"route", "chat"}}), 3);
   EXPECT_EQ(read.sum("sluice_messages_discarded_total", {{"reason", "closing"}}), 12);
-  EXPECT_EQ(read.sum("sluice_http_requests_total", {{"route", "chat"}, {"code", "426"}}), 18);
+  EXPECT_EQ(read.sum("sluice_http_requests_total", {{"route", "chat"}, {"method", "GET"}, {"code", "426"}}), 3);
+  EXPECT_EQ(read.sum("sluice_http_requests_total", {{"method", "other"}, {"code", "201"}}), 1);
+  EXPECT_EQ(read.sum("sluice_http_requests_total", {{"method", "other"}, {"code", "other"}}), 3);
+  EXPECT_EQ(read.sum("sluice_http_requests_total"), 9);
+  EXPECT_EQ(read.sum("sluice_http_response_bytes_total", {{"route", "chat"}}), 333);
+  EXPECT_EQ(read.sum("sluice_http_request_duration_seconds_count", {{"route", "chat"}}), 9);
 }
 
 TEST_F(MetricsTest, HistogramsAreCumulativeAndCountWhatTheyHold) {
@@ -215,6 +222,10 @@ TEST_F(MetricsTest, ServersShowWhetherTheyServe) {
   servers[0]->connects = 10;
   servers[1]->failures = 4;
   servers[1]->healthy = false;
+  servers[1]->checks_passed = 5;
+  servers[1]->checks_failed = 6;
+  servers[0]->lookups_answered = 7;
+  servers[0]->lookups_failed = 8;
   Exposition read = scrape();
   const Exposition::Labels first{{"backend", "app"}, {"server", "ws://127.0.0.1:9000"}};
   const Exposition::Labels second{{"backend", "app"}, {"server", "ws://127.0.0.1:9001"}};
@@ -226,8 +237,22 @@ TEST_F(MetricsTest, ServersShowWhetherTheyServe) {
             10);
   EXPECT_EQ(
       read.sum("sluice_backend_connect_total", {{"server", "ws://127.0.0.1:9001"}, {"result", "failed"}}), 4);
+  EXPECT_EQ(read.sum("sluice_backend_health_checks_total", {{"server", "ws://127.0.0.1:9001"}, {"result", "ok"}}), 5);
+  EXPECT_EQ(read.sum("sluice_backend_health_checks_total", {{"backend", "app"}, {"result", "failed"}}), 6);
+  EXPECT_EQ(read.count("sluice_backend_health_checks_total"), 2u) << "one server is not checked";
+  EXPECT_EQ(read.sum("sluice_dns_lookups_total", {{"server", "ws://127.0.0.1:9000"}, {"result", "ok"}}), 7);
+  EXPECT_EQ(read.sum("sluice_dns_lookups_total", {{"backend", "app"}, {"result", "failed"}}), 8);
+  EXPECT_EQ(read.count("sluice_dns_lookups_total"), 2u) << "one server has an address and no name";
+  const auto state = [this](const char* server, const char* name) {
+    return scrape().sum("sluice_backend_server_state", {{"backend", "app"}, {"server", server}, {"state", name}});
+  };
+  EXPECT_EQ(state("ws://127.0.0.1:9000", "up"), 1);
+  EXPECT_EQ(state("ws://127.0.0.1:9000", "down"), 0);
+  EXPECT_EQ(state("ws://127.0.0.1:9001", "down"), 1);
+  EXPECT_EQ(read.count("sluice_backend_server_state", first), 5u) << "every state, so that a change is seen";
   servers[0]->ejected_until = (now_ + std::chrono::seconds(5)).time_since_epoch().count();
   EXPECT_EQ(scrape().sum("sluice_backend_server_up", first), 0);
+  EXPECT_EQ(state("ws://127.0.0.1:9000", "ejected"), 1);
   now_ += std::chrono::seconds(6);
   EXPECT_EQ(scrape().sum("sluice_backend_server_up", first), 1);
 }
