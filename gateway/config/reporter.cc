@@ -15,6 +15,21 @@ bool continues(char c) {
   return (static_cast<unsigned char>(c) & 0xC0U) == 0x80U;
 }  // an octet inside a code point
 
+// What a file says is shown on terminals: control octets become '?', and so do those of C1, of which U+009B begins an escape
+// sequence as ESC [ does.
+std::string printable(std::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto octet = static_cast<unsigned char>(text[i]);
+    const auto next = static_cast<unsigned char>(i + 1 < text.size() ? text[i + 1] : 0);
+    const bool c1 = octet == 0xC2 && next >= 0x80 && next < 0xA0;
+    out += c1 || (octet < 0x20 && octet != '\t') || octet == 0x7F ? '?' : text[i];
+    if (c1) ++i;
+  }
+  return out;
+}
+
 // A line that sets a secret in the clear must not be repeated into a log: what stands behind its '=' is
 // replaced.
 std::string masked(std::string line) {
@@ -52,8 +67,9 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
 }  // namespace
 
 std::string Diagnostic::text() const {
-  std::string out = line == 0 ? fmt::format("{}: ", file) : fmt::format("{}:{}:{}: ", file, line, column);
-  out += fmt::format("{}: {}\n", kind == Kind::error ? "error" : "warning", message);
+  std::string out = printable(file);
+  out += line == 0 ? ": " : fmt::format(":{}:{}: ", line, column);
+  out += fmt::format("{}: {}\n", kind == Kind::error ? "error" : "warning", printable(message));
   if (line != 0 && !source.empty()) {
     std::string shown_line = source;
     std::size_t before = column > 0 ? column - 1 : 0;  // code points in front of the caret
@@ -84,7 +100,7 @@ std::string Diagnostic::text() const {
     out += fmt::format("  {} | {}\n", number, shown_line);
     out += fmt::format("  {} | {}^\n", std::string(number.size(), ' '), pad);
   }
-  if (!help.empty()) out += fmt::format("  help: {}\n", help);
+  if (!help.empty()) out += fmt::format("  help: {}\n", printable(help));
   return out;
 }
 
@@ -112,11 +128,8 @@ std::string Reporter::line(Place place) const {
   // More than can be shown is never copied for each of many diagnostics on one huge line.
   const std::size_t most = place.column * std::size_t{4} + 4 * kWidest;
   std::string text = source.text.substr(begin, std::min(end - begin, most));
-  for (char& c : text) {
-    const auto octet = static_cast<unsigned char>(c);
-    if ((octet < 0x20 && c != '\t') || octet == 0x7F) c = c == '\r' ? ' ' : '?';
-  }
-  return masked(std::move(text));
+  std::ranges::replace(text, '\r', ' ');
+  return masked(printable(text));
 }
 
 void Reporter::add(Diagnostic::Kind kind, Place place, std::string message, std::string help) {
@@ -183,11 +196,7 @@ std::string did_you_mean(std::string_view word, const std::vector<std::string_vi
 }
 
 std::string shown(std::string_view text) {
-  std::string out;
-  for (const char c : text.substr(0, 80)) {
-    const auto octet = static_cast<unsigned char>(c);
-    out += octet < 0x20 || octet == 0x7F ? '?' : c;
-  }
+  std::string out = printable(text.substr(0, 80));
   if (text.size() > 80) out += "...";
   return out;
 }

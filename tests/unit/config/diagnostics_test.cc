@@ -10,6 +10,23 @@ namespace sluice::config {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::Not;
+
+TEST(Diagnostics, NothingOfAFileReachesTheTerminalAsAnEscape) {
+  const std::string texts[] = {
+      "a = tr\x01\x0e\n",                 // the parser's own message repeats it
+      "a = \x1b[31m\n",
+      "\"\\u001b[2J\" = 1\n",            // an unknown key
+      "a = \"\xc2\x9b""31m\" \"\n",         // CSI as one code point
+      "[[listener]]\nbind = \"\\u0007\"\n",  // a value
+  };
+  for (const std::string& text : texts) {
+    const std::string shown = text_of(load_text(text, "slu\x1b[1mice.toml"));
+    EXPECT_THAT(shown, HasSubstr("slu?[1mice.toml")) << shown;
+    EXPECT_THAT(shown, Not(HasSubstr("\xc2\x9b")));
+    for (const char c : shown) EXPECT_TRUE(c == '\n' || (c & 0xE0) != 0) << static_cast<int>(c) << " in " << shown;
+  }
+}
 
 TEST(Diagnostics, GoldenOutputOfTypos) {
   const char* text =
