@@ -78,6 +78,31 @@ Seen walk(relay::Framer& framer, std::vector<std::uint8_t> stream, std::uint32_t
   return seen;
 }
 
+// What peek() promises at a message boundary is what next() then says one by one.
+void check_batches(const ws::FramingRules& rules, std::vector<std::uint8_t> stream) {
+  ws::WsFramer framer(rules);
+  for (std::size_t at = 0; at < stream.size();) {
+    if (framer.at_message_boundary()) {
+      const relay::Batch promised = framer.peek(Bytes(stream).subspan(at));
+      relay::Batch kept;
+      while (kept.size < promised.size) {
+        const auto run = framer.next(MutableBytes(stream).subspan(at + kept.size));
+        require(run && run->size > 0 && run->begins && run->ends && !run->control && run->skip == 0);
+        kept.size += run->size;
+        kept.payload += run->payload;
+        ++(run->opcode == ws::kText ? kept.text : kept.binary);
+        kept.sizes.add(run->payload);
+      }
+      require(kept.size == promised.size && kept.payload == promised.payload && kept.text == promised.text &&
+              kept.binary == promised.binary && kept.sizes.buckets == promised.sizes.buckets);
+      at += kept.size;
+    }
+    const auto run = framer.next(MutableBytes(stream).subspan(at));
+    if (!run || run->size == 0) return;
+    at += run->size;
+  }
+}
+
 template <typename Framer>
 Seen compare(const ws::FramingRules& rules, const std::vector<std::uint8_t>& stream, std::uint32_t seed) {
   Framer whole(rules);
@@ -108,6 +133,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* octets, std::size_t si
   const Seen frames = compare<ws::WsFramer>(rules, stream, seed);
   require(frames.forwarded.size() <= stream.size() &&
           std::equal(frames.forwarded.begin(), frames.forwarded.end(), stream.begin()));
+  check_batches(rules, stream);
   const Seen payload = compare<ws::WsToTcp>(rules, stream, seed);
   require(payload.error == frames.error);
   require(payload.messages == frames.messages);
