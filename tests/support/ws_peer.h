@@ -50,23 +50,25 @@ inline std::string close_payload(std::uint16_t code, std::string_view reason = "
 // Takes whole frames from the front of `octets`.
 inline std::vector<Frame> read_frames(std::string& octets) {
   std::vector<Frame> frames;
-  const auto at = [&](std::size_t i) { return static_cast<std::uint8_t>(octets[i]); };
-  while (octets.size() >= 2) {
+  std::size_t from = 0;
+  const auto at = [&](std::size_t i) { return static_cast<std::uint8_t>(octets[from + i]); };
+  while (octets.size() - from >= 2) {
     Frame frame{at(0), at(1) >= 128, {}};
     std::uint64_t length = at(1) & 127;
     const std::size_t extended = length == 126 ? 2 : length == 127 ? 8 : 0;
     std::size_t header = 2 + extended + (frame.masked ? 4 : 0);
-    if (octets.size() < header) break;
+    if (octets.size() - from < header) break;
     if (extended > 0) length = 0;
     for (std::size_t i = 0; i < extended; ++i) length = length << 8 | at(2 + i);
-    if (octets.size() - header < length) break;
-    frame.payload = octets.substr(header, length);
+    if (octets.size() - from - header < length) break;
+    frame.payload = octets.substr(from + header, length);
     for (std::size_t i = 0; frame.masked && i < length; ++i) {
       frame.payload[i] = static_cast<char>(static_cast<std::uint8_t>(frame.payload[i]) ^ at(header - 4 + i % 4));
     }
-    octets.erase(0, header + length);
+    from += header + length;
     frames.push_back(std::move(frame));
   }
+  octets.erase(0, from);
   return frames;
 }
 
