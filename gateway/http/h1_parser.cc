@@ -166,7 +166,7 @@ Result<void> HeadParser::step_start_line(Bytes all, std::uint8_t octet) {
       return moved;
     }
     case State::version_end: {
-      const bool fits = octet == (request ? '\r' : ' ');
+      const bool fits = octet == static_cast<std::uint8_t>(request ? '\r' : ' ');
       const bool known = all[seen_ - 3] == '1' && (all[seen_ - 1] == '0' || all[seen_ - 1] == '1');
       if (fits && !known) return refuse(Errc::bad_version, "HTTP version other than 1.0 and 1.1");
       return pass(octet, fits, request ? State::line_end : State::status, Errc::bad_request_line,

@@ -244,7 +244,7 @@ Result<Authority> request_host(const Head& head, const Target& target) {
   const std::string_view* field = head.find("host");
   if (field == nullptr) return fail(Errc::host, Side::client, "no Host field");
   if (head.count("host") > 1) return fail(Errc::dup_header, Side::client, "more than one Host field");
-  const Authority host = TRY(parse_authority(*field));
+  Authority host = TRY(parse_authority(*field));
   if (!target.authority.empty() && TRY(parse_authority(target.authority)) != host) {
     return fail(Errc::host, Side::client, "the target's authority is not the Host field");
   }

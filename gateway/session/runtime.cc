@@ -61,14 +61,15 @@ std::shared_ptr<const Runtime> build_runtime(std::shared_ptr<const config::Snaps
                                              net::CryptoContext& crypto, const net::TicketKeys& tickets,
                                              TallyBook& tallies, std::string& why) {
   auto runtime = std::make_shared<Runtime>();
-  runtime->snapshot = snapshot;
-  for (const config::CompiledListener& compiled : snapshot->listeners()) {
+  runtime->snapshot = std::move(snapshot);
+  const config::Snapshot& source = *runtime->snapshot;
+  for (const config::CompiledListener& compiled : source.listeners()) {
     ListenerRuntime listener{&compiled, nullptr, &tallies.listener(compiled.settings->name),
-                             &snapshot->settings().access_fields};
+                             &source.settings().access_fields};
     if (compiled.settings->tls) {
       auto profile = net::TlsProfile::make(crypto, *compiled.settings->tls, tickets, why);
       if (!profile) {
-        why = "listener '" + compiled.settings->name + "': " + why;
+        why.insert(0, "listener '" + compiled.settings->name + "': ");
         return nullptr;
       }
       listener.tls = profile.get();
@@ -76,7 +77,7 @@ std::shared_ptr<const Runtime> build_runtime(std::shared_ptr<const config::Snaps
     }
     runtime->listeners.push_back(listener);
   }
-  for (const config::CompiledRoute& compiled : snapshot->routes()) {
+  for (const config::CompiledRoute& compiled : source.routes()) {
     if (!add_route(*runtime, compiled, crypto, tallies, why)) return nullptr;
   }
   return runtime;
