@@ -6,29 +6,23 @@ namespace sluice::config {
 
 namespace {
 
-std::shared_ptr<policy::Limiter> limiter_named(const Settings& settings, Memory& memory,
-                                               const std::string& name) {
-  const auto found = std::ranges::find(settings.limits, name, &policy::LimitSettings::name);
-  if (found == settings.limits.end()) return nullptr;
-  std::shared_ptr<policy::Limiter>& limiter = memory.limiters[name];
-  const bool same_table = limiter && limiter->settings().key == found->key &&
-                          limiter->settings().unit == found->unit &&
-                          limiter->settings().claim == found->claim;
-  if (!same_table) {
-    limiter = std::make_shared<policy::Limiter>(*found);
-  } else {
-    limiter->update(*found);
+// The limiter that is remembered under that name, where it counts the same; else a new one.
+std::shared_ptr<policy::Limiter> limiter_for(const policy::LimitSettings& limit, const Memory& memory) {
+  const auto known = memory.limiters.find(limit.name);
+  if (known != memory.limiters.end()) {
+    const policy::LimitSettings& before = known->second->settings();
+    if (before.key == limit.key && before.unit == limit.unit && before.claim == limit.claim) return known->second;
   }
-  return limiter;
+  return std::make_shared<policy::Limiter>(limit);
 }
 
-bool drops_messages(const CompiledRoute& route) {
-  return std::ranges::any_of(route.limits, [](const auto& limit) {
-    return limit->settings().on_limit == policy::LimitSettings::Action::drop;
+bool drops_messages(const Snapshot& snapshot, const CompiledRoute& route) {
+  return std::ranges::any_of(route.limits, [&](const auto& limiter) {
+    return snapshot.limit(*limiter).on_limit == policy::LimitSettings::Action::drop;
   });
 }
 
-RoutePlan plan_of(const CompiledRoute& route) {
+RoutePlan plan_of(const Snapshot& snapshot, const CompiledRoute& route) {
   RoutePlan plan;
   if (!route.cluster) return plan;
   const upstream::BackendSettings& backend = route.cluster->settings();
@@ -45,7 +39,7 @@ RoutePlan plan_of(const CompiledRoute& route) {
   const bool one_websocket_each = !tcp && plan.when == RouteWhen::once;
   plan.forward_control = one_websocket_each && route.settings->websocket.forward_pings;
   plan.pass_deflate = one_websocket_each && route.settings->websocket.pass_compression &&
-                      !route.settings->websocket.validate_utf8 && !drops_messages(route);
+                      !route.settings->websocket.validate_utf8 && !drops_messages(snapshot, route);
   return plan;
 }
 
@@ -53,6 +47,7 @@ RoutePlan plan_of(const CompiledRoute& route) {
 
 Snapshot::Snapshot(Settings settings, Memory& memory, std::uint64_t generation)
     : settings_(std::move(settings)), router_(settings_.routes), generation_(generation) {
+  for (const policy::LimitSettings& limit : settings_.limits) limiters_[limit.name] = limiter_for(limit, memory);
   std::map<std::string, std::shared_ptr<const upstream::Cluster>> by_name;
   for (const upstream::BackendSettings& backend : settings_.backends) {
     clusters_.push_back(memory.servers.cluster(backend));
@@ -60,10 +55,7 @@ Snapshot::Snapshot(Settings settings, Memory& memory, std::uint64_t generation)
   }
   for (const ListenerSettings& listener : settings_.listeners) {
     CompiledListener compiled{&listener, {}};
-    for (const std::string& name : listener.rate_limit) {
-      if (auto limiter = limiter_named(settings_, memory, name))
-        compiled.limits.push_back(std::move(limiter));
-    }
+    for (const std::string& name : listener.rate_limit) compiled.limits.push_back(limiters_.at(name));
     listeners_.push_back(std::move(compiled));
   }
   for (const RouteSettings& route : settings_.routes) {
@@ -77,13 +69,24 @@ Snapshot::Snapshot(Settings settings, Memory& memory, std::uint64_t generation)
       // through.
       for (const auto& [claim, header] : auth.forward) compiled.owned_fields.push_back(header);
     }
-    for (const std::string& name : route.rate_limit) {
-      if (auto limiter = limiter_named(settings_, memory, name))
-        compiled.limits.push_back(std::move(limiter));
-    }
-    compiled.plan = plan_of(compiled);
+    for (const std::string& name : route.rate_limit) compiled.limits.push_back(limiters_.at(name));
+    compiled.plan = plan_of(*this, compiled);
     routes_.push_back(std::move(compiled));
   }
+}
+
+const policy::LimitSettings& Snapshot::limit(const policy::Limiter& limiter) const {
+  const auto found = std::ranges::find(settings_.limits, limiter.settings().name, &policy::LimitSettings::name);
+  check(found != settings_.limits.end(), "a limiter of another snapshot");
+  return *found;
+}
+
+void Snapshot::take_effect(Memory& memory) const {
+  for (const auto& [name, limiter] : limiters_) {
+    limiter->update(limit(*limiter));
+    memory.limiters[name] = limiter;
+  }
+  for (const auto& cluster : clusters_) cluster->take_effect();
 }
 
 }  // namespace sluice::config

@@ -50,8 +50,11 @@ struct Memory {
 
 class Snapshot {
  public:
-  // Compiles checked settings; never fails.
+  // Compiles checked settings; never fails. What the configuration in force uses stays as it is.
   Snapshot(Settings settings, Memory& memory, std::uint64_t generation);
+  // This is the configuration in force from now on: its numbers are those of the limits and servers that it shares with
+  // the one before, and what it has is remembered. Main thread.
+  void take_effect(Memory& memory) const;
   Snapshot(const Snapshot&) = delete;
   Snapshot& operator=(const Snapshot&) = delete;
 
@@ -60,11 +63,14 @@ class Snapshot {
   const std::vector<CompiledRoute>& routes() const { return routes_; }
   const std::vector<std::shared_ptr<const upstream::Cluster>>& clusters() const { return clusters_; }
   const Routes& router() const { return router_; }
+  // What this configuration says of a limit; the limiter itself has the numbers that are in force.
+  const policy::LimitSettings& limit(const policy::Limiter& limiter) const;
   std::uint64_t generation() const { return generation_; }
 
  private:
   Settings settings_;
   Routes router_;
+  std::map<std::string, std::shared_ptr<policy::Limiter>> limiters_;  // by name
   std::vector<std::shared_ptr<const upstream::Cluster>> clusters_;
   std::vector<CompiledListener> listeners_;
   std::vector<CompiledRoute> routes_;

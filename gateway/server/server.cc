@@ -88,8 +88,9 @@ int Server::start() {
 
   auto first = std::make_unique<Reload>();
   first->snapshot = std::make_shared<const config::Snapshot>(std::move(loaded.settings), memory_, ++generation_);
-  if (!open_listeners(*first, why)) {
-    std::fprintf(stderr, "sluice: %s\n", why.c_str());
+  // Before the admin listener: who finds it can connect here, too. There is no configuration yet that could stay in force.
+  if (!open_listeners(*first)) {
+    std::fprintf(stderr, "sluice: %s\n", first->why.c_str());
     return kExitBind;
   }
   AdminSource& source = *this;
@@ -171,7 +172,7 @@ std::string Server::self_signed_certificate(const std::string& listener) const {
   return found == self_signed_.end() ? std::string() : found->second.certificate;
 }
 
-bool Server::open_listeners(Reload& reload, std::string& why) {
+bool Server::open_listeners(Reload& reload) {
   reload.fds.resize(workers_.size());
   for (const config::ListenerSettings& listener : reload.snapshot->settings().listeners) {
     const std::string address = listener.bind.text();
@@ -181,11 +182,10 @@ bool Server::open_listeners(Reload& reload, std::string& why) {
       int error = 0;
       net::Fd fd = net::listen_on(listener.bind, error);
       if (!fd) {
-        why = "cannot listen on " + address + " (listener '" + listener.name + "'): " + std::strerror(error);
+        reload.why = "cannot listen on " + address + " (listener '" + listener.name + "'): " + std::strerror(error);
         return false;
       }
       fds[listener.name] = std::move(fd);
-      if (listener.bind.is_unix()) break;  // one socket: only TCP shares a port
     }
   }
   return true;
@@ -213,7 +213,8 @@ void Server::apply(std::unique_ptr<Reload> reload) {
 void Server::prepared(bool good, std::string why) {
   if (!good) reload_->why = std::move(why);
   if (--reload_->waiting > 0) return;
-  if (!reload_->why.empty()) {
+  // Sockets last: nobody is to connect to one of a configuration that does not come into force.
+  if (!reload_->why.empty() || (reload_->fds.empty() && !open_listeners(*reload_))) {
     for (const auto& worker : workers_) worker->post([&worker = *worker] { worker.discard(); });
     reload_->done(false);
     reload_.reset();
@@ -232,6 +233,7 @@ void Server::prepared(bool good, std::string why) {
 
 void Server::applied(const std::shared_ptr<const config::Snapshot>& snapshot) {
   snapshot_ = snapshot;
+  snapshot_->take_effect(memory_);
   bound_.clear();
   for (const config::ListenerSettings& listener : snapshot->settings().listeners) {
     bound_[listener.name] = listener.bind.text();
@@ -268,10 +270,6 @@ void Server::reload(const char* cause) {
   make_self_signed(loaded.settings);
   auto next = std::make_unique<Reload>();
   next->snapshot = std::make_shared<const config::Snapshot>(std::move(loaded.settings), memory_, ++generation_);
-  if (!open_listeners(*next, why)) {
-    shared_.max_connections.store(limit_before);
-    return reloaded(false, why);
-  }
   next->done = [this, limit_before](bool good) {
     const std::string reason = good ? std::string() : reload_->why;
     if (!good) shared_.max_connections.store(limit_before);

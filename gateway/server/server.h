@@ -53,16 +53,16 @@ class Server final : private AdminSource {
   // A reload under way: counted down by the workers' answers.
   struct Reload {
     std::shared_ptr<const config::Snapshot> snapshot;
-    std::vector<std::map<std::string, net::Fd>> fds;  // per worker
+    std::vector<std::map<std::string, net::Fd>> fds;  // per worker; empty: not bound yet
     unsigned waiting = 0;
-    std::string why;
+    std::string why;  // not empty: nothing of it comes into force
     std::function<void(bool)> done;
   };
 
   int start();
   bool limits(const config::Settings& settings, std::string& why);
   void make_self_signed(config::Settings& settings);
-  bool open_listeners(Reload& reload, std::string& why);
+  bool open_listeners(Reload& reload);
   // Two phases: every worker builds, then all switch or none does.
   void apply(std::unique_ptr<Reload> reload);
   void prepared(bool good, std::string why);

@@ -38,7 +38,7 @@ bool add_route(Runtime& runtime, const config::CompiledRoute& compiled, net::Cry
     runtime.clients.push_back(std::move(client));
   }
   for (const auto& limiter : compiled.limits) {
-    const policy::LimitSettings& limit = limiter->settings();
+    const policy::LimitSettings& limit = runtime.snapshot->limit(*limiter);
     using Unit = policy::LimitSettings::Unit;
     if (limit.unit != Unit::messages && limit.unit != Unit::bytes) continue;
     auto rule = std::make_unique<MeterRule>();

@@ -109,6 +109,12 @@ void Cluster::eject(Server& server, Instant now) const {
               {"seconds", static_cast<std::int64_t>(std::chrono::duration_cast<std::chrono::seconds>(length).count())}});
 }
 
+void Cluster::take_effect() const {
+  for (std::size_t i = 0; i < servers_.size(); ++i) {
+    servers_[i]->weight.store(settings_.servers[i].weight, std::memory_order_relaxed);
+  }
+}
+
 std::size_t Cluster::up(Instant now) const {
   thread_local std::vector<State> states;
   return look(now, states);
@@ -126,7 +132,6 @@ std::shared_ptr<const Cluster> Registry::cluster(const BackendSettings& settings
       server = std::make_shared<Server>(wanted);
       known = server;
     }
-    server->weight.store(wanted.weight, std::memory_order_relaxed);
     servers.push_back(std::move(server));
   }
   return std::make_shared<const Cluster>(settings, std::move(servers));

@@ -33,6 +33,9 @@ class Cluster {
   // is reported meanwhile is counted and changes nothing.
   void report(Server& server, bool success, Instant now) const;
 
+  // The weights of these settings count from now on, on servers that were known before, too. Main thread.
+  void take_effect() const;
+
   // Servers that order() may name.
   std::size_t up(Instant now) const;
 
@@ -51,7 +54,8 @@ class Cluster {
 // Servers by backend name and URL. Main thread only.
 class Registry {
  public:
-  // The cluster for these settings, on the servers that are known already and new ones for the rest.
+  // The cluster for these settings, on the servers that are known already and new ones for the rest. Changes nothing that
+  // another cluster sees.
   std::shared_ptr<const Cluster> cluster(const BackendSettings& settings);
 
  private:

@@ -176,6 +176,111 @@ balance = "least_connections"
     assert [which(gateway.connect("/ws")) for _ in range(2)] == ["a", "a"]
 
 
+LIMITED = """
+[rate_limit.seats]
+key = "ip"
+unit = "connections"
+limit = {seats}
+[rate_limit.new]
+key = "ip"
+unit = "handshakes"
+rate = "{rate}"
+burst = {burst}
+"""
+
+
+def limited(backend, **numbers):
+    return config(backend).replace('backend = "app"', 'backend = "app"\nrate_limit = ["seats", "new"]') + LIMITED.format(**numbers)
+
+
+def status(gateway):
+    with gateway.client() as client:
+        return client.upgrade("/ws").status
+
+
+def test_limits_survive_a_reload(fresh_gateway, pair):
+    gateway = fresh_gateway(limited(pair[0], seats=1, rate="2/h", burst=2))
+    live = gateway.connect("/ws")
+    gateway.reload()
+    assert status(gateway) == 429 and which(live) == "a", "the seat is still taken"
+    live.send_close()
+    live.expect_close(1000)
+    wait_for(lambda: gateway.metric("sluice_websocket_connections") == 0, 5, "the seat is free")
+    gateway.connect("/ws").close()  # the second of two handshakes an hour
+    gateway.reload()
+    wait_for(lambda: gateway.metric("sluice_websocket_connections") == 0, 5, "the seat is free")
+    assert status(gateway) == 429, "what was owed is forgotten"
+
+
+def break_key(gateway, authority):
+    good = (gateway.folder / "server.key").read_bytes()
+    authority.issue("other", ["localhost"], folder=gateway.folder)
+    os.replace(gateway.folder / "other.key", gateway.folder / "server.key")
+    return lambda: (gateway.folder / "server.key").write_bytes(good)
+
+
+def failed(gateway):
+    gateway.reload()
+    assert gateway.metrics()["sluice_config_last_reload_successful"] == 0
+
+
+def test_failed_reload_leaves_the_numbers_of_limits(fresh_gateway, pair, authority):
+    gateway = fresh_gateway(limited(pair[0], seats=100, rate="1000/s", burst=1000))
+    repair = break_key(gateway, authority)
+    gateway.write_config(limited(pair[0], seats=1, rate="1/h", burst=1))
+    failed(gateway)
+    live = [gateway.connect("/ws") for _ in range(3)]
+    assert [which(client) for client in live] == ["a"] * 3
+    repair()
+    gateway.reload()
+    assert status(gateway) == 429, "now they are in force, and count who is there"
+
+
+def test_failed_reload_forgets_no_limit(fresh_gateway, pair, authority):
+    gateway = fresh_gateway(limited(pair[0], seats=1, rate="1000/s", burst=1000))
+    live = gateway.connect("/ws")
+    repair = break_key(gateway, authority)
+    gateway.write_config(limited(pair[0], seats=1, rate="1000/s", burst=1000).replace('key = "ip"', 'key = "route"'))
+    failed(gateway)
+    repair()
+    gateway.write_config(limited(pair[0], seats=1, rate="1000/s", burst=1000))
+    gateway.reload()
+    assert status(gateway) == 429 and which(live) == "a"
+
+
+def test_failed_reload_leaves_the_weights_of_servers(fresh_gateway, pair, authority):
+    def weighted(a, b):
+        servers = ", ".join(f'{{ url = "ws://127.0.0.1:{one.port}", weight = {weight} }}' for one, weight in zip(pair, (a, b)))
+        return BASE + f"""
+[[route]]
+path = "/ws"
+backend = "app"
+[backend.app]
+servers = [{servers}]
+"""
+    def of_a():
+        return sum(which(gateway.connect("/ws")) == "a" for _ in range(10))
+    gateway = fresh_gateway(weighted(1, 1))
+    repair = break_key(gateway, authority)
+    gateway.write_config(weighted(1, 9))
+    failed(gateway)
+    assert of_a() == 5
+    repair()
+    gateway.reload()
+    assert of_a() == 1
+
+
+def test_failed_reload_opens_no_socket(fresh_gateway, pair, authority):
+    gateway = fresh_gateway(config(pair[0]))
+    break_key(gateway, authority)
+    gateway.write_config(config(pair[0]) + '\n[[listener]]\nname = "extra"\nbind = "127.0.0.1:@extra@"\n')
+    before = gateway.open_files()
+    failed(gateway)
+    with pytest.raises(OSError):
+        RawClient(gateway.port("extra"))
+    assert gateway.open_files() <= before + 1
+
+
 def test_counters_survive_a_reload(fresh_gateway, pair):
     gateway = fresh_gateway(config(pair[0]))
     for _ in range(3):

@@ -42,6 +42,7 @@ class MetricsTest : public testing::Test {
  protected:
   void use(config::Settings settings) {
     snapshot_ = std::make_shared<const config::Snapshot>(std::move(settings), memory_, ++generation_);
+    snapshot_->take_effect(memory_);
   }
   Exposition scrape(std::size_t most = 10'000) {
     if (!snapshot_) use(sample_settings());

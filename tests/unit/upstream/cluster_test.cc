@@ -199,6 +199,8 @@ TEST_F(Clusters, KeepStateOfServersOverAReload) {
   const auto after = registry_.cluster(settings);
   EXPECT_EQ(after->servers()[0], before->servers()[1]);
   EXPECT_FALSE(after->servers()[0]->healthy);
+  EXPECT_NE(after->servers()[0]->weight, 9u) << "nothing is in force yet";
+  after->take_effect();
   EXPECT_EQ(after->servers()[0]->weight, 9u) << "the new weight counts";
   EXPECT_EQ(after->servers()[1], before->servers()[2]);
   EXPECT_TRUE(after->servers()[2]->healthy);
