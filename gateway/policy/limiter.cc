@@ -269,44 +269,36 @@ Bucket::~Bucket() {
   if (entry_) static_cast<Entry*>(entry_)->leave();
 }
 
-Duration Bucket::take(std::uint64_t units, Instant now) {
-  if (!entry_) return Duration::zero();
+// Calls act(rate in force, state) while nobody else touches the state.
+template <typename Act>
+auto Bucket::locked(Act&& act) {
   Entry& entry = *static_cast<Entry*>(entry_);
   const Rate& rate = limiter_->impl_->now_valid().rate;
   const EntryLock lock(entry);
-  return rate.take(entry.state, units, now);
+  return act(rate, entry.state);
+}
+
+Duration Bucket::take(std::uint64_t units, Instant now) {
+  if (!entry_) return Duration::zero();
+  return locked([&](const Rate& rate, Rate::State& state) { return rate.take(state, units, now); });
 }
 
 Duration Bucket::owe(std::uint64_t units, Instant now) {
   if (!entry_) return Duration::zero();
-  Entry& entry = *static_cast<Entry*>(entry_);
-  const Rate& rate = limiter_->impl_->now_valid().rate;
-  const EntryLock lock(entry);
-  return rate.owe(entry.state, units, now);
+  return locked([&](const Rate& rate, Rate::State& state) { return rate.owe(state, units, now); });
 }
 
 void Bucket::charge(std::uint64_t units, Instant now) {
-  if (!entry_) return;
-  Entry& entry = *static_cast<Entry*>(entry_);
-  const Rate& rate = limiter_->impl_->now_valid().rate;
-  const EntryLock lock(entry);
-  rate.charge(entry.state, units, now);
+  if (entry_) locked([&](const Rate& rate, Rate::State& state) { rate.charge(state, units, now); });
 }
 
 void Bucket::give_back(std::uint64_t units) {
-  if (!entry_) return;
-  Entry& entry = *static_cast<Entry*>(entry_);
-  const Rate& rate = limiter_->impl_->now_valid().rate;
-  const EntryLock lock(entry);
-  rate.give_back(entry.state, units);
+  if (entry_) locked([&](const Rate& rate, Rate::State& state) { rate.give_back(state, units); });
 }
 
 Duration Bucket::debt(Instant now) {
   if (!entry_) return Duration::zero();
-  Entry& entry = *static_cast<Entry*>(entry_);
-  const Rate& rate = limiter_->impl_->now_valid().rate;
-  const EntryLock lock(entry);
-  return rate.debt(entry.state, now);
+  return locked([&](const Rate& rate, const Rate::State& state) { return rate.debt(state, now); });
 }
 
 Permit::Permit(Permit&& other) noexcept

@@ -86,6 +86,8 @@ class Bucket {
 
  private:
   friend class Limiter;
+  template <typename Act>
+  auto locked(Act&& act);
   Limiter* limiter_ = nullptr;
   void* entry_ = nullptr;
 };

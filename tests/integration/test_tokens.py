@@ -294,6 +294,15 @@ def test_reject_by_close(gateway, backend, path, token, code):
     assert gateway.wait_access(event="ws_close", close_code=code)
 
 
+def test_foreign_origin_by_close(gateway, backend):
+    count = backend.count
+    with gateway.client() as client:
+        check_101(client.upgrade("/soft", bearer(mint()) + [("Origin", "https://evil.example")]))
+        client.expect_close(4403)
+    assert backend.count == count
+    assert gateway.wait_access(event="ws_close", close_code=4403, route="/soft")["reason"] == "origin"
+
+
 def test_reject_by_close_lets_good_tokens_through(gateway):
     with gateway.connect("/soft", bearer(mint())) as client:
         told(client)

@@ -118,6 +118,18 @@ TEST(Identity, ClosesWhenTheTokenExpires) {
   EXPECT_EQ(house.alive(), 0u);
 }
 
+TEST(Identity, ExpiresInTimeWhateverTheWallSays) {
+  for (const Duration set : {Duration(-1h), Duration(1h)}) {
+    SimHouse house(with_tokens());
+    Client& client = house.open(upgrade_request("/ws", "Authorization: Bearer " + token(5) + "\r\n"));
+    house.clock.set_wall(set);
+    house.advance(34s);
+    EXPECT_EQ(client.peer.close_frame(), nullptr);
+    house.advance(1s);
+    EXPECT_EQ(client.peer.close_code(), 4401u);
+  }
+}
+
 TEST(Identity, KeepsTheConnectionWhenToldTo) {
   config::Settings settings = with_tokens();
   settings.auths[0].close_on_expiry = false;

@@ -23,6 +23,8 @@ class FakeClock final : public Clock {
     now_ += by;
     wall_ += std::chrono::ceil<std::chrono::milliseconds>(by);
   }
+  // Somebody sets the clock on the wall; time goes on as before.
+  void set_wall(Duration by) { wall_ += std::chrono::duration_cast<std::chrono::milliseconds>(by); }
 
  private:
   Instant now_{std::chrono::hours(1000)};
