@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import socket
+import threading
 import time
 
 import pytest
@@ -12,8 +13,8 @@ from crowd import CountingEcho, Member
 from evil import Backend, after_101, echo, frame_echo
 from gateway import BASE, wait_for
 from ports import free_port
-from rawws import RawClient
-from wire import BINARY, CLOSE, TEXT, close_payload, frame
+from rawws import RawClient, check_101, upgrade_request
+from wire import BINARY, CLOSE, TEXT, accept_key, close_payload, frame
 
 
 def config(port, drain="3s", scheme="ws"):
@@ -124,6 +125,51 @@ def _draining(gateway):
         return gateway.admin("/readyz")[0] == 503
     except OSError:
         return False
+
+
+def test_term_during_handshakes(fresh_gateway):
+    """Whoever has asked for nothing goes at once; who waits for a backend is answered, and then told 1001."""
+    release = threading.Event()
+
+    def late(peer):
+        head = peer.read_head()
+        release.wait(5)
+        peer.send(("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                   f"Sec-WebSocket-Accept: {accept_key(head.get('Sec-WebSocket-Key'))}\r\n\r\n").encode())
+        peer.next_message()
+
+    with Backend(late) as backend:
+        gateway = fresh_gateway(config(backend.port, "8s"))
+        silent = RawClient(gateway.port("plain"))
+        half_head = RawClient(gateway.port("plain"))
+        half_head.send(b"GET /ws HT")
+        half_tls = RawClient(gateway.port("tls"))
+        half_tls.send(b"\x16\x03\x01")
+        opening = gateway.client()
+        opening.send(upgrade_request("/ws"))
+        backend.wait_peer()
+        wait_for(lambda: gateway.metric("sluice_connections") == 4, 3, "all accepted")
+        gateway.signal(signal.SIGTERM)
+        for client in (silent, half_head, half_tls):
+            assert client.read_until_end(8) == b""
+        release.set()
+        check_101(opening.read_head())
+        opening.expect_close(1001)
+        opening.send_close(1001)
+        assert gateway.wait_exit(9) == 0
+        assert backend.wait_peer().done.wait(3) and backend.wait_peer().close_code == 1001
+
+
+def test_what_a_drain_cuts_in_its_handshake_has_a_line(fresh_gateway):
+    with Backend(lambda peer: (peer.read_head(), peer.read_head())) as backend:
+        gateway = fresh_gateway(config(backend.port, "1s"))
+        client = gateway.client()
+        client.send(upgrade_request("/ws"))
+        backend.wait_peer()
+        gateway.signal(signal.SIGTERM)
+        assert gateway.wait_exit(5) == 0
+        assert gateway.wait_access(event="http", status=503)["reason"] == "draining"
+        client.close()
 
 
 def test_int_is_a_fast_stop(fresh_gateway):
