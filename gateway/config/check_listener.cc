@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 
 #include "config/check.h"
 
@@ -104,6 +105,10 @@ void Checker::certificate(const Section& section, net::TlsSettings& out) {
   certificate.name = path.substr(path.rfind('/') + 1);
   certificate.certificate = read(section, "cert", FileKind::certificate);
   certificate.key = Secret(read(section, "key", FileKind::private_key));
+  const std::int64_t end = net::certificate_facts(certificate.certificate).not_after;
+  if (end != 0 && end < std::chrono::system_clock::to_time_t(std::chrono::system_clock::now())) {
+    reporter_.warning(section.place("cert"), "the certificate has expired");
+  }
   out.certificates.push_back(std::move(certificate));
 }
 

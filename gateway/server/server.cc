@@ -25,6 +25,26 @@ unsigned worker_count(const config::Settings& settings) {
   return std::max(1u, std::thread::hardware_concurrency());
 }
 
+// The name of a certificate that is not in force yet and has expired already; empty: there is none. One that expired in
+// service goes on, so that it does not stand in the way of other changes.
+std::string newly_expired(const config::Settings& next, const config::Settings& in_force, WallTime now) {
+  const auto serves = [&](const std::string& certificate) {
+    return std::ranges::any_of(in_force.listeners, [&](const config::ListenerSettings& listener) {
+      return listener.tls && std::ranges::any_of(listener.tls->certificates, [&](const net::CertificateSettings& one) {
+        return one.certificate == certificate;
+      });
+    });
+  };
+  for (const config::ListenerSettings& listener : next.listeners) {
+    if (!listener.tls) continue;
+    for (const net::CertificateSettings& one : listener.tls->certificates) {
+      const std::chrono::seconds end(net::certificate_facts(one.certificate).not_after);
+      if (end.count() != 0 && now.time_since_epoch() > end && !serves(one.certificate)) return one.name;
+    }
+  }
+  return {};
+}
+
 }  // namespace
 
 Server::Server(ServerOptions options)
@@ -266,6 +286,10 @@ void Server::reload(const char* cause) {
   }
   if (worker_count(loaded.settings) != workers_.size()) {
     log::event(Level::warn, "config_warning", {{"message", "server.workers changes at the next start only"}});
+  }
+  if (const std::string name = newly_expired(loaded.settings, snapshot_->settings(), loop_.wall()); !name.empty()) {
+    shared_.max_connections.store(limit_before);
+    return reloaded(false, "the new certificate '" + name + "' has expired");
   }
   make_self_signed(loaded.settings);
   auto next = std::make_unique<Reload>();

@@ -101,6 +101,29 @@ def test_bad_certificate_keeps_the_old(fresh_gateway, pair, authority):
     (gateway.folder / "server.key").write_bytes(good)
 
 
+def test_expired_certificate_keeps_the_old(fresh_gateway, pair, authority):
+    gateway = fresh_gateway(config(pair[0]))
+    before = served(gateway)
+    authority.issue("next", ["localhost"], folder=gateway.folder, days=0)
+    os.replace(gateway.folder / "next.key", gateway.folder / "server.key")
+    os.replace(gateway.folder / "next.crt", gateway.folder / "server.crt")
+    gateway.reload()
+    assert gateway.metrics()["sluice_config_last_reload_successful"] == 0
+    assert served(gateway) == before
+    failed = wait_for(lambda: [e for e in gateway.events() if e.get("event") == "reload_failed"], 3, "the reason")
+    assert "'server.crt' has expired" in failed[-1]["error"]
+
+
+def test_certificate_that_expired_is_no_obstacle_and_a_warning(fresh_gateway, pair, authority):
+    gateway = fresh_gateway(config(pair[0]), start=False)
+    authority.issue("server", ["localhost"], folder=gateway.folder, days=0)
+    gateway.start()
+    assert "warning: the certificate has expired" in gateway.log_text()
+    gateway.write_config(config(pair[1]))
+    gateway.reload()
+    assert which(gateway.connect("/ws")) == "b"
+
+
 def served(gateway):
     import hashlib
     with gateway.client("tls") as client:
