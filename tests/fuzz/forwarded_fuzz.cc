@@ -1,5 +1,5 @@
 // Who the client is behind trusted proxies: only what a trusted hop has written counts, so whatever a client puts in front of
-// it changes nothing; and the gateway behind this one finds the same client in what is sent on. Input: an octet of which the
+// it changes nothing; and the gateway behind this one finds the same client in what is sent on, in either style. Input: an octet of which the
 // lowest bit trusts the peer, then lines "X<value>" (X-Forwarded-For) or "F<value>" (Forwarded).
 #include <algorithm>
 #include <cstdint>
@@ -63,12 +63,17 @@ void check_next_hop(const Head& head, const Address& peer, const Address& client
   request.peer = peer;
   request.client = client;
   request.id = "id";
-  const auto added = forwarded_fields(request, is_trusted(peer));
-  Head next;
-  for (const auto& [name, value] : added) next.fields.push_back({name, value});
-  check(check_single_fields(next).has_value() && next.count("x-forwarded-for") == 1, "the chain is not one field");
-  const Address seen = client_address(next, *Address::parse("10.9.9.9", 1), kTrusted);
-  check(seen.ip() == client.ip(), "the next hop sees another client");
+  request.host = *parse_authority("[2001:db8::5]:8443");
+  for (const ForwardedStyle style : {ForwardedStyle::x_forwarded, ForwardedStyle::forwarded}) {
+    const auto added = forwarded_fields(request, is_trusted(peer), style);
+    Head next;
+    for (const auto& [name, value] : added) next.fields.push_back({name, value});
+    const bool common = style == ForwardedStyle::x_forwarded;
+    check(next.count("x-forwarded-for") == (common ? 1 : 0) && next.count("forwarded") == (common ? 0 : 1),
+          "the chain is not one field");
+    const Address seen = client_address(next, *Address::parse("10.9.9.9", 1), kTrusted);
+    check(seen.ip() == client.ip(), "the next hop sees another client");
+  }
 }
 
 }  // namespace
