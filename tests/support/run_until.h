@@ -9,7 +9,7 @@
 namespace sluice {
 
 inline bool run_until(event::Loop& loop, const std::function<bool()>& so,
-                      Duration deadline = std::chrono::seconds(20)) {
+                      Duration deadline = std::chrono::seconds(60)) {
   if (so()) return true;
   bool late = false;
   event::Timer limit(loop, [&] {
