@@ -75,6 +75,8 @@ class Stream {
   // The last fill / write blocked and no edge has come since.
   bool starved() const { return starved_; }
   bool jammed() const { return jammed_; }
+  // It keeps octets of earlier writes that the kernel did not take: write() without parts tries again.
+  bool unsent() const { return unsent_; }
   // True when the last receive was short, so that starved() is a conclusion and not the kernel's word: an error that came
   // together with the last octets announces itself by no further edge. Then the next fill() asks the kernel. For a sweep.
   bool recheck() {
@@ -86,6 +88,7 @@ class Stream {
  protected:
   bool starved_ = false;
   bool jammed_ = false;
+  bool unsent_ = false;
   bool concluded_ = false;
 };
 

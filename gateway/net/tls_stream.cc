@@ -15,6 +15,8 @@ namespace sluice::net {
 
 namespace {
 
+// Of ciphertext in one receive: with the record that OpenSSL has in part, mostly three records, which leave as one segment.
+constexpr std::size_t kReceive = 56 * 1024;
 constexpr std::size_t kGather = kChunk + kSlack;
 // Room that decrypting one receive may need: one record that was partly inside OpenSSL before.
 constexpr std::size_t kRecord = SSL3_RT_MAX_PLAIN_LENGTH;
@@ -94,6 +96,7 @@ TlsStream::~TlsStream() {
 
 void TlsStream::close() {
   out_.clear();
+  unsent_ = false;
   SocketStream::close();
 }
 
@@ -132,7 +135,7 @@ Io TlsStream::fill() {
   if (have >= kChunk) return Io::blocked;
   std::size_t n = 0;
   // The kernel's octets go into the thread's chunk and are all decrypted before this call returns.
-  const Io io = receive({place_.turn.cipher_in.get(), kChunk - have}, n);
+  const Io io = receive({place_.turn.cipher_in.get(), std::min(kReceive, kChunk - have)}, n);
   if (io == Io::blocked || io == Io::error) return io;
   if (io == Io::end) ended_ = true;
   in_ = {place_.turn.cipher_in.get(), n};
@@ -190,6 +193,7 @@ Io TlsStream::flush() {
     out_.append(part.subspan(taken));
     gathered_ = 0;
   }
+  unsent_ = !out_.empty();
   if (finishing_ && out_.empty() && io == Io::ok && fd() >= 0) {
     ::shutdown(fd(), SHUT_WR);
     finishing_ = false;

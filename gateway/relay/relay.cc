@@ -19,35 +19,35 @@ void Relay::hold(const Run& run, bool admitted, net::Stream* to) {
 
 // False when the parts are full.
 bool Relay::add(Approved& approved, const Run& run, Bytes octets) {
-  octets = octets.subspan(run.skip);
-  const bool prefixed = run.prefix_size > 0;
-  if (prefixed) {
-    if (approved.count + 2 > approved.parts.size() || approved.prefix_count == approved.prefixes.size()) return false;
-    auto& prefix = approved.prefixes[approved.prefix_count++];
-    prefix = run.prefix;
-    approved.parts[approved.count++] = {prefix.data(), run.prefix_size};
+  auto& parts = approved.parts;
+  if (run.prefix_size > 0) {
+    if (parts.size() + 2 > parts.capacity() || approved.prefixes.full()) return false;
+    parts.push_back({approved.prefixes.push_back(run.prefix).data(), run.prefix_size});
   }
-  if (octets.empty()) return true;
-  Bytes* last = approved.count > 0 ? &approved.parts[approved.count - 1] : nullptr;
-  if (last && last->data() + last->size() == octets.data()) {
-    *last = {last->data(), last->size() + octets.size()};  // the usual case: frames back to back are one range
+  octets = octets.subspan(run.skip);
+  return octets.empty() || add(approved, octets);
+}
+
+bool Relay::add(Approved& approved, Bytes octets) {
+  auto& parts = approved.parts;
+  if (!parts.empty() && parts.back().data() + parts.back().size() == octets.data()) {
+    Bytes& last = parts.back();
+    last = {last.data(), last.size() + octets.size()};  // the usual case: frames back to back are one range
     return true;
   }
-  if (approved.count == approved.parts.size()) return false;
-  approved.parts[approved.count++] = octets;
+  if (parts.full()) return false;
+  parts.push_back(octets);
   return true;
 }
 
-// Small messages that need no asking one by one; true when some have passed.
+// Small whole messages that need no asking one by one; true when some have passed.
 bool Relay::pass_batch(Approved& approved, Bytes octets) {
   const Batch batch = framer_.peek(octets);
-  if (batch.messages() < 2) return false;
+  if (batch.size == 0) return false;
   net::Stream* const to = host_.pass(batch);
   if (!to) return false;
   check(!approved.to || approved.to == to, "a batch to another destination");
-  Run run;
-  run.size = batch.size;
-  check(add(approved, run, octets.first(batch.size)), "no part left for a batch");
+  check(add(approved, octets.first(batch.size)), "no part left for a batch");
   approved.to = to;
   approved.covered += batch.size;
   inside_frame_ = inside_message_ = false;
@@ -73,7 +73,7 @@ void Relay::approve(Approved& approved) {
     } else {
       if (approved.covered == all.size()) return;
       // Room for whatever comes: a control frame must not be held.
-      if (approved.count + 2 > approved.parts.size()) {
+      if (approved.parts.size() + 2 > approved.parts.capacity()) {
         approved.more = true;
         return;
       }
@@ -134,14 +134,19 @@ void Relay::approve(Approved& approved) {
 bool Relay::write(const Approved& approved) {
   to_ = approved.to;
   std::size_t taken = 0;
-  if (to_->write({approved.parts.data(), approved.count}, taken) == Io::error) return false;
-  for (std::size_t i = 0; i < approved.count; ++i) {
-    const Bytes part = approved.parts[i];
+  if (to_->write(approved.parts.values(), taken) == Io::error) return false;
+  for (const Bytes part : approved.parts.values()) {
     const std::size_t gone = std::min(taken, part.size());
     taken -= gone;
     owed_.append(part.subspan(gone));
   }
   return true;
+}
+
+bool Relay::idle() const {
+  if (!from_.starved() || held_ || !owed_.empty() || (to_ && (to_->jammed() || to_->unsent()))) return false;
+  const bool settles = unsettled_ && framer_.at_message_boundary();
+  return !settles && from_.received().empty();
 }
 
 Relay::Why Relay::pump(Budget& budget) {
@@ -150,27 +155,42 @@ Relay::Why Relay::pump(Budget& budget) {
   return why;
 }
 
+// False when the destination died.
+bool Relay::send_owed() {
+  std::size_t taken = 0;
+  const Bytes owed = owed_.bytes();
+  const Io io = to_->write({&owed, owed.empty() ? 0u : 1u}, taken);
+  owed_.consume(taken);
+  return io != Io::error;
+}
+
+void Relay::tell_settled() {
+  if (!unsettled_ || held_ || !owed_.empty() || !framer_.at_message_boundary()) return;
+  unsettled_ = false;
+  host_.settled();
+}
+
 Relay::Why Relay::pump_turn(Budget& budget) {
   while (true) {
-    if (to_) {
-      std::size_t taken = 0;
-      const Bytes owed = owed_.bytes();
-      const Io io = to_->write({&owed, owed.empty() ? 0u : 1u}, taken);
-      if (io == Io::error) return Why::to_error;
-      owed_.consume(taken);
+    // What is owed makes way for what comes.
+    if (to_ && (!owed_.empty() || to_->unsent() || to_->jammed())) {
+      if (!send_owed()) return Why::to_error;
       if (!owed_.empty() || to_->jammed()) return Why::jammed;
     }
-    if (framer_.at_message_boundary() && !held_) host_.settled();
+    tell_settled();
 
-    Approved approved;
-    approve(approved);
-    const bool written = approved.count == 0 || write(approved);
-    from_.consume(approved.covered);  // also when it was in vain: the framer has moved on
-    if (!written) return Why::to_error;
-    budget.octets -= std::min(budget.octets, approved.covered);
-    if (approved.stop != Why::starved) return approved.stop;
-    if (approved.more || !owed_.empty() || (to_ && to_->jammed())) continue;
-    if (approved.covered > 0 && framer_.at_message_boundary()) host_.settled();
+    if (held_ || !from_.received().empty()) {
+      SLUICE_UNINITIALIZED Approved approved;
+      approve(approved);
+      const bool written = approved.parts.empty() || write(approved);
+      from_.consume(approved.covered);  // also when it was in vain: the framer has moved on
+      if (!written) return Why::to_error;
+      budget.octets -= std::min(budget.octets, approved.covered);
+      unsettled_ |= approved.covered > 0;
+      if (approved.stop != Why::starved) return approved.stop;
+      if (approved.more || !owed_.empty() || (to_ && to_->jammed())) continue;
+      tell_settled();
+    }
 
     if (from_.starved()) return Why::starved;
     if (budget.octets == 0) return Why::budget;
@@ -199,11 +219,7 @@ bool Relay::inject(net::Stream& to, Bytes frame) {
 
 bool Relay::flush_owed() {
   if (owed_.empty() || !to_) return true;
-  std::size_t taken = 0;
-  const Bytes owed = owed_.bytes();
-  if (to_->write({&owed, 1}, taken) == Io::error) return true;  // whoever reads or writes next learns of it
-  owed_.consume(taken);
-  return owed_.empty();
+  return !send_owed() || owed_.empty();  // of a dead one learns whoever reads or writes next
 }
 
 void Relay::forget(const net::Stream& stream) {

@@ -14,6 +14,7 @@
 
 #include "base/answer.h"
 #include "base/buffer.h"
+#include "base/inplace_vector.h"
 #include "net/stream.h"
 #include "relay/framer.h"
 
@@ -38,7 +39,7 @@ class RelayHost {
   virtual net::Stream* route(const Run& run) = 0;
   // A run that was held will never find a destination: it is swallowed with the rest of its message.
   virtual bool gives_up(const Run& /*held*/) const { return false; }
-  // The relay stands between two messages and owes nothing: a Gate may pass to another.
+  // Something has passed, and the relay stands between two messages and owes nothing: a Gate may pass to another.
   virtual void settled() = 0;
 
  protected:
@@ -62,6 +63,8 @@ class Relay {
   };
   // Moves what can be moved. Ends its turn with `from` settled.
   Why pump(Budget& budget);
+  // pump() would find nothing to do and answer `starved`: no edge has come that concerns this direction.
+  bool idle() const;
 
   const Error& error() const { return error_; }
   net::Stream* to() const { return to_; }
@@ -90,10 +93,8 @@ class Relay {
  private:
   // What one round of approving came to. Parts point into from.received() and into `prefixes`.
   struct Approved {
-    std::array<Bytes, net::kMostParts> parts;
-    std::array<std::array<std::uint8_t, 14>, 4> prefixes;
-    std::size_t count = 0;
-    std::size_t prefix_count = 0;
+    InplaceVector<Bytes, net::kMostParts> parts;
+    InplaceVector<std::array<std::uint8_t, 14>, 4> prefixes;
     std::size_t covered = 0;  // octets of from.received() dealt with
     net::Stream* to = nullptr;
     Why stop = Why::starved;  // why approving went no further
@@ -107,9 +108,12 @@ class Relay {
   };
   void approve(Approved& approved);
   bool add(Approved& approved, const Run& run, Bytes octets);
+  bool add(Approved& approved, Bytes octets);
   bool pass_batch(Approved& approved, Bytes octets);
   void hold(const Run& run, bool admitted, net::Stream* to = nullptr);
   bool write(const Approved& approved);
+  bool send_owed();
+  void tell_settled();
   Why pump_turn(Budget& budget);
 
   net::Stream& from_;
@@ -123,6 +127,7 @@ class Relay {
   bool inside_frame_ = false;  // where what was forwarded ends
   bool inside_message_ = false;
   bool active_ = false;
+  bool unsettled_ = false;  // something has passed since the host was told that this relay stands between messages
 };
 
 }  // namespace sluice::relay

@@ -236,12 +236,14 @@ void Session::retire_leg(Leg& leg) {
 // ---- control frames of the gateway's own ---------------------------------------------------------------------------------
 
 void Session::emit() {
-  emit_to_client();
-  for (const auto& leg : legs_) emit_to_leg(*leg);
+  if (client_close_due_ || pong_due_ || ping_due_) emit_to_client();
+  for (const auto& leg : legs_) {
+    if (leg->close_due || leg->pong_due || leg->ping_due) emit_to_leg(*leg);
+  }
 }
 
 void Session::emit_to_client() {
-  if (client_gone_ || client_close_out_ || !(client_close_due_ || pong_due_ || ping_due_)) return;
+  if (client_gone_ || client_close_out_) return;
   Leg* writer = gate_ ? gate_ : legs_.front().get();
   for (const auto& leg : legs_) {
     if (!leg->flush_owed()) return;  // octets of a message wait to leave
@@ -266,7 +268,7 @@ void Session::emit_to_client() {
 }
 
 void Session::emit_to_leg(Leg& leg) {
-  if (!leg.relaying() || leg.close_out || !(leg.close_due || leg.pong_due || leg.ping_due)) return;
+  if (!leg.relaying() || leg.close_out) return;
   if (&leg == target_ && !up_->at_frame_boundary()) return;
   if (tcp()) {
     if (up_->owes() || !leg.close_due) return;
@@ -301,7 +303,6 @@ bool Session::leg_done(const Leg& leg) const {
 }
 
 Step Session::settle_closing() {
-  if (deadline_ == kNever) return Step::wait;
   // A client that has answered a drain: now the upstream is told.
   if (draining_ && client_close_in_) {
     close_legs(1001);

@@ -17,7 +17,11 @@ void count_batch(RouteTally::Flow& flow, const relay::Batch& batch) {
   if (batch.text > 0) flow.messages[0].add(batch.text);
   if (batch.binary > 0) flow.messages[1].add(batch.binary);
   flow.bytes.add(batch.payload);
-  flow.sizes.observe(batch.sizes, batch.payload);
+  if (batch.messages() == 1) {
+    flow.sizes.observe(batch.payload);
+  } else {
+    flow.sizes.observe(batch.sizes, batch.payload);
+  }
 }
 
 bool is_mark(Bytes payload, std::uint64_t mark) {
@@ -222,7 +226,7 @@ net::Stream* DownLane::route(const relay::Run&) {
 }
 
 void DownLane::settled() {
-  if (session_.gate_ != &leg_ || leg_.relay().owes()) return;
+  if (session_.gate_ != &leg_) return;
   session_.gate_ = nullptr;
   session_.gate_freed_ = true;
 }

@@ -22,7 +22,7 @@ bool moved(const net::Stream& stream, std::size_t& undelivered) {
 
 Step Session::relay() {
   spent_ = false;
-  advance_opening_legs();
+  if (leg_plan_) advance_opening_legs();
   relay::Budget up_budget;
   pump_up(up_budget);
   relay::Budget down_budget;
@@ -31,7 +31,7 @@ Step Session::relay() {
     for (std::size_t i = 0; i < legs_.size(); ++i) pump_down(*legs_[i], down_budget);
   } while (gate_freed_ && per_message() && !spent_);
   emit();
-  return settle_closing();
+  return deadline_ == kNever ? Step::wait : settle_closing();
 }
 
 void Session::pump_up(relay::Budget& budget) {
@@ -39,7 +39,7 @@ void Session::pump_up(relay::Budget& budget) {
     up_->flush_owed();  // what it sent before is delivered, and makes way for the Close
     return;
   }
-  const Why why = up_->pump(budget);
+  const Why why = up_->idle() ? Why::starved : up_->pump(budget);
   if (up_->take_activity()) last_client_in_ = now();
   Leg* sink = nullptr;
   for (const auto& leg : legs_) {
@@ -79,7 +79,7 @@ void Session::pump_up(relay::Budget& budget) {
 
 void Session::pump_down(Leg& leg, relay::Budget& budget) {
   if (!leg.relaying() || leg.deaf) return;
-  const Why why = leg.relay().pump(budget);
+  const Why why = leg.relay().idle() ? Why::starved : leg.relay().pump(budget);
   if (leg.relay().take_activity()) leg.last_in = now();
   if (why != Why::jammed && why != Why::held && !client_.jammed()) client_jammed_since_ = {};
   switch (why) {
@@ -146,7 +146,6 @@ Leg* Session::open_leg(const std::shared_ptr<upstream::Server>& server) {
 }
 
 void Session::advance_opening_legs() {
-  if (!leg_plan_) return;
   for (std::size_t i = 0; i < legs_.size(); ++i) {
     Leg& leg = *legs_[i];
     if (leg.state() == Leg::State::open || leg.state() == Leg::State::closed) continue;

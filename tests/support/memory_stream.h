@@ -195,6 +195,7 @@ class MemoryStream final : public net::Stream {
     begin_ = end_ = 0;
     kept_.clear();
     owed_.clear();
+    unsent_ = false;
     ready_ = nullptr;
     wire_.stream_ = nullptr;
   }
@@ -277,7 +278,7 @@ class MemoryStream final : public net::Stream {
     wire_.out.append(as_text(owed_.bytes().first(n)));
     owed_.consume(n);
     moved(n);
-    jammed_ = !owed_.empty();
+    jammed_ = unsent_ = !owed_.empty();
     if (finishing_ && owed_.empty()) finished_ = wire_.finished = true;
     return Io::ok;
   }

@@ -341,12 +341,43 @@ TEST_F(RelayTest, FlushesWhatItOwes) {
   EXPECT_EQ(to_wire.out, "2hi");
 }
 
+TEST_F(RelayTest, TellsTheHostOnceThatAMessageHasLeft) {
+  to_wire.open_window(1);
+  from_wire.send("2hi");
+  EXPECT_EQ(pump(), Why::jammed);
+  EXPECT_EQ(host.settles, 0);
+  to_wire.open_window(10);
+  to_wire.deliver();
+  EXPECT_TRUE(relay.flush_owed());
+  EXPECT_FALSE(relay.idle());  // the host is still to be told
+  EXPECT_EQ(pump(), Why::starved);
+  EXPECT_EQ(host.settles, 1);
+  EXPECT_TRUE(relay.idle());
+  EXPECT_EQ(pump(), Why::starved);
+  EXPECT_EQ(host.settles, 1);
+}
+
+TEST_F(RelayTest, IsNotIdleWhileTheDestinationKeepsOctets) {
+  to_wire.takes_all = true;
+  to_wire.open_window(1);
+  from_wire.send("2hi");
+  (void)pump();
+  EXPECT_FALSE(relay.owes());
+  EXPECT_FALSE(relay.idle());
+  to_wire.open_window(10);
+  EXPECT_EQ(pump(), Why::starved);
+  EXPECT_EQ(to_wire.out, "2hi");
+  EXPECT_TRUE(relay.idle());
+}
+
+// Pumped only when it says that it is not idle, it moves the same.
 TEST_F(RelayTest, MovesTheSameHoweverItIsCutAndJammed) {
   const std::string all = "5hello!p0" "3abc9ninechars!q1x";
   for (std::size_t cut = 0; cut <= all.size(); ++cut) {
-    for (std::size_t window = 1; window < 8; ++window) {
+    for (std::size_t window = 1; window < 16; ++window) {
       Wire in(faults);
       Wire out(faults);
+      out.takes_all = window >= 8;
       MemoryStream source(place, in);
       MemoryStream sink(place, out);
       DigitFramer digits;
@@ -357,11 +388,11 @@ TEST_F(RelayTest, MovesTheSameHoweverItIsCutAndJammed) {
       for (int step = 0; step < 60; ++step) {
         if (step == 0) in.send(all.substr(0, cut));
         if (step == 2) in.send(all.substr(cut));
-        out.open_window(window);
+        out.open_window(1 + window % 8);
         in.deliver();
         out.deliver();
         Budget budget;
-        (void)under_test.pump(budget);
+        if (!under_test.idle()) (void)under_test.pump(budget);
       }
       ASSERT_EQ(out.out, all) << cut << " " << window;
     }
