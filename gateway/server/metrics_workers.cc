@@ -105,8 +105,9 @@ void add_workers(Families& out, const Tallies& tallies) {
   out.histogram("sluice_auth_duration_seconds", "Time that judging a credential took.")
       .add({{"method", "jwt"}},
            histogram_of<14>(all, [](const WorkerTally& t) -> auto& { return t.auth_seconds; }));
-  out.histogram("sluice_ping_rtt_seconds", "Round trip of the gateway's own pings.")
-      .add({}, histogram_of<14>(all, [](const WorkerTally& t) -> auto& { return t.ping_seconds; }));
+  auto pings = out.histogram("sluice_ping_rtt_seconds", "Round trip of the gateway's own pings.");
+  pings.add({{"side", "client"}}, histogram_of<14>(all, [](const WorkerTally& t) -> auto& { return t.ping_seconds[0]; }));
+  pings.add({{"side", "backend"}}, histogram_of<14>(all, [](const WorkerTally& t) -> auto& { return t.ping_seconds[1]; }));
   out.histogram("sluice_backend_connect_duration_seconds", "Duration of connects to backends.")
       .add({}, histogram_of<14>(all, [](const WorkerTally& t) -> auto& { return t.connect_seconds; }));
   out.gauge("sluice_handshaking_connections", "Client connections that are not relaying yet.")

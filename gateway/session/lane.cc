@@ -28,6 +28,11 @@ bool is_mark(Bytes payload, std::uint64_t mark) {
   return mark != 0 && payload.size() == sizeof mark && load_be<std::uint64_t>(payload.data()) == mark;
 }
 
+// Where nothing is awaited any more, since the other side has spoken meanwhile, there is no time to measure.
+void observe_ping(Histogram<14>& seconds, Instant sent, Instant now) {
+  if (sent != Instant{}) seconds.observe(std::chrono::duration<double>(now - sent).count());
+}
+
 }  // namespace
 
 // ---- client → upstream ------------------------------------------------------------------------------------------------
@@ -129,7 +134,7 @@ Verdict UpLane::control(const relay::Run& run) {
     return session_.on_client_close(*close) ? Verdict::allow() : Verdict::consume();
   }
   if (run.opcode == ws::kPong && is_mark(run.content, session_.ping_mark_)) {
-    session_.house_.tally.ping_seconds.observe(std::chrono::duration<double>(now - session_.ping_sent_).count());
+    observe_ping(session_.house_.tally.ping_seconds[0], session_.ping_sent_, now);
     session_.ping_mark_ = 0;
     session_.ping_sent_ = {};
     return Verdict::consume();
@@ -203,6 +208,7 @@ Verdict DownLane::control(const relay::Run& run) {
     return session_.on_leg_close(leg_, *close) ? Verdict::allow() : Verdict::consume();
   }
   if (run.opcode == ws::kPong && is_mark(run.content, leg_.ping_mark)) {
+    observe_ping(session_.house_.tally.ping_seconds[1], leg_.ping_sent, session_.now());
     leg_.ping_mark = 0;
     leg_.ping_sent = {};
     return Verdict::consume();

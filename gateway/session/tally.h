@@ -87,7 +87,8 @@ struct WorkerTally {
   Histogram<14> lag_seconds{kSecondsBounds};
   Gauge handshaking;  // connections that are not relaying yet
   Gauge buffered;     // octets in remainders
-  Histogram<14> ping_seconds{kSecondsBounds};  // round trip of the gateway's own pings
+  // Round trip of the gateway's own pings, to clients and to upstreams.
+  std::array<Histogram<14>, 2> ping_seconds{Histogram<14>{kSecondsBounds}, Histogram<14>{kSecondsBounds}};
   Histogram<14> connect_seconds{kSecondsBounds};
 };
 

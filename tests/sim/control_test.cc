@@ -144,7 +144,48 @@ TEST(Control, PingsAQuietClientAndSwallowsThePong) {
   EXPECT_EQ(client.peer.count(10), 0u);
   house.advance(20s);
   EXPECT_EQ(house.alive(), 1u);
-  EXPECT_EQ(house.worker_tally().ping_seconds.sum() >= 0, true);
+}
+
+std::uint64_t measured(SimHouse& house, std::size_t side) {
+  std::uint64_t all = 0;
+  for (std::size_t i = 0; i <= kSecondsBounds.size(); ++i) all += house.worker_tally().ping_seconds[side].bucket(i);
+  return all;
+}
+
+TEST(Control, MeasuresTheRoundTripToBothSides) {
+  SimHouse house;
+  Client& client = house.open();
+  Upstream& server = house.last();
+  house.advance(26s);
+  ASSERT_EQ(client.peer.count(9), 1u);
+  ASSERT_EQ(server.peer.count(9), 1u);
+  house.only_clock(250ms);
+  client.peer.pong(client.peer.frames.back().payload);
+  house.run();
+  house.only_clock(250ms);
+  server.peer.pong(server.peer.frames.back().payload);
+  house.run();
+  for (const std::size_t side : {0u, 1u}) EXPECT_EQ(measured(house, side), 1u);
+  const double client_trip = house.worker_tally().ping_seconds[0].sum();
+  EXPECT_GE(client_trip, 0.25);
+  EXPECT_LE(client_trip, 1.25);  // a sweep may have come between
+  EXPECT_NEAR(house.worker_tally().ping_seconds[1].sum() - client_trip, 0.25, 0.001);
+}
+
+TEST(Control, TakesNoPongForTheAnswerOfAPingThatItGaveUp) {
+  SimHouse house;
+  Client& client = house.open();
+  house.advance(26s);
+  ASSERT_EQ(client.peer.count(9), 1u);
+  const std::string mark = client.peer.frames.back().payload;
+  house.advance(1s);
+  client.peer.text("alive");  // that is answer enough: nothing is awaited any more
+  house.run();
+  house.advance(2s);
+  client.peer.pong(mark);
+  house.run();
+  EXPECT_EQ(house.last().peer.count(10), 0u);  // it is the gateway's own all the same
+  EXPECT_EQ(measured(house, 0), 0u);
 }
 
 TEST(Control, ClosesADeadClientWithin50Seconds) {
