@@ -1,4 +1,4 @@
-// TlsStream: a Stream over one socket and OpenSSL, with a BIO of our own. One recv() of up to 64 KiB into the thread's
+// TlsStream: a Stream over one socket and OpenSSL, with a BIO of our own. One recv() of up to 56 KiB into the thread's
 // chunk, SSL_read until WANT_READ (a partial record stays inside OpenSSL, no ciphertext stays in the shared chunk); all
 // records of a write are gathered in a thread-wide buffer and leave in one send(). The handshake is part of fill and
 // write: octets of both roles' handshakes move inside them, every WANT_* stays inside.
