@@ -61,6 +61,11 @@ class ListenerTest : public testing::Test {
     }
   }
   bool until(const std::function<bool()>& so) { return run_until(loop_, so); }
+  // UBSan looks at an object's type when it first meets it, and needs descriptors for that.
+  void accept_one() {
+    connect(1);
+    ASSERT_TRUE(until([&] { return accepted_.size() == 1; }));
+  }
   // One pass of the loop.
   void pass() {
     loop_.defer([this] { loop_.stop(); });
@@ -70,10 +75,10 @@ class ListenerTest : public testing::Test {
   event::Loop loop_;
   Address address_;
   Address peer_;
-  std::optional<Listener> listener_;
   std::vector<Fd> clients_;
   std::vector<Fd> accepted_;
   std::vector<int> faults_;
+  std::optional<Listener> listener_;  // its end accepts who still waits
 };
 
 TEST_F(ListenerTest, AcceptsNonBlockingSocketsAndSaysWhoTheyAre) {
@@ -97,6 +102,7 @@ TEST_F(ListenerTest, AcceptsABoundedNumberInAPassAndTheOthersLater) {
 }
 
 TEST_F(ListenerTest, PausesWithoutDescriptorsAndGoesOnByItself) {
+  accept_one();
   connect(3);
   {
     NoDescriptors none;
@@ -106,16 +112,17 @@ TEST_F(ListenerTest, PausesWithoutDescriptorsAndGoesOnByItself) {
     // It asks again only after its pause, however often the loop turns, and says so each time.
     ASSERT_TRUE(until([&] { return faults_.size() == 3; }));
     EXPECT_GE(loop_.exactly_now() - began, 200ms);
-    EXPECT_TRUE(accepted_.empty());
+    EXPECT_EQ(accepted_.size(), 1u);
     EXPECT_TRUE(listener_->listening());
     none.free_all();
-    ASSERT_TRUE(until([&] { return accepted_.size() == 3; }));  // without another edge
+    ASSERT_TRUE(until([&] { return accepted_.size() == 4; }));  // without another edge
   }
   connect(1);
-  EXPECT_TRUE(until([&] { return accepted_.size() == 4; }));
+  EXPECT_TRUE(until([&] { return accepted_.size() == 5; }));
 }
 
 TEST_F(ListenerTest, DoesNotTakeAnEdgeForTheEndOfItsPause) {
+  accept_one();
   NoDescriptors none;
   none.free_one();
   connect(1);  // takes the one that was free
