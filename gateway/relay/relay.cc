@@ -43,9 +43,12 @@ bool Relay::add(Approved& approved, Bytes octets) {
 // Small whole messages that need no asking one by one; true when some have passed.
 bool Relay::pass_batch(Approved& approved, Bytes octets) {
   const Batch batch = framer_.peek(octets);
-  if (batch.size == 0) return false;
-  net::Stream* const to = host_.pass(batch);
-  if (!to) return false;
+  net::Stream* const to = batch.size > 0 ? host_.pass(batch) : nullptr;
+  if (!to) {
+    // What is there has been looked through once: a look for each message of it would be a look too many for each.
+    approved.one_by_one = batch.size > 0;
+    return false;
+  }
   check(!approved.to || approved.to == to, "a batch to another destination");
   check(add(approved, octets.first(batch.size)), "no part left for a batch");
   approved.to = to;
@@ -77,7 +80,10 @@ void Relay::approve(Approved& approved) {
         approved.more = true;
         return;
       }
-      if (!consuming_ && framer_.at_message_boundary() && pass_batch(approved, all.subspan(approved.covered))) continue;
+      if (!approved.one_by_one && !consuming_ && framer_.at_message_boundary() &&
+          pass_batch(approved, all.subspan(approved.covered))) {
+        continue;
+      }
       auto found = framer_.next(all.subspan(approved.covered));
       if (!found) {
         error_ = found.error();

@@ -98,6 +98,7 @@ class Relay {
     std::size_t covered = 0;  // octets of from.received() dealt with
     net::Stream* to = nullptr;
     Why stop = Why::starved;  // why approving went no further
+    bool one_by_one = false;  // the host has refused a batch of this turn
     bool more = false;        // stopped only because the parts were full or the destination changes
   };
   // A data run that the framer has found and that has not passed: it lies at the front of from.received().

@@ -370,6 +370,38 @@ TEST_F(RelayTest, IsNotIdleWhileTheDestinationKeepsOctets) {
   EXPECT_TRUE(relay.idle());
 }
 
+// Frames of one digit, offered as batches of all that is there.
+class BatchFramer final : public Framer {
+ public:
+  Result<Run> next(MutableBytes bytes) override {
+    Run run;
+    run.size = run.payload = bytes.empty() ? 0 : 1;
+    run.begins = run.ends = true;
+    return run;
+  }
+  Batch peek(Bytes bytes) const override {
+    ++peeks;
+    Batch batch;
+    batch.size = batch.payload = batch.binary = static_cast<std::uint32_t>(bytes.size());
+    return batch;
+  }
+  bool at_frame_boundary() const override { return true; }
+  bool at_message_boundary() const override { return true; }
+  mutable int peeks = 0;
+};
+
+TEST_F(RelayTest, LooksForABatchOnceATurnWhenItIsRefused) {
+  BatchFramer batches;
+  Relay one_by_one(from, batches, host, pool);
+  const std::string all(5000, '1');
+  from_wire.send(all);
+  from_wire.deliver();
+  Budget budget;
+  EXPECT_EQ(one_by_one.pump(budget), Why::starved);
+  EXPECT_EQ(to_wire.out, all);
+  EXPECT_EQ(batches.peeks, 1);
+}
+
 // Pumped only when it says that it is not idle, it moves the same.
 TEST_F(RelayTest, MovesTheSameHoweverItIsCutAndJammed) {
   const std::string all = "5hello!p0" "3abc9ninechars!q1x";
