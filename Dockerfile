@@ -6,7 +6,12 @@ WORKDIR /src
 COPY deploy/packages.sh deploy/packages.sh
 RUN bash -c 'source deploy/packages.sh && install_packages "${BUILD_PACKAGES[@]}" git ca-certificates' \
     && rm -rf /var/lib/apt/lists/*
-COPY . .
+COPY CMakeLists.txt CMakePresets.json README.md LICENSE CHANGELOG.md ./
+COPY gateway gateway
+COPY conf conf
+COPY deploy deploy
+COPY docs docs
+COPY tests tests
 
 FROM dev AS test
 RUN tests/run.sh
