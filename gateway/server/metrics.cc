@@ -9,7 +9,7 @@ namespace sluice::server {
 
 namespace {
 
-void add_facts(Families& out, const ProcessFacts& facts) {
+void add_facts(Families& out, const ProcessFacts& facts, const config::Snapshot& snapshot) {
   out.gauge("sluice_build_info", "What runs; always 1.")
       .add({{"version", facts.version}, {"revision", facts.revision}, {"openssl", facts.openssl}}, 1u);
   out.gauge("sluice_start_time_seconds", "Start of the gateway, seconds since 1970.")
@@ -23,8 +23,12 @@ void add_facts(Families& out, const ProcessFacts& facts) {
   auto reloads = out.counter("sluice_config_reloads_total", "Reloads after the start.");
   reloads.add({{"result", "ok"}}, facts.reloads_ok);
   reloads.add({{"result", "failed"}}, facts.reloads_failed);
-  out.gauge("sluice_connections_limit", "Client connections that the process takes at most.")
-      .add({}, facts.connections_limit);
+  auto limit = out.gauge("sluice_connections_limit",
+                         "Client connections that a listener takes at most: its own limit or that of the process.");
+  for (const config::ListenerSettings& listener : snapshot.settings().listeners) {
+    const std::uint64_t own = listener.max_connections > 0 ? listener.max_connections : facts.connections_limit;
+    limit.add({{"listener", listener.name}}, std::min(own, facts.connections_limit));
+  }
   out.gauge("sluice_draining", "Whether the gateway is draining.").add({}, facts.draining);
   out.gauge("sluice_drain_remaining_connections", "Client connections that a drain still waits for.")
       .add({}, facts.draining ? facts.connections : 0);
@@ -34,7 +38,7 @@ void add_facts(Families& out, const ProcessFacts& facts) {
 
 }  // namespace
 
-// What is read of a snapshot once: certificates are parsed, and which backend a route has.
+// What is read of a snapshot once: certificates are parsed.
 void Metrics::remember(const config::Snapshot& snapshot) {
   if (generation_ == snapshot.generation()) return;
   generation_ = snapshot.generation();
@@ -49,15 +53,13 @@ void Metrics::remember(const config::Snapshot& snapshot) {
       if (!made) at->second = std::min(at->second, end);
     }
   }
-  for (const config::RouteSettings& route : snapshot.settings().routes)
-    backend_of_[route.name] = route.backend;
 }
 
 std::string Metrics::scrape(const ProcessFacts& facts, const config::Snapshot& snapshot, Instant now) {
   remember(snapshot);
   // The many series of routes come last: beyond the bound it is theirs that are left out.
   Families out(most_series_);
-  add_facts(out, facts);
+  add_facts(out, facts, snapshot);
   add_process(out);
   auto certificates = out.gauge("sluice_tls_certificate_not_after_timestamp_seconds",
                                 "End of a certificate's validity, seconds since 1970.");
@@ -65,8 +67,8 @@ std::string Metrics::scrape(const ProcessFacts& facts, const config::Snapshot& s
   add_workers(out, tallies_);
   add_listeners(out, tallies_);
   add_limits(out, snapshot);
-  add_servers(out, snapshot, now);
-  add_routes(out, tallies_, backend_of_);
+  add_servers(out, tallies_, snapshot, now);
+  add_routes(out, tallies_);
   std::string text = out.text();
   Families last(1);
   last.gauge("sluice_series_dropped", "Series left out of this scrape because there are too many.")

@@ -44,7 +44,6 @@ class Metrics {
   std::size_t most_series_;
   std::uint64_t generation_ = 0;                   // of the snapshot that what follows was read from
   std::map<std::string, std::int64_t> not_after_;  // certificate name → earliest end, seconds since 1970
-  std::map<std::string, std::string> backend_of_;  // route → its newest backend, also of routes that are gone
 };
 
 }  // namespace sluice::server

@@ -1,7 +1,6 @@
 // The parts of one scrape, each adding its families. Private to server/metrics*.
 #pragma once
 
-#include <map>
 #include <string>
 #include <vector>
 
@@ -32,7 +31,7 @@ void add_listeners(Families& out, const Tallies& tallies);
 // What is counted per worker and not per route: refusals, tokens, pings, the loops.
 void add_workers(Families& out, const Tallies& tallies);
 void add_limits(Families& out, const config::Snapshot& snapshot);
-void add_servers(Families& out, const config::Snapshot& snapshot, Instant now);
-void add_routes(Families& out, const Tallies& tallies, const std::map<std::string, std::string>& backend_of);
+void add_servers(Families& out, const Tallies& tallies, const config::Snapshot& snapshot, Instant now);
+void add_routes(Families& out, const Tallies& tallies);
 
 }  // namespace sluice::server

@@ -106,12 +106,10 @@ void add_messages(Families& out, const Routes& routes) {
   }
 }
 
-void add_faults(Families& out, const Routes& routes, const std::map<std::string, std::string>& backend_of) {
+void add_faults(Families& out, const Routes& routes) {
   auto invalid = out.counter("sluice_frames_invalid_total", "Frames that broke the protocol or a bound.");
   auto discarded =
       out.counter("sluice_messages_discarded_total", "Messages that were received and not forwarded.");
-  auto retries =
-      out.counter("sluice_backend_retries_total", "Further candidates that were tried after a failure.");
   for (const Route& route : routes) {
     for (std::size_t i = 1; i < kErrcCount; ++i) {
       invalid.add_used({{"route", route.name}, {"reason", row(static_cast<Errc>(i)).name}},
@@ -121,22 +119,18 @@ void add_faults(Families& out, const Routes& routes, const std::map<std::string,
                   sum_of(route.copies, [](const RouteTally& t) -> auto& { return t.discarded_closing; }));
     discarded.add({{"route", route.name}, {"reason", "rate_limit"}},
                   sum_of(route.copies, [](const RouteTally& t) -> auto& { return t.discarded_limit; }));
-    const auto backend = backend_of.find(route.name);
-    if (backend == backend_of.end() || backend->second.empty()) continue;  // a fixed answer
-    retries.add({{"backend", backend->second}, {"route", route.name}},
-                sum_of(route.copies, [](const RouteTally& t) -> auto& { return t.retries; }));
   }
 }
 
 }  // namespace
 
-void add_routes(Families& out, const Tallies& tallies, const std::map<std::string, std::string>& backend_of) {
+void add_routes(Families& out, const Tallies& tallies) {
   const Routes routes = tallies.routes();
   add_openings(out, routes);
   add_requests(out, routes);
   add_lives(out, routes);
   add_messages(out, routes);
-  add_faults(out, routes, backend_of);
+  add_faults(out, routes);
 }
 
 }  // namespace sluice::server

@@ -18,6 +18,8 @@ struct ServerSum {
   std::uint64_t connections = 0;
   std::uint64_t connects = 0;
   std::uint64_t failures = 0;
+  std::uint64_t retries = 0;
+  HistogramSum<14> connect_seconds;
   std::uint64_t checks_passed = 0;
   std::uint64_t checks_failed = 0;
   std::uint64_t lookups_answered = 0;
@@ -27,18 +29,27 @@ struct ServerSum {
 
 using ServerSums = std::map<std::pair<std::string, std::string>, ServerSum>;  // backend, server
 
-ServerSums server_sums(const config::Snapshot& snapshot, Instant now) {
+void add_counted(ServerSum& sum, const std::vector<const session::ServerTally*>& copies) {
+  for (const session::ServerTally* copy : copies) {
+    sum.connects += copy->connected.get();
+    sum.failures += copy->connect_failures.get();
+    sum.retries += copy->retries.get();
+    sum.connect_seconds.add(copy->connect_seconds);
+  }
+}
+
+ServerSums server_sums(const Tallies& tallies, const config::Snapshot& snapshot, Instant now) {
   ServerSums sums;
   std::map<const upstream::Server*, bool> seen;  // a URL that is listed twice is one server
   for (const auto& cluster : snapshot.clusters()) {
     for (const auto& server : cluster->servers()) {
       if (!seen.try_emplace(server.get(), true).second) continue;
       const bool own = seen.size() <= kMostServers;
-      ServerSum& sum = sums[{cluster->settings().name, own ? server->settings().url : "other"}];
+      const std::string& backend = cluster->settings().name;
+      ServerSum& sum = sums[{backend, own ? server->settings().url : "other"}];
+      add_counted(sum, tallies.server(backend, server->settings().url));
       sum.up += server->usable(now) && server->resolved();
       sum.connections += server->active.load(std::memory_order_relaxed);
-      sum.connects += server->connects.load(std::memory_order_relaxed);
-      sum.failures += server->failures.load(std::memory_order_relaxed);
       sum.checks_passed += server->checks_passed.load(std::memory_order_relaxed);
       sum.checks_failed += server->checks_failed.load(std::memory_order_relaxed);
       sum.lookups_answered += server->lookups_answered.load(std::memory_order_relaxed);
@@ -59,19 +70,24 @@ void add_outcomes(Families::Family& family, const std::pair<std::string, std::st
 
 }  // namespace
 
-void add_servers(Families& out, const config::Snapshot& snapshot, Instant now) {
+void add_servers(Families& out, const Tallies& tallies, const config::Snapshot& snapshot, Instant now) {
   auto up = out.gauge("sluice_backend_server_up", "Whether new connections may go to the server.");
   auto state = out.gauge("sluice_backend_server_state", "1 for the state that the server is in.");
   auto checks = out.counter("sluice_backend_health_checks_total", "Active checks of the server, by how they went.");
   auto lookups = out.counter("sluice_dns_lookups_total", "Lookups of the server's name, by how they went.");
   auto connections = out.gauge("sluice_backend_connections", "Connections to the server now.");
-  auto connects = out.counter("sluice_backend_connect_total", "Connections to the server, by how they went.");
-  for (const auto& [names, sum] : server_sums(snapshot, now)) {
+  auto connects = out.counter("sluice_backend_connect_total", "Connects to the server, by how they went.");
+  auto seconds = out.histogram("sluice_backend_connect_duration_seconds", "Duration of connects that went well, without TLS.");
+  auto retries = out.counter("sluice_backend_retries_total",
+                             "Times that a further candidate was tried because the server failed.");
+  for (const auto& [names, sum] : server_sums(tallies, snapshot, now)) {
     const auto& [backend, server] = names;
     up.add({{"backend", backend}, {"server", server}}, sum.up);
     connections.add({{"backend", backend}, {"server", server}}, sum.connections);
     connects.add({{"backend", backend}, {"server", server}, {"result", "ok"}}, sum.connects);
     connects.add({{"backend", backend}, {"server", server}, {"result", "failed"}}, sum.failures);
+    seconds.add({{"backend", backend}, {"server", server}}, sum.connect_seconds);
+    retries.add({{"backend", backend}, {"server", server}}, sum.retries);
     add_outcomes(checks, names, sum.checks_passed, sum.checks_failed);
     add_outcomes(lookups, names, sum.lookups_answered, sum.lookups_failed);
     for (std::size_t i = 0; i < sum.states.size(); ++i) {

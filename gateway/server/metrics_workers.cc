@@ -72,8 +72,10 @@ void add_listeners(Families& out, const Tallies& tallies) {
       out.histogram("sluice_tls_handshake_duration_seconds", "Duration of complete TLS handshakes.");
   for (const Named<ListenerTally>& listener : tallies.listeners()) {
     const Labels name{{"listener", listener.name}};
-    connections.add(name,
-                    sum_of(listener.copies, [](const ListenerTally& t) -> auto& { return t.connections; }));
+    for (std::size_t i = 0; i < session::kProtocolNames.size(); ++i) {
+      connections.add({{"listener", listener.name}, {"protocol", session::kProtocolNames[i]}},
+                      sum_of(listener.copies, [i](const ListenerTally& t) -> auto& { return t.connections[i]; }));
+    }
     accepted.add(name, sum_of(listener.copies, [](const ListenerTally& t) -> auto& { return t.accepted; }));
     add_rejections(rejected, listener);
     add_handshakes(handshakes, listener);
@@ -108,8 +110,6 @@ void add_workers(Families& out, const Tallies& tallies) {
   auto pings = out.histogram("sluice_ping_rtt_seconds", "Round trip of the gateway's own pings.");
   pings.add({{"side", "client"}}, histogram_of<14>(all, [](const WorkerTally& t) -> auto& { return t.ping_seconds[0]; }));
   pings.add({{"side", "backend"}}, histogram_of<14>(all, [](const WorkerTally& t) -> auto& { return t.ping_seconds[1]; }));
-  out.histogram("sluice_backend_connect_duration_seconds", "Duration of connects to backends.")
-      .add({}, histogram_of<14>(all, [](const WorkerTally& t) -> auto& { return t.connect_seconds; }));
   out.gauge("sluice_handshaking_connections", "Client connections that are not relaying yet.")
       .add({}, sum_of(all, [](const WorkerTally& t) -> auto& { return t.handshaking; }));
   out.gauge("sluice_buffered_bytes", "Octets received that could not leave yet.")

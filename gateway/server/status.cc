@@ -57,7 +57,7 @@ void write_listeners(JsonWriter& out, const config::Snapshot& snapshot, const Ta
     out.field("bind", std::string_view(listener.bind.text()));
     out.field("tls", listener.tls.has_value());
     out.field("connections",
-              count(all, listener.name, [](const ListenerTally& t) { return t.connections.get(); }));
+              count(all, listener.name, [](const ListenerTally& t) { return t.all_connections(); }));
     out.field("accepted", count(all, listener.name, [](const ListenerTally& t) { return t.accepted.get(); }));
     out.end_object();
   }

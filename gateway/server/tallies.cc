@@ -6,6 +6,13 @@
 
 namespace sluice::server {
 
+namespace {
+
+// A URL holds no line break, so the two parts cannot run into each other.
+std::string server_name(const std::string& backend, const std::string& url) { return backend + '\n' + url; }
+
+}  // namespace
+
 Tallies::Tallies(unsigned workers) {
   for (unsigned i = 0; i < workers; ++i) workers_.push_back(std::make_unique<Copy<session::WorkerTally>>());
 }
@@ -33,6 +40,10 @@ session::ListenerTally& Tallies::listener(unsigned worker, const std::string& na
   return copy(listeners_, worker, name);
 }
 
+session::ServerTally& Tallies::server(unsigned worker, const std::string& backend, const std::string& url) {
+  return copy(servers_, worker, server_name(backend, url));
+}
+
 std::uint64_t Tallies::connections(const std::string& listener) const {
   const std::lock_guard lock(mutex_);
   const auto found = listeners_.find(listener);
@@ -41,7 +52,7 @@ std::uint64_t Tallies::connections(const std::string& listener) const {
   // flight; it must never wrap below zero.
   std::int64_t sum = 0;
   for (const auto& one : found->second) {
-    if (one) sum += one->tally.connections.get();
+    if (one) sum += one->tally.all_connections();
   }
   return static_cast<std::uint64_t>(std::max<std::int64_t>(sum, 0));
 }
@@ -64,6 +75,17 @@ std::vector<Named<Tally>> Tallies::list(const Copies<Tally>& all) const {
     }
   }
   return named;
+}
+
+std::vector<const session::ServerTally*> Tallies::server(const std::string& backend, const std::string& url) const {
+  const std::lock_guard lock(mutex_);
+  std::vector<const session::ServerTally*> copies;
+  const auto found = servers_.find(server_name(backend, url));
+  if (found == servers_.end()) return copies;
+  for (const auto& one : found->second) {
+    if (one) copies.push_back(&one->tally);
+  }
+  return copies;
 }
 
 std::vector<Named<session::RouteTally>> Tallies::routes() const { return list(routes_); }

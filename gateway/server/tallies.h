@@ -32,6 +32,7 @@ class Tallies {
   session::WorkerTally& worker(unsigned index);
   session::RouteTally& route(unsigned worker, const std::string& name);
   session::ListenerTally& listener(unsigned worker, const std::string& name);
+  session::ServerTally& server(unsigned worker, const std::string& backend, const std::string& url);
 
   // Connections of one listener now, over all workers. From any thread.
   std::uint64_t connections(const std::string& listener) const;
@@ -40,6 +41,8 @@ class Tallies {
   std::vector<const session::WorkerTally*> workers() const;
   std::vector<Named<session::RouteTally>> routes() const;
   std::vector<Named<session::ListenerTally>> listeners() const;
+  // The copies of one server.
+  std::vector<const session::ServerTally*> server(const std::string& backend, const std::string& url) const;
 
  private:
   // On cache lines of its own: two workers never write to one line.
@@ -57,9 +60,10 @@ class Tallies {
   std::vector<Named<Tally>> list(const Copies<Tally>& all) const;
 
   std::vector<std::unique_ptr<Copy<session::WorkerTally>>> workers_;
-  mutable std::mutex mutex_;  // of the two tables; counting itself needs none
+  mutable std::mutex mutex_;  // of the tables; counting itself needs none
   Copies<session::RouteTally> routes_;
   Copies<session::ListenerTally> listeners_;
+  Copies<session::ServerTally> servers_;  // by server_name
 };
 
 }  // namespace sluice::server

@@ -64,6 +64,9 @@ void Worker::stop_and_join() {
 
 session::RouteTally& Worker::route(const std::string& name) { return tallies_.route(worker, name); }
 session::ListenerTally& Worker::listener(const std::string& name) { return tallies_.listener(worker, name); }
+session::ServerTally& Worker::server(const std::string& backend, const std::string& url) {
+  return tallies_.server(worker, backend, url);
+}
 
 // ---- reload -----------------------------------------------------------------------------------------------------------
 
@@ -118,7 +121,8 @@ void Worker::accepted(const std::string& name, net::Fd fd, const net::Address& p
     return refuse(Errc::max_connections);
   }
   if (tally.handshaking.get() >= settings.server.max_handshakes) return refuse(Errc::handshakes_full);
-  session::Admission admission(shared_.connections, *found->tally, tally);
+  session::Admission admission(shared_.connections, *found->tally, tally,
+                               found->tls ? session::Protocol::tls : session::Protocol::http1);
   adopt(session::receive(*this, std::move(admission), std::move(fd), runtime_,
                          static_cast<std::size_t>(found - runtime_->listeners.begin()), peer));
 }

@@ -11,11 +11,11 @@ namespace sluice::session {
 
 class Admission {
  public:
-  // `total` counts the connections of the whole process.
-  Admission(std::atomic<std::uint64_t>& total, ListenerTally& listener, WorkerTally& worker)
-      : total_(&total), listener_(&listener), worker_(&worker) {
+  // `total` counts the connections of the whole process; `first` is what the connection begins with.
+  Admission(std::atomic<std::uint64_t>& total, ListenerTally& listener, WorkerTally& worker, Protocol first)
+      : total_(&total), listener_(&listener), worker_(&worker), protocol_(first) {
     total_->fetch_add(1, std::memory_order_relaxed);
-    listener_->connections.add();
+    gauge().add();
     listener_->accepted.add();
     worker_->handshaking.add();
   }
@@ -23,25 +23,30 @@ class Admission {
       : total_(std::exchange(other.total_, nullptr)),
         listener_(other.listener_),
         worker_(other.worker_),
-        established_(other.established_) {}
+        protocol_(other.protocol_) {}
   Admission& operator=(Admission&&) = delete;
   ~Admission() {
     if (!total_) return;
-    established();
+    if (protocol_ != Protocol::websocket) worker_->handshaking.sub();
     total_->fetch_sub(1, std::memory_order_relaxed);
-    listener_->connections.sub();
+    gauge().sub();
   }
-  // It is no unfinished handshake any more.
-  void established() {
-    if (std::exchange(established_, true)) return;
-    worker_->handshaking.sub();
+  // websocket: it is no unfinished handshake any more, and stays what it is.
+  void speaks(Protocol now) {
+    if (protocol_ == now) return;
+    gauge().sub();
+    protocol_ = now;
+    gauge().add();
+    if (now == Protocol::websocket) worker_->handshaking.sub();
   }
 
  private:
+  Gauge& gauge() { return listener_->connections[static_cast<std::size_t>(protocol_)]; }
+
   std::atomic<std::uint64_t>* total_;
   ListenerTally* listener_;
   WorkerTally* worker_;
-  bool established_ = false;
+  Protocol protocol_;
 };
 
 }  // namespace sluice::session

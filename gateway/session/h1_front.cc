@@ -12,6 +12,7 @@ H1Front::H1Front(House& house, Admission admission, std::unique_ptr<net::Stream>
                  std::shared_ptr<const Runtime> runtime, std::size_t listener, const net::Address& peer,
                  std::uint16_t local_port, http::TlsFacts tls)
     : StreamOwner(house), admission_(std::move(admission)), stream_(std::move(stream)) {
+  admission_.speaks(Protocol::http1);
   const config::ListenerSettings& settings = *runtime->listeners[listener].compiled->settings;
   waiting_.reset(new Waiting{std::move(runtime), listener,
                              http::HeadParser(http::HeadParser::Kind::request, settings.head),
@@ -34,7 +35,7 @@ H1Front::~H1Front() {
 Step H1Front::advance() {
   if (!session_) return read_head();
   const Step step = session_->advance();
-  if (session_->phase() == Session::Phase::relay) admission_.established();
+  if (session_->phase() == Session::Phase::relay) admission_.speaks(Protocol::websocket);
   if (step == Step::wait && session_->spent()) wake_later();
   return step;
 }

@@ -83,7 +83,9 @@ Result<Leg::State> Leg::connect(const LegPlan& plan) {
 }
 
 Result<Leg::State> Leg::connected(const LegPlan& plan) {
-  house_.tally.connect_seconds.observe(std::chrono::duration<double>(connect_time()).count());
+  ServerTally& tally = *plan.servers->at(&server());
+  tally.connected.add();
+  tally.connect_seconds.observe(std::chrono::duration<double>(connect_time()).count());
   if (server().settings().scheme == upstream::Scheme::tcp) {
     state_ = State::open;
     deadline_ = kNever;

@@ -26,6 +26,7 @@ namespace sluice::session {
 struct LegPlan {
   const upstream::BackendSettings* backend = nullptr;
   const net::TlsClient* tls = nullptr;
+  const ServerTallies* servers = nullptr;
   std::string head_before_key;  // the upgrade head up to and including "Sec-WebSocket-Key: "
   std::string head_after_key;
   std::vector<std::string_view> subprotocols;  // what the head offers
@@ -56,6 +57,8 @@ class Leg {
   Instant deadline() const { return deadline_; }
 
   State state() const { return state_; }
+  // Whether its server could be reached, whatever came then.
+  bool reached() const { return stream_ != nullptr; }
   bool refused() const { return opening_ && opening_->answered; }
   Refusal take_refusal() { return std::move(opening_->refusal); }
   ws::Agreement take_agreement() { return std::move(opening_->agreement); }

@@ -137,7 +137,7 @@ net::Stream* Session::leg_for(const relay::Run& run) {
 Leg* Session::open_leg(const std::shared_ptr<upstream::Server>& server) {
   auto leg = std::make_unique<Leg>(house_, server, ready_);
   if (!leg->start(*leg_plan_)) {
-    route_->compiled->cluster->report(*server, false, now());
+    opening_failed(*leg);
     return nullptr;
   }
   legs_.push_back(std::move(leg));
@@ -157,7 +157,7 @@ void Session::advance_opening_legs() {
       leg.relay_through(down_framer(false), *this);
     } else if (!state || late || leg.refused() || *state == Leg::State::open) {
       // A leg that cannot be had is a failed candidate: the message goes to another.
-      route_->compiled->cluster->report(leg.server(), false, now());
+      opening_failed(leg);
       leg.close();
       if (pending_leg_ == &leg) pending_leg_ = nullptr;
     } else {

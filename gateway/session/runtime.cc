@@ -11,6 +11,7 @@ bool add_route(Runtime& runtime, const config::CompiledRoute& compiled, net::Cry
   RouteRuntime route;
   route.compiled = &compiled;
   route.tally = &tallies.route(compiled.settings->name);
+  route.servers = &runtime.servers;
   if (compiled.auth) {
     auto& authenticator = runtime.authenticators[compiled.auth->name];
     if (!authenticator) {
@@ -76,6 +77,11 @@ std::shared_ptr<const Runtime> build_runtime(std::shared_ptr<const config::Snaps
       runtime->profiles.push_back(std::move(profile));
     }
     runtime->listeners.push_back(listener);
+  }
+  for (const auto& cluster : source.clusters()) {
+    for (const auto& server : cluster->servers()) {
+      runtime->servers[server.get()] = &tallies.server(cluster->settings().name, server->settings().url);
+    }
   }
   for (const config::CompiledRoute& compiled : source.routes()) {
     if (!add_route(*runtime, compiled, crypto, tallies, why)) return nullptr;

@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "config/snapshot.h"
@@ -28,11 +29,14 @@ struct MeterRule {
   Errc refusal = Errc::rl_connection;
 };
 
+using ServerTallies = std::unordered_map<const upstream::Server*, ServerTally*>;
+
 struct RouteRuntime {
   const config::CompiledRoute* compiled = nullptr;
   const policy::Authenticator* authenticator = nullptr;  // null: no auth
   const net::TlsClient* tls = nullptr;                   // for wss:// backends
   RouteTally* tally = nullptr;
+  const ServerTallies* servers = nullptr;                // at least those of its backend
   std::vector<std::unique_ptr<MeterRule>> meters;
 
   // null: not a limit of this route that meters messages.
@@ -55,6 +59,7 @@ struct Runtime {
   std::shared_ptr<const config::Snapshot> snapshot;
   std::vector<ListenerRuntime> listeners;  // in the snapshot's order
   std::vector<RouteRuntime> routes;
+  ServerTallies servers;  // of all backends
 
   // Owned parts that the above point into.
   std::vector<std::unique_ptr<net::TlsProfile>> profiles;
@@ -65,11 +70,12 @@ struct Runtime {
   std::vector<std::string> warnings;  // what works, but not as its author may think; for `check` and the log
 };
 
-// Where the counters of routes and listeners live: by name, for as long as the process, so that a reload forgets nothing.
+// Where the counters of routes, listeners and servers live: by name, for as long as the process, so that a reload forgets nothing.
 class TallyBook {
  public:
   virtual RouteTally& route(const std::string& name) = 0;
   virtual ListenerTally& listener(const std::string& name) = 0;
+  virtual ServerTally& server(const std::string& backend, const std::string& url) = 0;
 
  protected:
   ~TallyBook() = default;

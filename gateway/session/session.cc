@@ -285,13 +285,18 @@ Step Session::open() {
 Step Session::candidate_failed(Error error) {
   Opening& o = *opening_;
   Leg& leg = *legs_.front();
-  if (error.code != Errc::fd_limit) route_->compiled->cluster->report(leg.server(), false, now());
+  if (error.code != Errc::fd_limit) opening_failed(leg);
   leg.close();
   o.last_error = error;
   if (!error.retryable()) return refuse(error);
-  if (o.next_candidate < o.candidates.size()) route_->tally->retries.add();
+  if (o.next_candidate < o.candidates.size()) route_->servers->at(&leg.server())->retries.add();
   phase_ = Phase::choose;
   return Step::next;
+}
+
+void Session::opening_failed(const Leg& leg) {
+  if (!leg.reached()) route_->servers->at(&leg.server())->connect_failures.add();
+  route_->compiled->cluster->report(leg.server(), false, now());
 }
 
 // ---- answers ----------------------------------------------------------------------------------------------------------

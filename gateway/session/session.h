@@ -57,6 +57,7 @@ class Session {
   Step choose();
   Step open();
   Step candidate_failed(Error error);
+  void opening_failed(const Leg& leg);
   Step answer();
   Step refuse(Error error);          // an HTTP answer, or 101 + Close when the route says so
   Step relay_refusal(const Refusal& refusal);

@@ -18,6 +18,12 @@ std::string_view close_label_name(std::size_t index) {
   return kNames[index];
 }
 
+std::int64_t ListenerTally::all_connections() const {
+  std::int64_t sum = 0;
+  for (const Gauge& gauge : connections) sum += gauge.get();
+  return sum;
+}
+
 void RequestTally::count(std::string_view method, int status, std::size_t octets, Duration took) {
   static_assert(std::ranges::is_sorted(kStatuses));
   const auto known_method = std::ranges::find(kMethods, method);

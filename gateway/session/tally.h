@@ -67,11 +67,15 @@ struct RouteTally {
   Counter discarded_closing;  // messages_discarded_total{reason="closing"}
   Counter discarded_limit;    // messages_discarded_total{reason="rate_limit"}
   Counter slow_consumers;
-  Counter retries;
 };
 
+// What a client connection speaks now: label `protocol` of sluice_connections. tls: its TLS handshake.
+enum class Protocol : std::uint8_t { tls, http1, websocket };
+inline constexpr std::array<std::string_view, 3> kProtocolNames{"tls", "http1", "websocket"};
+
 struct ListenerTally {
-  Gauge connections;
+  std::array<Gauge, kProtocolNames.size()> connections;  // [Protocol]
+  std::int64_t all_connections() const;
   Counter accepted;
   std::array<Counter, kErrcCount> rejected;  // before there was a request: limit, emfile, draining
   // tls_handshakes_total: [TLS 1.2, 1.3][full, resumed] done, and failures
@@ -89,7 +93,14 @@ struct WorkerTally {
   Gauge buffered;     // octets in remainders
   // Round trip of the gateway's own pings, to clients and to upstreams.
   std::array<Histogram<14>, 2> ping_seconds{Histogram<14>{kSecondsBounds}, Histogram<14>{kSecondsBounds}};
-  Histogram<14> connect_seconds{kSecondsBounds};
+};
+
+// One server of a backend.
+struct ServerTally {
+  Counter connected;
+  Counter connect_failures;                       // no connection came about, on any of its addresses
+  Histogram<14> connect_seconds{kSecondsBounds};  // of those that did, without TLS
+  Counter retries;                                // its failure led to a further candidate
 };
 
 }  // namespace sluice::session

@@ -31,6 +31,7 @@ Result<LegPlan> make_leg_plan(const RouteRuntime& route, const Opening& opening,
   LegPlan plan;
   plan.backend = &route.compiled->cluster->settings();
   plan.tls = route.tls;
+  plan.servers = route.servers;
   plan.subprotocols = subprotocols;
   plan.extensions = extensions;
   if (route.compiled->plan.up == config::FramerKind::ws_to_tcp) return plan;

@@ -235,6 +235,37 @@ def test_families(gateway):
     assert [family for family in FAMILIES if family not in names] == []
 
 
+def test_connections_by_what_they_speak(fresh_gateway, backend):
+    gateway = fresh_gateway(config(backend))
+    count = lambda listener, protocol: gateway.metric("sluice_connections", listener=listener, protocol=protocol)
+    silent_ones = [socket.create_connection(("127.0.0.1", gateway.port(name))) for name in ("plain", "tls", "tls")]
+    wait_for(lambda: (count("plain", "http1"), count("tls", "tls")) == (1, 2), 5, "all accepted")
+    with gateway.connect("/ws", listener="tls"), gateway.connect("/ws"):
+        assert (count("tls", "websocket"), count("plain", "websocket")) == (1, 1)
+        assert (count("tls", "http1"), count("tls", "tls"), count("plain", "http1")) == (0, 2, 1)
+    for one in silent_ones:
+        one.close()
+    wait_for(lambda: gateway.metric("sluice_connections") == 0, 5, "all gone")
+    assert gateway.metric("sluice_connections_limit", listener="tls") > 0
+
+
+def test_connects_by_server(fresh_gateway, backend):
+    gateway = fresh_gateway(config(backend))
+    of_echo = {"backend": "echo", "server": f"ws://127.0.0.1:{backend.port}"}
+    for _ in range(3):
+        gateway.connect("/ws").close()
+    with gateway.client() as client:
+        assert client.upgrade("/down").status == 503
+    assert gateway.metric("sluice_backend_connect_total", result="ok", **of_echo) == 3
+    assert gateway.metric("sluice_backend_connect_total", result="failed", **of_echo) == 0
+    assert gateway.metric("sluice_backend_connect_duration_seconds_count", **of_echo) == 3
+    assert gateway.metric("sluice_backend_connect_duration_seconds_bucket", le="+Inf", **of_echo) == 3
+    assert gateway.metric("sluice_backend_connect_total", backend="down", result="ok") == 0
+    assert gateway.metric("sluice_backend_connect_total", backend="down", result="failed") == 1
+    assert gateway.metric("sluice_backend_connect_duration_seconds_count", backend="down") == 0
+    assert gateway.metric("sluice_backend_retries_total", backend="down") == 0, "there is no other to try"
+
+
 def test_text_format(gateway):
     body = gateway.admin("/metrics")[1].decode()
     assert gateway.admin_headers["Content-Type"].startswith("text/plain")

@@ -255,7 +255,7 @@ void expect_nothing_left(SimHouse& house) {
   EXPECT_EQ(house.pool().lent(), 0u);
   EXPECT_EQ(house.admitted(), 0u);
   EXPECT_EQ(house.worker_tally().handshaking.get(), 0);
-  EXPECT_EQ(house.listener_tally().connections.get(), 0);
+  EXPECT_EQ(house.listener_tally().all_connections(), 0);
   EXPECT_EQ(house.route_tally().connections.get(), 0);
   for (const auto& server : house.runtime().snapshot->clusters()[0]->servers()) EXPECT_EQ(server->active.load(), 0u);
   for (std::size_t i = 0; i < house.dials(); ++i) EXPECT_TRUE(house.upstream(i).wire.closed);

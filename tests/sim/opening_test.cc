@@ -31,6 +31,33 @@ TEST(Opening, JoinsAClientToAWebSocketUpstream) {
   EXPECT_EQ(house.pool().lent(), 0u);
 }
 
+TEST(Opening, CountsAConnectionByWhatItSpeaks) {
+  SimHouse house;
+  const auto speaking = [&](session::Protocol protocol) {
+    return house.listener_tally().connections[static_cast<std::size_t>(protocol)].get();
+  };
+  Client& client = house.connect();
+  house.run();
+  EXPECT_EQ(speaking(session::Protocol::http1), 1);
+  EXPECT_EQ(house.worker_tally().handshaking.get(), 1);
+  client.wire.send(upgrade_request());
+  house.run();
+  EXPECT_EQ(speaking(session::Protocol::http1), 0);
+  EXPECT_EQ(speaking(session::Protocol::websocket), 1);
+  EXPECT_EQ(house.worker_tally().handshaking.get(), 0);
+  Client& other = house.connect();
+  other.wire.send("GET /ws HTTP/1.1\r\nHost: gw.test\r\n\r\n");
+  house.run();
+  EXPECT_EQ(speaking(session::Protocol::http1), 1) << "answered without an upgrade";
+  house.hang_up();
+  house.run();
+  house.advance(3s);
+  EXPECT_EQ(house.alive(), 0u);
+  EXPECT_EQ(house.listener_tally().all_connections(), 0);
+  EXPECT_EQ(speaking(session::Protocol::websocket), 0);
+  EXPECT_EQ(house.worker_tally().handshaking.get(), 0);
+}
+
 TEST(Opening, SendsExactlyThisHeadUp) {
   SimHouse house;
   Client& client = house.open(upgrade_request(
@@ -396,6 +423,9 @@ TEST(Opening, CutsTheBodyOfARefusalAt64KiB) {
 
 // ---- candidates -------------------------------------------------------------------------------------------------------
 
+// Of the server at that address.
+const session::ServerTally& tally_of(SimHouse& house, const Upstream& up) { return house.server_tally("ws://" + up.address); }
+
 config::Settings two_servers() { return settings_for({"ws://10.0.0.1:9000", "ws://10.0.0.2:9000"}); }
 
 TEST(Opening, TriesTheNextCandidateWhenOneRefusesTheConnection) {
@@ -407,7 +437,15 @@ TEST(Opening, TriesTheNextCandidateWhenOneRefusesTheConnection) {
   EXPECT_EQ(client.peer.status(), 101);
   ASSERT_EQ(house.dials(), 2u);
   EXPECT_NE(house.upstream(0).address, house.upstream(1).address);
-  EXPECT_EQ(house.route_tally().retries.get(), 1u);
+  const session::ServerTally& failed = tally_of(house, house.upstream(0));
+  EXPECT_EQ(failed.retries.get(), 1u);
+  EXPECT_EQ(failed.connect_failures.get(), 1u);
+  EXPECT_EQ(failed.connect_seconds.bucket(0), 0u);
+  const session::ServerTally& served = tally_of(house, house.upstream(1));
+  EXPECT_EQ(served.retries.get(), 0u);
+  EXPECT_EQ(served.connected.get(), 1u);
+  EXPECT_EQ(served.connect_failures.get(), 0u);
+  EXPECT_EQ(served.connect_seconds.bucket(0), 1u);
   client.peer.text("to the second");
   house.run();
   EXPECT_EQ(house.upstream(1).peer.messages().size(), 1u);
@@ -425,6 +463,8 @@ TEST(Opening, TriesTheNextCandidateWhenOneHangsInConnect) {
   EXPECT_EQ(house.dials(), 2u);
   EXPECT_TRUE(house.upstream(0).wire.closed);
   EXPECT_EQ(client.peer.status(), 101);
+  EXPECT_EQ(tally_of(house, house.upstream(0)).connect_failures.get(), 1u);
+  EXPECT_EQ(tally_of(house, house.upstream(0)).connected.get(), 0u);
 }
 
 TEST(Opening, TriesTheNextCandidateWhenOneClosesWithoutAnAnswer) {
@@ -437,6 +477,9 @@ TEST(Opening, TriesTheNextCandidateWhenOneClosesWithoutAnAnswer) {
   Client& client = house.open();
   EXPECT_EQ(client.peer.status(), 101);
   EXPECT_EQ(house.dials(), 2u);
+  EXPECT_EQ(tally_of(house, house.upstream(0)).connected.get(), 1u) << "it was reached";
+  EXPECT_EQ(tally_of(house, house.upstream(0)).connect_failures.get(), 0u);
+  EXPECT_EQ(tally_of(house, house.upstream(0)).retries.get(), 1u);
 }
 
 TEST(Opening, AsksNobodyElseOnceAnAnswerHasBegun) {

@@ -35,15 +35,23 @@ class Sockets : public testing::TestWithParam<Transport> {
   // Joined and shaken.
   static SocketPeer& open(SocketHouse& house) {
     SocketPeer& client = house.connect();
+    EXPECT_EQ(speaking(house, GetParam().client_tls ? session::Protocol::tls : session::Protocol::http1), 1);
     client.end.send(upgrade_request());
     EXPECT_TRUE(house.until([&] { return client.peer.status() == 101; })) << client.peer.raw;
+    EXPECT_EQ(speaking(house, session::Protocol::websocket), 1);
     return client;
+  }
+  static std::int64_t speaking(SocketHouse& house, session::Protocol protocol) {
+    return house.listener_tally().connections[static_cast<std::size_t>(protocol)].get();
   }
   static void expect_nothing_left(SocketHouse& house) {
     EXPECT_TRUE(house.until([&] { return house.alive() == 0; }));
     EXPECT_TRUE(house.until([&] { return house.pool().lent() == 0; })) << house.pool().lent();
     EXPECT_EQ(house.admitted(), 0u);
     EXPECT_EQ(house.worker_tally().handshaking.get(), 0);
+    for (std::size_t i = 0; i < session::kProtocolNames.size(); ++i) {
+      EXPECT_EQ(speaking(house, static_cast<session::Protocol>(i)), 0);
+    }
     EXPECT_EQ(house.route_tally().connections.get(), 0);
     EXPECT_EQ(house.server(0).active.load(), 0u);
   }

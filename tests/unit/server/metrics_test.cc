@@ -14,9 +14,11 @@ namespace sluice::server {
 namespace {
 
 using session::Outcome;
+using session::Protocol;
 
 std::size_t at(Errc code) { return static_cast<std::size_t>(code); }
 std::size_t at(Outcome outcome) { return static_cast<std::size_t>(outcome); }
+std::size_t at(Protocol protocol) { return static_cast<std::size_t>(protocol); }
 
 config::Settings sample_settings(const std::string& route_name = "chat") {
   config::Settings settings;
@@ -87,11 +89,11 @@ TEST(Tallies, ListOnlyTheCopiesThatWereAskedFor) {
 TEST(Tallies, SumTheConnectionsOfAListenerAndNeverWrap) {
   Tallies tallies(2);
   EXPECT_EQ(tallies.connections("tls"), 0u);
-  tallies.listener(0, "tls").connections.add(3);
-  tallies.listener(1, "tls").connections.add(4);
-  tallies.listener(1, "plain").connections.add(100);
+  tallies.listener(0, "tls").connections[at(Protocol::tls)].add(3);
+  tallies.listener(1, "tls").connections[at(Protocol::websocket)].add(4);
+  tallies.listener(1, "plain").connections[at(Protocol::http1)].add(100);
   EXPECT_EQ(tallies.connections("tls"), 7u);
-  tallies.listener(0, "tls").connections.sub(20);
+  tallies.listener(0, "tls").connections[at(Protocol::tls)].sub(20);
   EXPECT_EQ(tallies.connections("tls"), 0u);
 }
 
@@ -101,7 +103,7 @@ TEST(Tallies, AreRegisteredFromManyThreadsWhileAScrapeReads) {
   std::vector<std::thread> threads;
   for (unsigned worker = 0; worker < kWorkers; ++worker) {
     threads.emplace_back([&tallies, worker] {
-      for (int i = 0; i < 200; ++i) tallies.route(worker, "route" + std::to_string(i)).retries.add();
+      for (int i = 0; i < 200; ++i) tallies.route(worker, "route" + std::to_string(i)).slow_consumers.add();
     });
   }
   for (int i = 0; i < 50; ++i) {
@@ -112,7 +114,7 @@ TEST(Tallies, AreRegisteredFromManyThreadsWhileAScrapeReads) {
   ASSERT_EQ(routes.size(), 200u);
   for (const auto& route : routes) {
     std::uint64_t sum = 0;
-    for (const auto* copy : route.copies) sum += copy->retries.get();
+    for (const auto* copy : route.copies) sum += copy->slow_consumers.get();
     EXPECT_EQ(sum, kWorkers);
   }
 }
@@ -127,7 +129,6 @@ TEST_F(MetricsTest, SumTheWorkersCopiesOfARoute) {
     route.flow[0].bytes.add(1000);
     route.closes[static_cast<std::size_t>(Side::upstream)][1].add(2);
     route.handshake_seconds.observe(0.02);
-    route.retries.add();
     route.discarded_closing.add(4);
     route.requests.count("GET", 426, 100, std::chrono::milliseconds(20));
     route.requests.count("BREW", 200 + worker, 10, std::chrono::milliseconds(20));
@@ -143,7 +144,6 @@ TEST_F(MetricsTest, SumTheWorkersCopiesOfARoute) {
   EXPECT_EQ(read.sum("sluice_message_bytes_total", {{"direction", "in"}}), 3000);
   EXPECT_EQ(read.sum("sluice_closes_total", {{"initiator", "backend"}, {"code", "1001"}}), 6);
   EXPECT_EQ(read.sum("sluice_closes_total"), 6);
-  EXPECT_EQ(read.sum("sluice_backend_retries_total", {{"backend", "app"}, {"route", "chat"}}), 3);
   EXPECT_EQ(read.sum("sluice_messages_discarded_total", {{"reason", "closing"}}), 12);
   EXPECT_EQ(read.sum("sluice_http_requests_total", {{"route", "chat"}, {"method", "GET"}, {"code", "426"}}), 3);
   EXPECT_EQ(read.sum("sluice_http_requests_total", {{"method", "other"}, {"code", "201"}}), 1);
@@ -188,8 +188,10 @@ TEST_F(MetricsTest, RejectionsHaveBoundedReasons) {
 }
 
 TEST_F(MetricsTest, ListenersAndWorkers) {
-  tallies_.listener(0, "tls").connections.add(2);
-  tallies_.listener(1, "tls").connections.add(3);
+  tallies_.listener(0, "tls").connections[at(Protocol::websocket)].add(2);
+  tallies_.listener(1, "tls").connections[at(Protocol::websocket)].add(3);
+  tallies_.listener(1, "tls").connections[at(Protocol::http1)].add(10);
+  tallies_.listener(2, "tls").connections[at(Protocol::tls)].add(20);
   tallies_.listener(1, "tls").accepted.add(9);
   tallies_.listener(1, "tls").tls[1][0].add(5);
   tallies_.listener(2, "tls").tls_failed.add(1);
@@ -201,7 +203,9 @@ TEST_F(MetricsTest, ListenersAndWorkers) {
   tallies_.worker(0).buffered.set(10);
   tallies_.worker(1).buffered.set(20);
   const Exposition read = scrape();
-  EXPECT_EQ(read.sum("sluice_connections", {{"listener", "tls"}}), 5);
+  EXPECT_EQ(read.sum("sluice_connections", {{"listener", "tls"}, {"protocol", "websocket"}}), 5);
+  EXPECT_EQ(read.sum("sluice_connections", {{"listener", "tls"}, {"protocol", "http1"}}), 10);
+  EXPECT_EQ(read.sum("sluice_connections", {{"listener", "tls"}, {"protocol", "tls"}}), 20);
   EXPECT_EQ(read.sum("sluice_connections_total"), 9);
   EXPECT_EQ(
       read.sum("sluice_tls_handshakes_total", {{"version", "1.3"}, {"resumed", "false"}, {"result", "ok"}}),
@@ -220,8 +224,6 @@ TEST_F(MetricsTest, ServersShowWhetherTheyServe) {
   use(sample_settings());
   const auto& servers = snapshot_->clusters()[0]->servers();
   servers[0]->active = 3;
-  servers[0]->connects = 10;
-  servers[1]->failures = 4;
   servers[1]->healthy = false;
   servers[1]->checks_passed = 5;
   servers[1]->checks_failed = 6;
@@ -234,10 +236,6 @@ TEST_F(MetricsTest, ServersShowWhetherTheyServe) {
   EXPECT_EQ(read.sum("sluice_backend_server_up", second), 0);
   EXPECT_EQ(read.count("sluice_backend_server_up", second), 1u);
   EXPECT_EQ(read.sum("sluice_backend_connections", first), 3);
-  EXPECT_EQ(read.sum("sluice_backend_connect_total", {{"server", "ws://127.0.0.1:9000"}, {"result", "ok"}}),
-            10);
-  EXPECT_EQ(
-      read.sum("sluice_backend_connect_total", {{"server", "ws://127.0.0.1:9001"}, {"result", "failed"}}), 4);
   EXPECT_EQ(read.sum("sluice_backend_health_checks_total", {{"server", "ws://127.0.0.1:9001"}, {"result", "ok"}}), 5);
   EXPECT_EQ(read.sum("sluice_backend_health_checks_total", {{"backend", "app"}, {"result", "failed"}}), 6);
   EXPECT_EQ(read.count("sluice_backend_health_checks_total"), 2u) << "one server is not checked";
@@ -258,6 +256,50 @@ TEST_F(MetricsTest, ServersShowWhetherTheyServe) {
   EXPECT_EQ(scrape().sum("sluice_backend_server_up", first), 1);
 }
 
+TEST_F(MetricsTest, ConnectsAreThoseOfAServerOverAllWorkers) {
+  use(sample_settings());
+  for (unsigned worker = 0; worker < 3; ++worker) {
+    session::ServerTally& server = tallies_.server(worker, "app", "ws://127.0.0.1:9000");
+    server.connected.add(2);
+    server.connect_seconds.observe(0.002);
+    server.connect_seconds.observe(0.2);
+    tallies_.server(worker, "app", "ws://127.0.0.1:9001").connect_failures.add(5);
+    tallies_.server(worker, "app", "ws://127.0.0.1:9001").retries.add(4);
+    tallies_.server(worker, "another", "ws://127.0.0.1:9000").connected.add(100);
+  }
+  const Exposition read = scrape();
+  const Exposition::Labels first{{"backend", "app"}, {"server", "ws://127.0.0.1:9000"}};
+  const Exposition::Labels second{{"backend", "app"}, {"server", "ws://127.0.0.1:9001"}};
+  const auto with = [](Exposition::Labels labels, const std::string& name, const std::string& value) {
+    labels[name] = value;
+    return labels;
+  };
+  EXPECT_EQ(read.sum("sluice_backend_connect_total", with(first, "result", "ok")), 6);
+  EXPECT_EQ(read.sum("sluice_backend_connect_total", with(first, "result", "failed")), 0);
+  EXPECT_EQ(read.sum("sluice_backend_connect_total", with(second, "result", "failed")), 15);
+  EXPECT_EQ(read.sum("sluice_backend_connect_duration_seconds_bucket", with(first, "le", "0.0025")), 3);
+  EXPECT_EQ(read.sum("sluice_backend_connect_duration_seconds_count", first), 6);
+  EXPECT_EQ(read.sum("sluice_backend_connect_duration_seconds_count", second), 0);
+  EXPECT_EQ(read.sum("sluice_backend_retries_total", second), 12);
+  EXPECT_EQ(read.sum("sluice_backend_retries_total"), 12);
+}
+
+TEST_F(MetricsTest, TheLimitOfAListenerIsTheLowerOfTwo) {
+  config::Settings settings = sample_settings();
+  settings.listeners.push_back(settings.listeners[0]);
+  settings.listeners.push_back(settings.listeners[0]);
+  settings.listeners[1].name = "small";
+  settings.listeners[1].max_connections = 20;
+  settings.listeners[2].name = "large";
+  settings.listeners[2].max_connections = 5000;
+  use(std::move(settings));
+  facts_.connections_limit = 500;
+  const Exposition read = scrape();
+  EXPECT_EQ(read.sum("sluice_connections_limit", {{"listener", "tls"}}), 500);
+  EXPECT_EQ(read.sum("sluice_connections_limit", {{"listener", "small"}}), 20);
+  EXPECT_EQ(read.sum("sluice_connections_limit", {{"listener", "large"}}), 500);
+}
+
 TEST_F(MetricsTest, ManyServersShareOneLabel) {
   config::Settings settings = sample_settings();
   auto& servers = settings.backends[0].servers;
@@ -267,7 +309,10 @@ TEST_F(MetricsTest, ManyServersShareOneLabel) {
     servers.push_back({"ws://127.0.0.1:" + std::to_string(port), upstream::Scheme::ws, "127.0.0.1", port, 1});
   }
   use(std::move(settings));
+  tallies_.server(0, "app", "ws://127.0.0.1:10200").connect_seconds.observe(0.2);
+  tallies_.server(1, "app", "ws://127.0.0.1:10249").connect_seconds.observe(0.2);
   const Exposition read = scrape();
+  EXPECT_EQ(read.sum("sluice_backend_connect_duration_seconds_count", {{"server", "other"}}), 2);
   EXPECT_EQ(read.count("sluice_backend_server_up"), 201u);
   EXPECT_EQ(read.sum("sluice_backend_server_up", {{"server", "other"}}), 50);
 }
@@ -357,11 +402,11 @@ TEST_F(MetricsTest, LabelsAreEscaped) {
 
 TEST_F(MetricsTest, ARemovedRouteKeepsWhatItCounted) {
   use(sample_settings("old"));
-  tallies_.route(0, "old").retries.add(5);
+  tallies_.route(0, "old").slow_consumers.add(5);
   scrape();
   use(sample_settings("new"));
   tallies_.route(0, "new");
-  EXPECT_EQ(scrape().sum("sluice_backend_retries_total", {{"route", "old"}, {"backend", "app"}}), 5);
+  EXPECT_EQ(scrape().sum("sluice_slow_consumer_closes_total", {{"route", "old"}}), 5);
 }
 
 TEST_F(MetricsTest, SeriesBeyondTheBoundAreLeftOutAndCounted) {
@@ -384,8 +429,8 @@ TEST_F(MetricsTest, StatusTellsOfListenersAndRoutes) {
   use(sample_settings("a\"b"));
   facts_.version = "1.2";
   facts_.start_time = 1000;
-  tallies_.listener(0, "tls").connections.add(2);
-  tallies_.listener(1, "tls").connections.add(1);
+  tallies_.listener(0, "tls").connections[at(Protocol::tls)].add(2);
+  tallies_.listener(1, "tls").connections[at(Protocol::websocket)].add(1);
   tallies_.route(2, "a\"b").flow[1].messages[0].add(4);
   const auto json =
       Json::parse(status_json(facts_, *snapshot_, tallies_, WallTime(std::chrono::seconds(1060))));
