@@ -51,7 +51,7 @@ class SocketStream : public Stream, private event::WatchHandler {
   bool closed_edge_ = false;  // the other end has announced its end: a short receive is not the last word
 };
 
-class TcpStream final : public SocketStream {
+class TcpStream : public SocketStream {
  public:
   using SocketStream::SocketStream;
   Io fill() override;

@@ -156,7 +156,7 @@ TEST(Relaying, ReadsNothingMoreWhileItsOutputWaits) {
   const std::string octets = frame_octets(0x82, message, true);
   client.wire.send(octets);
   house.run();
-  EXPECT_EQ(client.wire.in.size(), octets.size() - kChunk);  // one turn was read, and not an octet more
+  EXPECT_EQ(client.wire.unread(), octets.size() - kChunk);  // one turn was read, and not an octet more
   const std::size_t fills = client.wire.fills;
   for (int i = 0; i < 10; ++i) {
     client.wire.send("");

@@ -2,101 +2,23 @@
 // octets arrive in the Turn, a remainder moves into a pooled Buffer, readiness is "the last operation did not block", edges
 // come only when the test delivers them. Octets that were consumed or moved are overwritten, so that a view that should
 // have died is seen to be dead.
-//
-// Wire: its far end, held by the test: feeds octets, ends, resets, limits what is taken, counts operations. Faults: which
-// operation of all wires is to fail, and how.
 #pragma once
 
 #include <algorithm>
 #include <cstring>
-#include <limits>
-#include <memory>
-#include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 #include "base/result.h"
-#include "net/connector.h"
 #include "net/stream.h"
-#include "support/far_end.h"
+#include "support/wire.h"
 
 namespace sluice::test {
 
-struct Faults {
-  enum class Kind { none, error, end, block };
-  Kind kind = Kind::none;
-  std::size_t at = 0;     // which operation, from 1
-  std::size_t count = 0;  // operations so far
-  bool fired = false;
-
-  Kind strike() {
-    if (++count != at || kind == Kind::none) return Kind::none;
-    fired = true;
-    return kind;
-  }
-};
-
-class MemoryStream;
-
-class Wire final : public FarEnd {
- public:
-  static constexpr std::size_t kUnlimited = std::numeric_limits<std::size_t>::max();
-
-  explicit Wire(Faults& its_faults) : faults(its_faults) {}
-
-  // ---- the far end ----
-  void send(std::string_view octets) override {
-    in.append(octets);
-    readable = true;
-  }
-  std::string take() override { return out.substr(std::exchange(taken_, out.size())); }
-  bool ended() const override { return (finished || closed) && taken_ == out.size(); }
-  bool cut() const override { return aborted; }
-  void finish() override {
-    in_end = true;
-    readable = true;
-  }
-  void reset() override {
-    dead = true;
-    readable = writable = true;
-  }
-  // Takes `octets` more from now on; from kUnlimited it goes to exactly `octets`.
-  void open_window(std::size_t octets) {
-    window = window == kUnlimited || octets == kUnlimited ? octets : window + octets;
-    writable = true;
-  }
-
-  // Hands the edges that are due to the stream; true when there were any.
-  bool deliver();
-
-  Faults& faults;
-  std::string in;         // sent by the far end, not received yet
-  std::string out;        // everything that the gateway wrote
-  std::size_t window = kUnlimited;  // octets that it takes before it jams
-  std::size_t read_size = kUnlimited;  // most octets of one receive
-  bool takes_all = false;  // like TLS: write takes everything and keeps what the window does not let out
-  bool in_end = false;
-  bool dead = false;       // reset
-  bool readable = false;   // edges that are due
-  bool writable = false;
-  bool finished = false;   // the gateway said the end
-  bool closed = false;
-  bool aborted = false;
-  std::vector<std::size_t> writes;  // sizes of the writes that moved something
-  std::size_t fills = 0;            // receives that moved something
-  std::size_t unacknowledged = 0;   // what undelivered() says
-
- private:
-  friend class MemoryStream;
-  MemoryStream* stream_ = nullptr;
-  std::size_t taken_ = 0;
-};
-
-class MemoryStream final : public net::Stream {
+class MemoryStream final : public net::Stream, public WireEnd {
  public:
   MemoryStream(const net::Place& place, Wire& wire) : place_(place), wire_(wire), kept_(place.pool), owed_(place.pool) {
-    wire_.stream_ = this;
+    wire_.stream = this;
     starved_ = true;  // as a fresh socket: the first edge comes by itself
     wire_.readable = true;
   }
@@ -197,7 +119,7 @@ class MemoryStream final : public net::Stream {
     owed_.clear();
     unsent_ = false;
     ready_ = nullptr;
-    wire_.stream_ = nullptr;
+    wire_.stream = nullptr;
   }
   void abort() override {
     if (closed_) return;
@@ -207,7 +129,7 @@ class MemoryStream final : public net::Stream {
   std::size_t undelivered() const override { return wire_.unacknowledged; }
   void set_ready(net::Ready* ready) override { ready_ = ready; }
 
-  void edge(bool readable, bool writable) {
+  void edge(bool readable, bool writable) override {
     const bool news = readable || (writable && jammed_);
     if (readable) starved_ = concluded_ = false;
     if (writable) jammed_ = false;
@@ -294,64 +216,6 @@ class MemoryStream final : public net::Stream {
   bool finishing_ = false;
   bool finished_ = false;
   bool closed_edge_ = false;
-};
-
-inline bool Wire::deliver() {
-  const bool in_edge = std::exchange(readable, false);
-  const bool out_edge = std::exchange(writable, false);
-  if (!stream_ || !(in_edge || out_edge)) return false;
-  stream_->edge(in_edge, out_edge);
-  return true;
-}
-
-// One outbound attempt by script.
-class MemoryConnector final : public net::Connector {
- public:
-  enum class Script { accept, refuse, hang, tls, preface, fds };
-
-  // `answered`: the network has answered and the edge that says so has been delivered.
-  MemoryConnector(const net::Place& place, Wire& wire, const Script& script, const bool& answered, net::Ready& ready)
-      : place_(place), wire_(wire), script_(script), answered_(answered), ready_(ready) {}
-  ~MemoryConnector() override {
-    if (!taken_) wire_.closed = true;
-  }
-
-  Io advance() override {
-    if (!answered_) return Io::blocked;
-    switch (script_) {
-      case Script::accept: break;
-      case Script::hang: return Io::blocked;
-      case Script::refuse: return fail(Errc::be_connect);
-      case Script::tls: return fail(Errc::be_tls);
-      case Script::preface: return fail(Errc::be_preface_data);
-      case Script::fds: return fail(Errc::fd_limit);
-    }
-    const Faults::Kind fault = wire_.faults.strike();
-    if (fault == Faults::Kind::error || fault == Faults::Kind::end) return fail(Errc::be_connect);
-    return Io::ok;
-  }
-  Error error() const override { return error_; }
-  bool connected() const override { return answered_ && (script_ == Script::accept || script_ == Script::tls); }
-  std::unique_ptr<net::Stream> take() override {
-    taken_ = true;
-    auto stream = std::make_unique<MemoryStream>(place_, wire_);
-    stream->set_ready(&ready_);
-    return stream;
-  }
-
- private:
-  Io fail(Errc code) {
-    error_ = {code, Side::upstream, false, "as the script says"};
-    return Io::error;
-  }
-
-  const net::Place& place_;
-  Wire& wire_;
-  const Script& script_;
-  const bool& answered_;
-  net::Ready& ready_;
-  Error error_{};
-  bool taken_ = false;
 };
 
 }  // namespace sluice::test

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "session/h1_front.h"
-#include "support/memory_stream.h"
+#include "support/scripted_connector.h"
 #include "support/test_house.h"
 #include "support/ws_peer.h"
 
@@ -38,13 +38,13 @@ struct Upstream {
   WsPeer peer;
   std::string address;  // ip:port
   std::string name;     // what its certificate must be for
-  MemoryConnector::Script script = MemoryConnector::Script::accept;
+  ScriptedConnector::Script script = ScriptedConnector::Script::accept;
   net::Ready* ready = nullptr;
   bool answered = false;  // the edge of the connect has been delivered
 
   // True when it was due.
   bool deliver() {
-    if (!answered && script != MemoryConnector::Script::hang && !wire.closed) {
+    if (!answered && script != ScriptedConnector::Script::hang && !wire.closed) {
       answered = true;
       ready->on_ready();
       return true;
@@ -66,7 +66,7 @@ struct HasFakeClock {
 
 class SimHouse final : private HasFakeClock, public TestHouse {
  public:
-  using Script = MemoryConnector::Script;
+  using Script = ScriptedConnector::Script;
 
   explicit SimHouse(config::Settings settings = settings_for({"ws://10.0.0.1:9000"}))
       : TestHouse(&clock, std::move(settings)) {}
@@ -82,7 +82,7 @@ class SimHouse final : private HasFakeClock, public TestHouse {
   Client& connect(const std::string& ip = "192.0.2.7") {
     clients_.push_back(std::make_unique<Client>(faults));
     Client& client = *clients_.back();
-    adopt(std::make_unique<session::H1Front>(*this, admit(), std::make_unique<MemoryStream>(place_, client.wire), runtime_,
+    adopt(std::make_unique<session::H1Front>(*this, admit(), stream_on(place_, client.wire), runtime_,
                                              0, *net::Address::parse(ip, 40000), 8080, http::TlsFacts{}));
     return client;
   }
@@ -151,7 +151,7 @@ class SimHouse final : private HasFakeClock, public TestHouse {
     upstream.name = name;
     upstream.ready = &ready;
     if (on_dial) on_dial(upstream);
-    return std::make_unique<MemoryConnector>(place_, upstream.wire, upstream.script, upstream.answered, ready);
+    return std::make_unique<ScriptedConnector>(place_, upstream.wire, upstream.script, upstream.answered, ready);
   }
 
   std::size_t operations() const {
