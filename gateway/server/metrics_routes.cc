@@ -88,6 +88,7 @@ void add_messages(Families& out, const Routes& routes) {
   auto sizes = out.histogram("sluice_message_size_bytes", "Size of messages on the wire.");
   auto pauses = out.counter("sluice_backpressure_pauses_total",
                             "Times that one side was left unread because the other did not read.");
+  auto paused = out.counter("sluice_backpressure_paused_seconds_total", "Time that sides were left unread so.");
   for (const Route& route : routes) {
     for (std::size_t way = 0; way < kDirections.size(); ++way) {
       const auto flow = [&route, way](auto get) {
@@ -100,6 +101,7 @@ void add_messages(Families& out, const Routes& routes) {
       }
       bytes.add(labels, flow([](const RouteTally::Flow& f) -> auto& { return f.bytes; }));
       pauses.add(labels, flow([](const RouteTally::Flow& f) -> auto& { return f.pauses; }));
+      paused.add(labels, static_cast<double>(flow([](const RouteTally::Flow& f) -> auto& { return f.paused; })) / 1e9);
       sizes.add(labels, histogram_of<8>(route.copies,
                                         [way](const RouteTally& t) -> auto& { return t.flow[way].sizes; }));
     }

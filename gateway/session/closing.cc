@@ -152,6 +152,7 @@ bool Session::on_leg_close(Leg& leg, const ws::CloseContent& close) {
 
 void Session::on_client_end() {
   if (client_gone_) return;
+  count_pauses();
   client_gone_ = true;
   client_.close();
   for (const auto& leg : legs_) {
@@ -169,6 +170,7 @@ void Session::on_client_end() {
 }
 
 void Session::cut_client() {
+  count_pauses();
   client_gone_ = true;
   client_close_due_ = false;
   client_.abort();
@@ -228,6 +230,7 @@ void Session::leg_died(Leg& leg, Error error) {
 
 void Session::retire_leg(Leg& leg) {
   up_->forget(leg.stream());
+  end_pause(Direction::up, leg.jammed_since);
   if (gate_ == &leg) gate_ = nullptr;
   if (pending_leg_ == &leg) pending_leg_ = nullptr;
   leg.close();

@@ -45,7 +45,7 @@ void Session::pump_up(relay::Budget& budget) {
   for (const auto& leg : legs_) {
     if (leg->state() == Leg::State::open && &leg->stream() == up_->to()) sink = leg.get();
   }
-  if (sink && why != Why::jammed) sink->jammed_since = {};
+  if (sink && why != Why::jammed && sink->jammed_since != Instant{}) end_pause(Direction::up, sink->jammed_since);
   switch (why) {
     case Why::starved: break;
     case Why::jammed:
@@ -81,7 +81,9 @@ void Session::pump_down(Leg& leg, relay::Budget& budget) {
   if (!leg.relaying() || leg.deaf) return;
   const Why why = leg.relay().idle() ? Why::starved : leg.relay().pump(budget);
   if (leg.relay().take_activity()) leg.last_in = now();
-  if (why != Why::jammed && why != Why::held && !client_.jammed()) client_jammed_since_ = {};
+  if (client_jammed_since_ != Instant{} && why != Why::jammed && why != Why::held && !client_.jammed()) {
+    end_pause(Direction::down, client_jammed_since_);
+  }
   switch (why) {
     case Why::starved:
     case Why::held: break;
@@ -102,6 +104,21 @@ void Session::pump_down(Leg& leg, relay::Budget& budget) {
       end(leg.relay().error(), Side::gateway);
       break;
   }
+}
+
+// `way` is not read from `since` on, because who takes it is full. Who has gone pauses no more.
+void Session::count_pause(Direction way, Instant since) {
+  if (since == Instant{} || client_gone_) return;
+  route_->tally->flow[static_cast<std::size_t>(way)].paused.add(static_cast<std::uint64_t>((now() - since).count()));
+}
+
+void Session::end_pause(Direction way, Instant& since) {
+  count_pause(way, std::exchange(since, {}));
+}
+
+void Session::count_pauses() {
+  count_pause(Direction::down, client_jammed_since_);
+  for (const auto& leg : legs_) count_pause(Direction::up, leg->jammed_since);
 }
 
 // ---- per message ----------------------------------------------------------------------------------------------------
@@ -205,7 +222,7 @@ bool Session::tick_client(Instant time) {
   const config::WebSocketSettings& r = rules();
   if (client_gone_) return false;
   if (client_jammed_since_ != Instant{} && moved(client_, client_undelivered_)) {
-    client_jammed_since_ = time;
+    count_pause(Direction::down, std::exchange(client_jammed_since_, time));
     if (ping_sent_ != Instant{}) ping_sent_ = time;  // who takes octets lives
   }
   if (client_jammed_since_ != Instant{} && time - client_jammed_since_ >= r.write_stall) {
@@ -241,7 +258,7 @@ bool Session::tick_leg(Leg& leg, Instant time) {
   const config::WebSocketSettings& r = rules();
   if (!leg.relaying()) return false;
   if (leg.jammed_since != Instant{} && moved(leg.stream(), leg.undelivered)) {
-    leg.jammed_since = time;
+    count_pause(Direction::up, std::exchange(leg.jammed_since, time));
     if (leg.ping_sent != Instant{}) leg.ping_sent = time;
   }
   if (leg.jammed_since != Instant{} && time - leg.jammed_since >= r.write_stall) {

@@ -522,6 +522,7 @@ void Session::log_open(int status, const Error* error) {
 
 void Session::log_close() {
   if (!route_) return;
+  count_pauses();
   const std::size_t label = close_label(record_.close_code);
   route_->tally->closes[static_cast<std::size_t>(record_.initiator)][label].add();
   route_->tally->lifetime_seconds.observe(std::chrono::duration<double>(now() - born_).count());

@@ -76,6 +76,9 @@ class Session {
   net::Stream* leg_for(const relay::Run& run);   // per message: opens legs lazily
   void advance_opening_legs();
   Leg* open_leg(const std::shared_ptr<upstream::Server>& server);
+  void count_pause(Direction way, Instant since);
+  void end_pause(Direction way, Instant& since);
+  void count_pauses();               // of both sides, at their end
   bool tick_client(Instant time);
   bool tick_leg(Leg& leg, Instant time);
   bool client_unread() const;

@@ -60,6 +60,7 @@ struct RouteTally {
     Counter bytes;                    // payload
     SizeHistogram sizes;
     Counter pauses;                   // times the source was left unread because the sink was full
+    Counter paused;                   // nanoseconds of them that are over
   };
   std::array<Flow, 2> flow;  // [Direction]
   std::array<Counter, kErrcCount> invalid;  // frames refused, by reason

@@ -8,11 +8,11 @@ import time
 import pytest
 
 import tokens
-from evil import Backend, frame_echo, silent
+from evil import Backend, after_101, frame_echo, silent
 from gateway import AUTH, BASE, wait_for
 from ports import free_port
-from rawws import RawClient
-from wire import TEXT, Timeout, frame
+from rawws import RawClient, check_101
+from wire import BINARY, TEXT, Timeout, frame
 
 
 @pytest.fixture(scope="module")
@@ -205,6 +205,7 @@ FAMILIES = ["sluice_build_info", "sluice_start_time_seconds", "sluice_workers", 
             "sluice_handshake_duration_seconds_bucket", "sluice_http_requests_total",
             "sluice_http_request_duration_seconds_bucket", "sluice_http_response_bytes_total", "sluice_backend_server_state",
             "sluice_message_size_bytes_bucket", "sluice_connection_duration_seconds_bucket", "sluice_backpressure_pauses_total",
+            "sluice_backpressure_paused_seconds_total",
             "sluice_auth_duration_seconds_bucket", "sluice_backend_connect_duration_seconds_bucket",
             "sluice_tls_handshake_duration_seconds_bucket", "sluice_tls_certificate_not_after_timestamp_seconds",
             "sluice_event_loop_lag_seconds_bucket", "sluice_drain_remaining_connections", "sluice_config_reloads_total",
@@ -264,6 +265,28 @@ def test_connects_by_server(fresh_gateway, backend):
     assert gateway.metric("sluice_backend_connect_total", backend="down", result="failed") == 1
     assert gateway.metric("sluice_backend_connect_duration_seconds_count", backend="down") == 0
     assert gateway.metric("sluice_backend_retries_total", backend="down") == 0, "there is no other to try"
+
+
+@pytest.mark.parametrize("listener", ["plain", "tls"])
+def test_backpressure_is_counted_by_route_and_direction(fresh_gateway, listener):
+    def blast(peer):
+        try:
+            while True:
+                peer.put(BINARY, bytes(65536))
+        except OSError:
+            pass
+    with Backend(after_101(blast)) as flooding:
+        gateway = fresh_gateway(config(flooding))
+        count = lambda name, way: gateway.metric(f"sluice_{name}", route="/ws", direction=way)
+        client = gateway.client(listener, receive_buffer=8192)
+        check_101(client.upgrade("/ws"))
+        wait_for(lambda: count("backpressure_pauses_total", "out") >= 1, 5, "the client is full")
+        since = time.monotonic()
+        time.sleep(1)
+        client.close()
+        wait_for(lambda: gateway.metric("sluice_websocket_connections") == 0, 10, "it has gone")
+        assert 0.9 < count("backpressure_paused_seconds_total", "out") < time.monotonic() - since + 1
+        assert count("backpressure_paused_seconds_total", "in") == 0
 
 
 def test_text_format(gateway):

@@ -199,6 +199,79 @@ TEST(Relaying, KeepsNoMoreThanOneTurnForAStalledClient) {
   }
 }
 
+// Milliseconds, as counted.
+std::int64_t paused_ms(SimHouse& house, session::Direction way) {
+  const auto time = house.route_tally().flow[static_cast<std::size_t>(way)].paused.get();
+  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::nanoseconds(time)).count();
+}
+
+TEST(Relaying, CountsHowLongASideWasNotRead) {
+  for (const bool moves : {false, true}) {
+    SimHouse house;
+    Client& client = house.open();
+    Upstream& server = house.last();
+    client.wire.open_window(0);
+    client.wire.unacknowledged = 1000;
+    server.peer.binary(pattern(50'000));
+    house.run();
+    for (int second = 0; second < 5; ++second) {
+      if (moves) --client.wire.unacknowledged;
+      house.advance(1s);
+    }
+    client.wire.open_window(Wire::kUnlimited);
+    house.run();
+    EXPECT_EQ(paused_ms(house, session::Direction::down), 5000);
+    house.advance(2s);
+    EXPECT_EQ(paused_ms(house, session::Direction::down), 5000) << "it is over";
+
+    server.wire.open_window(0);
+    client.peer.binary(pattern(50'000));
+    house.run();
+    for (int second = 0; second < 3; ++second) {
+      server.wire.unacknowledged = moves ? static_cast<std::size_t>(100 - second) : 0;
+      house.advance(1s);
+    }
+    server.wire.open_window(Wire::kUnlimited);
+    house.run();
+    EXPECT_EQ(paused_ms(house, session::Direction::up), 3000);
+    EXPECT_EQ(paused_ms(house, session::Direction::down), 5000);
+  }
+}
+
+TEST(Relaying, CountsThePauseThatEndsWithItsConnection) {
+  using session::Direction;
+  {
+    SimHouse house;  // the client's: until it is cut
+    Client& client = house.open();
+    client.wire.open_window(0);
+    client.wire.unacknowledged = 1000;
+    house.last().peer.binary(pattern(50'000));
+    house.run();
+    house.advance(40s);
+    EXPECT_TRUE(client.wire.aborted);
+    EXPECT_NEAR(static_cast<double>(paused_ms(house, Direction::down)), 30'000, 1000);
+  }
+  for (const bool client_goes : {true, false}) {
+    SimHouse house;
+    Client& client = house.open();
+    Upstream& server = house.last();
+    server.wire.open_window(0);
+    client.peer.binary(pattern(50'000));
+    house.run();
+    house.advance(4s);
+    if (client_goes) {
+      client.wire.reset();
+      server.wire.send(frame_octets(0x81, "news", false));  // a writing client learns of the reset
+    } else {
+      server.wire.reset();
+    }
+    house.run();
+    house.advance(5s);
+    EXPECT_EQ(paused_ms(house, Direction::up), 4000) << client_goes;
+    EXPECT_EQ(paused_ms(house, Direction::down), 0) << client_goes;
+  }
+}
+
 TEST(Relaying, ResetsAClientThatTakesNothingFor30Seconds) {
   SimHouse house;
   Client& client = house.open();

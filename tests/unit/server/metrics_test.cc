@@ -127,6 +127,8 @@ TEST_F(MetricsTest, SumTheWorkersCopiesOfARoute) {
     route.flow[0].messages[0].add(5);
     route.flow[1].messages[1].add(7);
     route.flow[0].bytes.add(1000);
+    route.flow[1].pauses.add(2);
+    route.flow[1].paused.add(1'500'000'000);
     route.closes[static_cast<std::size_t>(Side::upstream)][1].add(2);
     route.handshake_seconds.observe(0.02);
     route.discarded_closing.add(4);
@@ -142,6 +144,9 @@ TEST_F(MetricsTest, SumTheWorkersCopiesOfARoute) {
   EXPECT_EQ(read.sum("sluice_messages_total", {{"direction", "out"}, {"opcode", "binary"}}), 21);
   EXPECT_EQ(read.sum("sluice_messages_total"), 36);
   EXPECT_EQ(read.sum("sluice_message_bytes_total", {{"direction", "in"}}), 3000);
+  EXPECT_EQ(read.sum("sluice_backpressure_pauses_total", {{"route", "chat"}, {"direction", "out"}}), 6);
+  EXPECT_EQ(read.sum("sluice_backpressure_paused_seconds_total", {{"route", "chat"}, {"direction", "out"}}), 4.5);
+  EXPECT_EQ(read.sum("sluice_backpressure_paused_seconds_total", {{"direction", "in"}}), 0);
   EXPECT_EQ(read.sum("sluice_closes_total", {{"initiator", "backend"}, {"code", "1001"}}), 6);
   EXPECT_EQ(read.sum("sluice_closes_total"), 6);
   EXPECT_EQ(read.sum("sluice_messages_discarded_total", {{"reason", "closing"}}), 12);
