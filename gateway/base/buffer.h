@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/bytes.h"
+#include "base/counters.h"
 
 namespace sluice {
 
@@ -69,11 +70,14 @@ class Buffer {
 class BufferPool {
  public:
   explicit BufferPool(std::size_t keep = 4 * 1024 * 1024) : keep_(keep) {}
+  // A part of `whole`, to tell apart who borrows: its blocks come from there and go back there, and `gauge` follows what
+  // it has lent. Both outlive it.
+  BufferPool(BufferPool& whole, Gauge& gauge) : keep_(0), whole_(&whole), gauge_(&gauge) {}
   BufferPool(const BufferPool&) = delete;
   BufferPool& operator=(const BufferPool&) = delete;
   ~BufferPool();
 
-  // Octets lent out now: the gauge buffered_bytes, and what tests of leaks look at.
+  // Octets lent out now: what tests of leaks look at.
   std::size_t lent() const { return lent_; }
 
  private:
@@ -87,6 +91,8 @@ class BufferPool {
   std::size_t keep_;
   std::size_t kept_ = 0;
   std::size_t lent_ = 0;
+  BufferPool* whole_ = nullptr;  // of a part
+  Gauge* gauge_ = nullptr;
 };
 
 }  // namespace sluice

@@ -66,6 +66,8 @@ class Stream {
   virtual void close() = 0;
   virtual void abort() = 0;
 
+  // Octets of earlier writes that it keeps itself.
+  virtual std::size_t owed() const { return 0; }
   // Octets written that the other end has not acknowledged: asked of a jammed stream, to tell slow from stalled.
   virtual std::size_t undelivered() const { return 0; }
 

@@ -86,6 +86,7 @@ void add_messages(Families& out, const Routes& routes) {
   auto messages = out.counter("sluice_messages_total", "Messages forwarded. in: from clients; out: to them.");
   auto bytes = out.counter("sluice_message_bytes_total", "Payload octets forwarded.");
   auto sizes = out.histogram("sluice_message_size_bytes", "Size of messages on the wire.");
+  auto buffered = out.gauge("sluice_buffered_bytes", "Octets that wait in the gateway until they may leave.");
   auto pauses = out.counter("sluice_backpressure_pauses_total",
                             "Times that one side was left unread because the other did not read.");
   auto paused = out.counter("sluice_backpressure_paused_seconds_total", "Time that sides were left unread so.");
@@ -100,6 +101,7 @@ void add_messages(Families& out, const Routes& routes) {
                      flow([opcode](const RouteTally::Flow& f) -> auto& { return f.messages[opcode]; }));
       }
       bytes.add(labels, flow([](const RouteTally::Flow& f) -> auto& { return f.bytes; }));
+      buffered.add(labels, flow([](const RouteTally::Flow& f) -> auto& { return f.buffered; }));
       pauses.add(labels, flow([](const RouteTally::Flow& f) -> auto& { return f.pauses; }));
       paused.add(labels, static_cast<double>(flow([](const RouteTally::Flow& f) -> auto& { return f.paused; })) / 1e9);
       sizes.add(labels, histogram_of<8>(route.copies,

@@ -112,8 +112,6 @@ void add_workers(Families& out, const Tallies& tallies) {
   pings.add({{"side", "backend"}}, histogram_of<14>(all, [](const WorkerTally& t) -> auto& { return t.ping_seconds[1]; }));
   out.gauge("sluice_handshaking_connections", "Client connections that are not relaying yet.")
       .add({}, sum_of(all, [](const WorkerTally& t) -> auto& { return t.handshaking; }));
-  out.gauge("sluice_buffered_bytes", "Octets received that could not leave yet.")
-      .add({}, sum_of(all, [](const WorkerTally& t) -> auto& { return t.buffered; }));
   auto lag = out.histogram("sluice_event_loop_lag_seconds", "How late a worker's loop ran what was due.");
   for (std::size_t i = 0; i < all.size(); ++i) {
     const std::vector<const WorkerTally*> one{all[i]};

@@ -72,7 +72,7 @@ session::ServerTally& Worker::server(const std::string& backend, const std::stri
 
 bool Worker::prepare(std::shared_ptr<const config::Snapshot> snapshot, const net::TicketKeys& tickets,
                      std::string& why) {
-  prepared_ = session::build_runtime(std::move(snapshot), crypto_, tickets, *this, why);
+  prepared_ = session::build_runtime(std::move(snapshot), crypto_, tickets, *this, pool_, why);
   return prepared_ != nullptr;
 }
 
@@ -173,7 +173,6 @@ void Worker::sweep() {
     session::StreamOwner* owner = owners_.at(sweep_next_++);
     if (owner && owner->tick() == Step::next) owner->wake();
   }
-  tally.buffered.set(static_cast<std::int64_t>(pool_.lent()));
   if (sweep_next_ == 0) {
     // After a mass disconnect the allocator keeps what it had; give it back (docs/explanation/performance.md).
     if (trim_countdown_ >= kTrimAfter) malloc_trim(0);

@@ -216,11 +216,11 @@ Error Leg::timed_out() const {
   return error;
 }
 
-void Leg::relay_through(std::unique_ptr<relay::Framer> framer, Session& session) {
+void Leg::relay_through(std::unique_ptr<relay::Framer> framer, Session& session, BufferPool& pool) {
   opening_.reset();
   framer_ = std::move(framer);
   lane_.emplace(session, *this);
-  relay_.emplace(*stream_, *framer_, *lane_, house_.place.pool);
+  relay_.emplace(*stream_, *framer_, *lane_, pool);
   last_in = house_.loop.now();
 }
 

@@ -69,7 +69,7 @@ class Leg {
   net::Stream& stream() { return *stream_; }
   upstream::Server& server() const { return *use_.get(); }
   // Ends the opening: frees what only it needed and joins the relay.
-  void relay_through(std::unique_ptr<relay::Framer> framer, Session& session);
+  void relay_through(std::unique_ptr<relay::Framer> framer, Session& session, BufferPool& pool);
   relay::Relay& relay() { return *relay_; }
   relay::Framer& framer() { return *framer_; }
   // Towards the client, whether or not the upstream still lives.

@@ -171,7 +171,7 @@ void Session::advance_opening_legs() {
     const bool agreed = state && *state == Leg::State::open && leg.agreed_subprotocol() == rare().agreed_subprotocol;
     if (agreed) {
       route_->compiled->cluster->report(leg.server(), true, now());
-      leg.relay_through(down_framer(false), *this);
+      leg.relay_through(down_framer(false), *this, pool_of(Direction::down));
     } else if (!state || late || leg.refused() || *state == Leg::State::open) {
       // A leg that cannot be had is a failed candidate: the message goes to another.
       opening_failed(leg);
@@ -187,6 +187,7 @@ void Session::advance_opening_legs() {
 
 Step Session::tick() {
   if (phase_ != Phase::relay) return Step::wait;
+  count_kept();
   const config::WebSocketSettings& r = rules();
   const Instant time = now();
   // An error that came together with the last octets announces itself by no further edge: one more receive finds it.
@@ -215,6 +216,24 @@ Step Session::tick() {
   for (const auto& leg : legs_) work = tick_leg(*leg, time) || work;
   if (time >= deadline_ || time >= boundary_deadline_) work = true;
   return work ? Step::next : Step::wait;
+}
+
+// What streams keep is counted by their looks, what relays keep where it is borrowed.
+void Session::count_kept() {
+  std::array<std::size_t, 2> kept{client_.received().size(), client_.owed()};  // [Direction]
+  for (const auto& leg : legs_) {
+    if (!leg->relaying()) continue;
+    kept[static_cast<std::size_t>(Direction::up)] += leg->stream().owed();
+    kept[static_cast<std::size_t>(Direction::down)] += leg->stream().received().size();
+  }
+  note_kept(kept);
+}
+
+void Session::note_kept(const std::array<std::size_t, 2>& kept) {
+  for (std::size_t way = 0; way < kept.size(); ++way) {
+    const auto before = static_cast<std::int64_t>(std::exchange(kept_[way], static_cast<std::uint32_t>(kept[way])));
+    if (const std::int64_t change = kept_[way] - before; change != 0) route_->tally->flow[way].buffered.add(change);
+  }
 }
 
 // Pings and stalls of the client's side; true when something is to be done.

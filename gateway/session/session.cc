@@ -37,7 +37,9 @@ Session::Session(House& house, net::Ready& ready, net::Stream& client, std::shar
       born_(house.loop.now()) {}
 
 Session::~Session() {
-  if (relaying_counted_) route_->tally->connections.sub();
+  if (!relaying_counted_) return;
+  route_->tally->connections.sub();
+  note_kept({});
 }
 
 Step Session::advance() {
@@ -434,8 +436,8 @@ void Session::start_relaying() {
   client_.settle();
   const bool deflate = o.agreement.deflate;
   up_framer_ = up_framer(deflate);
-  up_.emplace(client_, *up_framer_, up_lane_, house_.place.pool);
-  leg.relay_through(down_framer(deflate), *this);
+  up_.emplace(client_, *up_framer_, up_lane_, pool_of(Direction::up));
+  leg.relay_through(down_framer(deflate), *this, pool_of(Direction::down));
   target_ = &leg;
 
   if (per_message()) {

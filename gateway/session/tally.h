@@ -61,6 +61,7 @@ struct RouteTally {
     SizeHistogram sizes;
     Counter pauses;                   // times the source was left unread because the sink was full
     Counter paused;                   // nanoseconds of them that are over
+    Gauge buffered;                   // octets that wait in this direction
   };
   std::array<Flow, 2> flow;  // [Direction]
   std::array<Counter, kErrcCount> invalid;  // frames refused, by reason
@@ -91,7 +92,6 @@ struct WorkerTally {
   Histogram<14> auth_seconds{kSecondsBounds};
   Histogram<14> lag_seconds{kSecondsBounds};
   Gauge handshaking;  // connections that are not relaying yet
-  Gauge buffered;     // octets in remainders
   // Round trip of the gateway's own pings, to clients and to upstreams.
   std::array<Histogram<14>, 2> ping_seconds{Histogram<14>{kSecondsBounds}, Histogram<14>{kSecondsBounds}};
 };

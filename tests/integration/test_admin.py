@@ -283,10 +283,13 @@ def test_backpressure_is_counted_by_route_and_direction(fresh_gateway, listener)
         wait_for(lambda: count("backpressure_pauses_total", "out") >= 1, 5, "the client is full")
         since = time.monotonic()
         time.sleep(1)
+        wait_for(lambda: count("buffered_bytes", "out") > 0, 5, "something waits for the client")
+        assert count("buffered_bytes", "in") == 0
         client.close()
         wait_for(lambda: gateway.metric("sluice_websocket_connections") == 0, 10, "it has gone")
         assert 0.9 < count("backpressure_paused_seconds_total", "out") < time.monotonic() - since + 1
         assert count("backpressure_paused_seconds_total", "in") == 0
+        assert count("buffered_bytes", "out") == 0
 
 
 def test_text_format(gateway):

@@ -272,6 +272,41 @@ TEST(Relaying, CountsThePauseThatEndsWithItsConnection) {
   }
 }
 
+TEST(Relaying, CountsWhatWaitsByDirection) {
+  const auto waiting = [](SimHouse& house, session::Direction way) {
+    return house.route_tally().flow[static_cast<std::size_t>(way)].buffered.get();
+  };
+  using session::Direction;
+  for (const bool takes_all : {false, true}) {  // what waits is the relay's, or the stream's as with TLS
+    SimHouse house;
+    Client& client = house.open();
+    Upstream& server = house.last();
+    client.wire.takes_all = server.wire.takes_all = takes_all;
+    server.wire.open_window(0);
+    client.peer.binary(pattern(30'000));
+    house.run();
+    house.advance(1s);
+    EXPECT_GE(waiting(house, Direction::up), 30'000) << takes_all;
+    EXPECT_LE(waiting(house, Direction::up), static_cast<std::int64_t>(2 * kChunk)) << takes_all;
+    EXPECT_EQ(waiting(house, Direction::down), 0) << takes_all;
+    client.wire.open_window(0);
+    server.peer.binary(pattern(40'000));
+    house.run();
+    house.advance(1s);
+    EXPECT_GE(waiting(house, Direction::down), 40'000) << takes_all;
+    server.wire.open_window(Wire::kUnlimited);
+    house.run();
+    house.advance(1s);
+    EXPECT_EQ(waiting(house, Direction::up), 0) << takes_all;
+    client.wire.reset();
+    server.wire.finish();
+    house.run();
+    house.advance(5s);
+    EXPECT_EQ(house.alive(), 0u);
+    EXPECT_EQ(waiting(house, Direction::down), 0) << takes_all;
+  }
+}
+
 TEST(Relaying, ResetsAClientThatTakesNothingFor30Seconds) {
   SimHouse house;
   Client& client = house.open();

@@ -126,6 +126,7 @@ class MemoryStream final : public net::Stream, public WireEnd {
     wire_.aborted = true;
     close();
   }
+  std::size_t owed() const override { return owed_.size(); }
   std::size_t undelivered() const override { return wire_.unacknowledged; }
   void set_ready(net::Ready* ready) override { ready_ = ready; }
 

@@ -205,8 +205,9 @@ TEST_F(MetricsTest, ListenersAndWorkers) {
   tallies_.worker(1).auth[at(Errc::none)].add(4);
   tallies_.worker(1).auth[at(Errc::bad_token)].add(2);
   tallies_.worker(2).lag_seconds.observe(0.3);
-  tallies_.worker(0).buffered.set(10);
-  tallies_.worker(1).buffered.set(20);
+  tallies_.route(0, "chat").flow[0].buffered.set(10);
+  tallies_.route(1, "chat").flow[0].buffered.set(20);
+  tallies_.route(1, "chat").flow[1].buffered.set(5);
   const Exposition read = scrape();
   EXPECT_EQ(read.sum("sluice_connections", {{"listener", "tls"}, {"protocol", "websocket"}}), 5);
   EXPECT_EQ(read.sum("sluice_connections", {{"listener", "tls"}, {"protocol", "http1"}}), 10);
@@ -222,7 +223,8 @@ TEST_F(MetricsTest, ListenersAndWorkers) {
   EXPECT_EQ(read.sum("sluice_auth_total", {{"result", "refused"}, {"reason", "bad_token"}}), 2);
   EXPECT_EQ(read.sum("sluice_event_loop_lag_seconds_count", {{"worker", "2"}}), 1);
   EXPECT_EQ(read.sum("sluice_event_loop_lag_seconds_count"), 1);
-  EXPECT_EQ(read.sum("sluice_buffered_bytes"), 30);
+  EXPECT_EQ(read.sum("sluice_buffered_bytes", {{"route", "chat"}, {"direction", "in"}}), 30);
+  EXPECT_EQ(read.sum("sluice_buffered_bytes", {{"route", "chat"}, {"direction", "out"}}), 5);
 }
 
 TEST_F(MetricsTest, ServersShowWhetherTheyServe) {
