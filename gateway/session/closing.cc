@@ -67,6 +67,7 @@ void Session::close_legs(std::uint16_t code) {
   for (const auto& leg : legs_) {
     if (leg->state() == Leg::State::closed || leg->close_out) continue;
     if (!leg->relaying()) {
+      if (spread_ && spread_->pending == leg.get()) spread_->pending = nullptr;
       leg->close();
       continue;
     }
@@ -138,6 +139,7 @@ bool Session::on_leg_close(Leg& leg, const ws::CloseContent& close) {
     client_close_out_ = true;
     return true;
   }
+  ending_ = true;  // every leg is told at once, so nobody is left for further messages
   close_legs(1001);
   leg.close_due = !leg.close_out;
   leg.close_code = close.code == 1005 ? std::uint16_t{1000} : close.code;
@@ -213,10 +215,9 @@ void Session::leg_died(Leg& leg, Error error) {
   const bool inside_frame = leg.relay().inside_frame();
   route_->compiled->cluster->report(leg.server(), false, now());
   retire_leg(leg);
-  if (ending_) return;
-  if (inside_frame && !client_close_out_) {
+  if (inside_frame && !client_close_out_ && !client_gone_) {
     // The rest of the frame will never come, and nothing else may stand in its place.
-    record_.error = error;
+    if (!ending_) record_.error = error;
     note_close(1006, Side::upstream, "");
     ending_ = true;
     cut_client();
@@ -232,7 +233,10 @@ void Session::retire_leg(Leg& leg) {
   up_->forget(leg.stream());
   end_pause(Direction::up, leg.jammed_since);
   if (gate_ == &leg) gate_ = nullptr;
-  if (pending_leg_ == &leg) pending_leg_ = nullptr;
+  if (spread_) {
+    if (spread_->pending == &leg) spread_->pending = nullptr;
+    std::erase(spread_->queue, &leg);
+  }
   leg.close();
 }
 
@@ -249,16 +253,17 @@ void Session::emit_to_client() {
   if (client_gone_ || client_close_out_) return;
   Leg* writer = gate_ ? gate_ : legs_.front().get();
   for (const auto& leg : legs_) {
-    if (!leg->flush_owed()) return;  // octets of a message wait to leave
+    // Octets of a message wait to leave, or (of a leg that is lost) will never come.
+    if (!leg->flush_owed() || !leg->at_frame_boundary()) return;
   }
   // A drain ends between messages, everything else between frames.
-  const bool whole = draining_ ? writer->at_message_boundary() : writer->at_frame_boundary();
-  if (pong_due_ && writer->at_frame_boundary() &&
+  const bool whole = !draining_ || writer->at_message_boundary();
+  if (pong_due_ &&
       writer->inject(client_, ws::ControlFrame::make(ws::kPong, as_bytes(rare().pong), false).bytes())) {
     pong_due_ = false;
     rare().pong.clear();
   }
-  if (ping_due_ && writer->at_frame_boundary()) {
+  if (ping_due_) {
     std::array<std::uint8_t, 8> mark;
     store_be(mark.data(), ping_mark_);
     if (writer->inject(client_, ws::ControlFrame::make(ws::kPing, mark, false).bytes())) ping_due_ = false;
@@ -272,27 +277,33 @@ void Session::emit_to_client() {
 
 void Session::emit_to_leg(Leg& leg) {
   if (!leg.relaying() || leg.close_out) return;
-  if (&leg == target_ && !up_->at_frame_boundary()) return;
   if (tcp()) {
-    if (up_->owes() || !leg.close_due) return;
+    if (!up_->at_frame_boundary() || !leg.close_due) return;
     leg.stream().finish();
     leg.close_out = true;
     leg.close_due = false;
     return;
   }
-  if (leg.pong_due && up_->inject(leg.stream(), ws::ControlFrame::make(ws::kPong, as_bytes(*leg.pong), true).bytes())) {
+  if (leg.pong_due && tell_leg(leg, ws::ControlFrame::make(ws::kPong, as_bytes(*leg.pong), true).bytes())) {
     leg.pong_due = false;
     leg.pong.reset();
   }
   if (leg.ping_due) {
     std::array<std::uint8_t, 8> mark;
     store_be(mark.data(), leg.ping_mark);
-    if (up_->inject(leg.stream(), ws::ControlFrame::make(ws::kPing, mark, true).bytes())) leg.ping_due = false;
+    if (tell_leg(leg, ws::ControlFrame::make(ws::kPing, mark, true).bytes())) leg.ping_due = false;
   }
-  if (leg.close_due && up_->inject(leg.stream(), ws::ControlFrame::close(leg.close_code, "", true).bytes())) {
+  if (leg.close_due && tell_leg(leg, ws::ControlFrame::close(leg.close_code, "", true).bytes())) {
     leg.close_due = false;
     leg.close_out = true;
   }
+}
+
+// Only the leg that a message runs to waits for the end of a frame; the others stand at a boundary of their own.
+bool Session::tell_leg(Leg& leg, Bytes frame) {
+  if (!per_message() || up_->to() == &leg.stream()) return up_->inject(leg.stream(), frame);
+  up_->forget(leg.stream());  // a message that waits for it asks again: it may not go now, or no more
+  return leg.tell(frame);
 }
 
 // ---- when it is over -----------------------------------------------------------------------------------------------------
@@ -325,7 +336,9 @@ Step Session::settle_closing() {
     }
     boundary_deadline_ = kNever;
   }
-  const bool owing = up_->owes() || std::ranges::any_of(legs_, [](const auto& leg) { return !leg->flush_owed(); });
+  const bool owing = up_->owes() || std::ranges::any_of(legs_, [](const auto& leg) {
+                       return !leg->flush_owed() || (leg->relaying() && leg->owes_told());
+                     });
   const bool legs_done =
       !owing && std::ranges::all_of(legs_, [this](const auto& leg) { return leg_done(*leg); });
   const bool late = now() >= deadline_;

@@ -42,10 +42,10 @@ Verdict UpLane::admit(const relay::Run& run) {
   if (run.control) return control(run);
   // A message that has begun to pass is finished, so that the upstream is left at a boundary; no new one begins.
   if (session_.ending_ && run.begins) return Verdict::consume();
-  if (!session_.per_message()) {
-    const Leg& leg = *session_.legs_.front();
-    if (leg.close_out || leg.state() == Leg::State::closed) return Verdict::consume();
-  }
+  // Per message the leg is known once a message has begun.
+  const Leg* leg = session_.legs_.front().get();
+  if (session_.per_message()) leg = run.begins ? nullptr : session_.target_;
+  if (leg && (leg->close_out || leg->state() == Leg::State::closed)) return Verdict::consume();
   const Verdict verdict = session_.ending_ ? Verdict::allow() : meter(run);
   if (verdict.allowed()) count(run);
   return verdict;
@@ -161,7 +161,7 @@ bool UpLane::gives_up(const relay::Run& held) const {
   if (held.begins && session_.ending_) return true;
   if (held.begins && session_.per_message()) return false;
   const Leg* leg = session_.per_message() ? session_.target_ : session_.legs_.front().get();
-  return !leg || leg->state() == Leg::State::closed;
+  return !leg || leg->close_out || leg->state() == Leg::State::closed;
 }
 
 // ---- upstream → client ------------------------------------------------------------------------------------------------
@@ -223,18 +223,14 @@ Verdict DownLane::control(const relay::Run& run) {
   return Verdict::consume();
 }
 
-// Per message: one leg writes to the client at a time, from the first octet of a message to its last.
-net::Stream* DownLane::route(const relay::Run&) {
-  if (!session_.per_message()) return &session_.client_;
-  if (session_.gate_ && session_.gate_ != &leg_) return nullptr;
-  session_.gate_ = &leg_;
-  return &session_.client_;
+net::Stream* DownLane::route(const relay::Run& run) {
+  if (!session_.per_message() || session_.enter_gate(leg_, run.begins)) return &session_.client_;
+  return nullptr;
 }
 
-void DownLane::settled() {
-  if (session_.gate_ != &leg_) return;
-  session_.gate_ = nullptr;
-  session_.gate_freed_ = true;
-}
+// What waits at the gate when the client has been told Close comes too late.
+bool DownLane::gives_up(const relay::Run&) const { return session_.client_close_out_ || session_.client_gone_; }
+
+void DownLane::settled() { session_.leave_gate(leg_); }
 
 }  // namespace sluice::session

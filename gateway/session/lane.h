@@ -64,6 +64,7 @@ class DownLane final : public relay::RelayHost {
   Verdict admit(const relay::Run& run) override;
   net::Stream* pass(const relay::Batch& batch) override;
   net::Stream* route(const relay::Run& run) override;
+  bool gives_up(const relay::Run& held) const override;
   void settled() override;
 
  private:

@@ -29,6 +29,31 @@ void Leg::abort() {
   state_ = State::closed;
 }
 
+bool Leg::tell(Bytes frame) {
+  if (!flush_told() || stream_->jammed()) return false;
+  std::size_t taken = 0;
+  if (stream_->write({&frame, 1}, taken) == Io::error) return true;  // whoever reads next will find it dead
+  if (taken == 0) return false;
+  if (taken < frame.size()) told_ = std::make_unique<std::string>(as_text(frame.subspan(taken)));
+  return true;
+}
+
+bool Leg::flush_told() {
+  if (!told_ && !stream_->unsent()) return true;
+  const Bytes rest = told_ ? as_bytes(*told_) : Bytes{};
+  std::size_t taken = 0;
+  if (stream_->write({&rest, rest.empty() ? 0u : 1u}, taken) == Io::error) {
+    told_.reset();
+    return true;
+  }
+  if (told_ && taken < rest.size()) {
+    told_->erase(0, taken);
+    return false;
+  }
+  told_.reset();
+  return true;
+}
+
 Error Leg::stream_error(Errc code, const char* detail) const { return {code, Side::upstream, false, detail}; }
 
 bool Leg::start(const LegPlan& plan) {

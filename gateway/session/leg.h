@@ -79,6 +79,12 @@ class Leg {
   bool inject(net::Stream& client, Bytes frame) { return relay_ && relay_->inject(client, frame); }
   std::string_view agreed_subprotocol() const { return opening_->agreement.subprotocol; }
   bool relaying() const { return relay_.has_value() && state_ == State::open; }
+  // A control frame of the gateway's own to an upstream that no message runs to; false when it takes nothing now. What is
+  // taken in part is kept, and goes before anything else.
+  bool tell(Bytes frame);
+  // Sends what is kept of it; true when all has left.
+  bool flush_told();
+  bool owes_told() const { return told_ != nullptr; }
 
   void close();
   void abort();
@@ -135,6 +141,7 @@ class Leg {
   std::unique_ptr<relay::Framer> framer_;
   std::optional<DownLane> lane_;  // who may pass from here to the client
   std::optional<relay::Relay> relay_;
+  std::unique_ptr<std::string> told_;  // rest of a control frame
   Instant deadline_ = kNever;
   State state_ = State::closed;
 };

@@ -270,7 +270,10 @@ Step Session::open() {
   route_->compiled->cluster->report(leg.server(), true, now());
   o.agreement = leg.take_agreement();
   o.answer_fields = leg.take_answer_fields();
-  if (per_message()) rare().agreed_subprotocol = o.agreement.subprotocol;
+  if (per_message()) {
+    spread_ = std::make_unique<Spread>();
+    spread_->subprotocol = o.agreement.subprotocol;
+  }
   if (tcp()) o.agreement.subprotocol = o.chosen_subprotocol;
   // The marker, never the token, when nothing else was offered.
   if (o.agreement.subprotocol.empty() && o.authenticated.marker_only &&
@@ -443,7 +446,7 @@ void Session::start_relaying() {
   if (per_message()) {
     // Later legs are offered only what was agreed with the first.
     std::vector<std::string_view> only;
-    if (!rare().agreed_subprotocol.empty()) only.push_back(rare().agreed_subprotocol);
+    if (!spread_->subprotocol.empty()) only.push_back(spread_->subprotocol);
     auto plan = make_leg_plan(*route_, o, only, {});
     check(plan.has_value(), "a head that was good is bad");
     *leg_plan_ = std::move(*plan);

@@ -73,8 +73,11 @@ class Session {
   Step relay();
   void pump_up(relay::Budget& budget);
   void pump_down(Leg& leg, relay::Budget& budget);
-  net::Stream* leg_for(const relay::Run& run);   // per message: opens legs lazily
-  void advance_opening_legs();
+  void pump_legs(relay::Budget& budget);
+  // Per message: legs are opened when they are first chosen.
+  net::Stream* leg_for(const relay::Run& run);
+  Leg* choose_leg();
+  Leg* leg_of(const upstream::Server& server) const;
   Leg* open_leg(const std::shared_ptr<upstream::Server>& server);
   void count_kept();
   void note_kept(const std::array<std::size_t, 2>& kept);
@@ -82,6 +85,12 @@ class Session {
   void count_pause(Direction way, Instant since);
   void end_pause(Direction way, Instant& since);
   void count_pauses();               // of both sides, at their end
+  void tend_legs();
+  void advance_pending_leg();
+  void drop_pending_leg(bool failed);
+  void rest(const upstream::Server& server);
+  bool enter_gate(Leg& leg, bool begins);
+  void leave_gate(Leg& leg);
   bool tick_client(Instant time);
   bool tick_leg(Leg& leg, Instant time);
   bool client_unread() const;
@@ -101,6 +110,7 @@ class Session {
   void emit();                                   // due control frames, where boundaries allow
   void emit_to_client();
   void emit_to_leg(Leg& leg);
+  bool tell_leg(Leg& leg, Bytes frame);
   bool client_done() const;
   bool leg_done(const Leg& leg) const;
   Step settle_closing();
@@ -111,12 +121,24 @@ class Session {
   struct Rare {
     std::string close_reason;        // of the Close that is due to the client
     std::string pong;                // newest unanswered ping's payload
-    std::string agreed_subprotocol;  // per message: what every further leg must answer
   };
   Rare& rare() {
     if (!rare_) rare_ = std::make_unique<Rare>();
     return *rare_;
   }
+  // Per message: how messages are spread over the legs.
+  struct Spread {
+    std::string subprotocol;  // what every further leg must answer
+    Leg* pending = nullptr;   // chosen for the message that waits, not open yet: the only leg that is not
+    // Of the message that waits; asked for once, so that no candidate is tried twice for it.
+    std::vector<std::shared_ptr<upstream::Server>> candidates;
+    std::size_t next_candidate = 0;
+    Instant deadline{};       // for all of them
+    std::vector<std::pair<const upstream::Server*, Instant>> resting;  // could not be had; not asked before then
+    std::vector<Leg*> queue;  // legs with a message for the client, in the order in which they came to the gate
+    std::size_t first_pumped = 0;
+    std::size_t last_resort = 0;
+  };
   const config::WebSocketSettings& rules() const { return route_->compiled->settings->websocket; }
   bool per_message() const { return route_->compiled->plan.when == config::RouteWhen::each_message; }
   bool tcp() const { return route_->compiled->plan.up == config::FramerKind::ws_to_tcp; }
@@ -141,7 +163,7 @@ class Session {
   std::optional<relay::Relay> up_;
   Leg* gate_ = nullptr;                // per message: the leg that writes to the client now
   Leg* target_ = nullptr;              // the leg of the message at hand
-  Leg* pending_leg_ = nullptr;         // per message: chosen for the next message, not open yet
+  std::unique_ptr<Spread> spread_;     // per message
   bool gate_freed_ = false;
 
   Record record_;                      // what the close line says
