@@ -215,11 +215,9 @@ bool Relay::inject(net::Stream& to, Bytes frame) {
   if (!at_frame_boundary() || to.jammed()) return false;
   std::size_t taken = 0;
   if (to.write({&frame, 1}, taken) == Io::error) return true;  // the next write will find it dead
-  if (taken < frame.size()) {
-    if (taken == 0) return false;
-    to_ = &to;
-    owed_.append(frame.subspan(taken));
-  }
+  if (taken == 0) return false;
+  to_ = &to;  // also for what the stream itself keeps: the next edge sends it
+  if (taken < frame.size()) owed_.append(frame.subspan(taken));
   return true;
 }
 

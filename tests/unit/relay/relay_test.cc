@@ -370,6 +370,17 @@ TEST_F(RelayTest, IsNotIdleWhileTheDestinationKeepsOctets) {
   EXPECT_TRUE(relay.idle());
 }
 
+TEST_F(RelayTest, SendsTheRestOfAnInjectedFrameThatTheStreamKeeps) {
+  to_wire.takes_all = true;
+  to_wire.open_window(1);
+  EXPECT_TRUE(relay.inject(to, as_bytes(std::string_view("pong"))));
+  EXPECT_FALSE(relay.idle());
+  to_wire.open_window(10);
+  EXPECT_EQ(pump(), Why::starved);
+  EXPECT_EQ(to_wire.out, "pong");
+  EXPECT_TRUE(relay.idle());
+}
+
 // Frames of one digit, offered as batches of all that is there.
 class BatchFramer final : public Framer {
  public:
