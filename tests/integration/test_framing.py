@@ -70,6 +70,9 @@ VECTORS = {
     "T25 reason": ("88 84 M 03 E8 FF FE", 1007),
 }
 
+# Of a vector that begins with a good frame: what the backend answers to it, which may arrive before the Close.
+GOOD_BEGINNING = {"A20 text inside text": [(False, TEXT, b"A")]}
+
 
 @pytest.mark.parametrize("pieces", [0, 1])
 @pytest.mark.parametrize("name", VECTORS)
@@ -79,7 +82,7 @@ def test_vector(gateway, backend, name, pieces):
     with gateway.connect("/ws") as client:
         client.send(hexes(octets), pieces)
         before = client.expect_close(code)
-        assert before == []
+        assert [(f.fin, f.opcode, f.payload) for f in before] in ([], GOOD_BEGINNING.get(name, []))
         try:
             client.send_close(code)
         except OSError:
