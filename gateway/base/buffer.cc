@@ -55,12 +55,6 @@ BufferPool::~BufferPool() {
 
 // Size classes count the octets that a block holds for its user.
 BufferBlock* BufferPool::take(std::size_t at_least) {
-  if (whole_) {
-    BufferBlock* const block = whole_->take(at_least);
-    lent_ += block->capacity;
-    gauge_->add(block->capacity);
-    return block;
-  }
   const std::size_t size = std::bit_ceil(at_least < kSmallest ? kSmallest : at_least);
   const std::size_t index = static_cast<std::size_t>(std::countr_zero(size) - std::countr_zero(kSmallest));
   check(index < kClasses, "a remainder larger than any turn can leave");
@@ -81,10 +75,6 @@ BufferBlock* BufferPool::take(std::size_t at_least) {
 void BufferPool::give(BufferBlock* block) {
   const std::size_t capacity = block->capacity;
   lent_ -= capacity;
-  if (whole_) {
-    gauge_->sub(static_cast<std::int64_t>(capacity));
-    return whole_->give(block);
-  }
   if (kept_ + capacity > keep_) {
     free_block(block);
     return;

@@ -12,7 +12,6 @@
 #include <vector>
 
 #include "base/bytes.h"
-#include "base/counters.h"
 
 namespace sluice {
 
@@ -70,9 +69,6 @@ class Buffer {
 class BufferPool {
  public:
   explicit BufferPool(std::size_t keep = 4 * 1024 * 1024) : keep_(keep) {}
-  // A part of `whole`, to tell apart who borrows: its blocks come from there and go back there, and `gauge` follows what
-  // it has lent. Both outlive it.
-  BufferPool(BufferPool& whole, Gauge& gauge) : keep_(0), whole_(&whole), gauge_(&gauge) {}
   BufferPool(const BufferPool&) = delete;
   BufferPool& operator=(const BufferPool&) = delete;
   ~BufferPool();
@@ -91,8 +87,6 @@ class BufferPool {
   std::size_t keep_;
   std::size_t kept_ = 0;
   std::size_t lent_ = 0;
-  BufferPool* whole_ = nullptr;  // of a part
-  Gauge* gauge_ = nullptr;
 };
 
 }  // namespace sluice

@@ -30,8 +30,6 @@ class InplaceVector {
   bool full() const { return size_ == N; }
   T* data() { return std::launder(reinterpret_cast<T*>(storage_.data())); }
   const T* data() const { return std::launder(reinterpret_cast<const T*>(storage_.data())); }
-  T* begin() { return data(); }
-  T* end() { return data() + size_; }
   const T* begin() const { return data(); }
   const T* end() const { return data() + size_; }
   T& operator[](std::size_t i) {

@@ -14,16 +14,9 @@
 #include <vector>
 
 #include "net/crypto.h"
+#include "net/crypto_owner.h"
 
 namespace sluice::net::detail {
-
-template <auto Free>
-struct Freer {
-  template <typename T>
-  void operator()(T* object) const {
-    Free(object);
-  }
-};
 
 using Bio = std::unique_ptr<BIO, Freer<BIO_free>>;
 using Bn = std::unique_ptr<BIGNUM, Freer<BN_free>>;

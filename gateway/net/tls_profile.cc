@@ -16,23 +16,17 @@
 #include "base/random.h"
 #include "base/result.h"
 #include "net/address.h"
+#include "net/crypto_owner.h"
 
 namespace sluice::net {
 
 namespace {
 
-template <auto Free>
-struct Deleter {
-  template <typename T>
-  void operator()(T* raw) const {
-    Free(raw);
-  }
-};
-using CtxPtr = std::unique_ptr<SSL_CTX, Deleter<SSL_CTX_free>>;
-using BioPtr = std::unique_ptr<BIO, Deleter<BIO_free>>;
-using X509Ptr = std::unique_ptr<X509, Deleter<X509_free>>;
-using KeyPtr = std::unique_ptr<EVP_PKEY, Deleter<EVP_PKEY_free>>;
-using CipherPtr = std::unique_ptr<EVP_CIPHER, Deleter<EVP_CIPHER_free>>;
+using CtxPtr = std::unique_ptr<SSL_CTX, Freer<SSL_CTX_free>>;
+using BioPtr = std::unique_ptr<BIO, Freer<BIO_free>>;
+using X509Ptr = std::unique_ptr<X509, Freer<X509_free>>;
+using KeyPtr = std::unique_ptr<EVP_PKEY, Freer<EVP_PKEY_free>>;
+using CipherPtr = std::unique_ptr<EVP_CIPHER, Freer<EVP_CIPHER_free>>;
 
 constexpr std::size_t kTicketIv = 16;  // one block of AES-256-CBC
 

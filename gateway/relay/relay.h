@@ -79,6 +79,7 @@ class Relay {
   // A frame has been forwarded in part, owed octets counted as forwarded.
   bool inside_frame() const { return inside_frame_; }
   bool owes() const { return !owed_.empty(); }
+  std::size_t owed() const { return owed_.size(); }  // octets
   // Tries to send what is owed; true when nothing is.
   bool flush_owed();
   // A data run waits for the host's leave or for a destination.

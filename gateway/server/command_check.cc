@@ -38,8 +38,7 @@ bool builds(config::Settings settings, std::vector<std::string>& warnings, std::
   const auto snapshot = std::make_shared<const config::Snapshot>(std::move(settings), memory, 0);
   net::CryptoContext crypto;
   NoTallies tallies;
-  BufferPool pool;
-  const auto runtime = session::build_runtime(snapshot, crypto, net::fresh_ticket_keys(), tallies, pool, why);
+  const auto runtime = session::build_runtime(snapshot, crypto, net::fresh_ticket_keys(), tallies, why);
   if (runtime) warnings = runtime->warnings;
   return runtime != nullptr;
 }

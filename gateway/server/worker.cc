@@ -72,7 +72,7 @@ session::ServerTally& Worker::server(const std::string& backend, const std::stri
 
 bool Worker::prepare(std::shared_ptr<const config::Snapshot> snapshot, const net::TicketKeys& tickets,
                      std::string& why) {
-  prepared_ = session::build_runtime(std::move(snapshot), crypto_, tickets, *this, pool_, why);
+  prepared_ = session::build_runtime(std::move(snapshot), crypto_, tickets, *this, why);
   return prepared_ != nullptr;
 }
 

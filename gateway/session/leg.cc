@@ -241,11 +241,11 @@ Error Leg::timed_out() const {
   return error;
 }
 
-void Leg::relay_through(std::unique_ptr<relay::Framer> framer, Session& session, BufferPool& pool) {
+void Leg::relay_through(std::unique_ptr<relay::Framer> framer, Session& session) {
   opening_.reset();
   framer_ = std::move(framer);
   lane_.emplace(session, *this);
-  relay_.emplace(*stream_, *framer_, *lane_, pool);
+  relay_.emplace(*stream_, *framer_, *lane_, house_.place.pool);
   last_in = house_.loop.now();
 }
 

@@ -69,9 +69,8 @@ class Leg {
   net::Stream& stream() { return *stream_; }
   upstream::Server& server() const { return *use_.get(); }
   // Ends the opening: frees what only it needed and joins the relay.
-  void relay_through(std::unique_ptr<relay::Framer> framer, Session& session, BufferPool& pool);
+  void relay_through(std::unique_ptr<relay::Framer> framer, Session& session);
   relay::Relay& relay() { return *relay_; }
-  relay::Framer& framer() { return *framer_; }
   // Towards the client, whether or not the upstream still lives.
   bool at_frame_boundary() const { return !relay_ || relay_->at_frame_boundary(); }
   bool at_message_boundary() const { return !relay_ || relay_->at_message_boundary(); }

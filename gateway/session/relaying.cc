@@ -232,7 +232,7 @@ void Session::advance_pending_leg() {
   if (*state == Leg::State::open) {
     if (leg.agreed_subprotocol() != spread_->subprotocol) return drop_pending_leg(true);
     cluster.report(leg.server(), true, now());
-    leg.relay_through(down_framer(false), *this, pool_of(Direction::down));
+    leg.relay_through(down_framer(false), *this);
     return;
   }
   const Instant deadline = std::min(leg.deadline(), spread_->deadline);
@@ -306,13 +306,13 @@ Step Session::tick() {
   return work ? Step::next : Step::wait;
 }
 
-// What streams keep is counted by their looks, what relays keep where it is borrowed.
+// What waits in streams and relays, as it is found now.
 void Session::count_kept() {
-  std::array<std::size_t, 2> kept{client_.received().size(), client_.owed()};  // [Direction]
+  std::array<std::size_t, 2> kept{client_.received().size() + up_->owed(), client_.owed()};  // [Direction]
   for (const auto& leg : legs_) {
     if (!leg->relaying()) continue;
     kept[static_cast<std::size_t>(Direction::up)] += leg->stream().owed();
-    kept[static_cast<std::size_t>(Direction::down)] += leg->stream().received().size();
+    kept[static_cast<std::size_t>(Direction::down)] += leg->stream().received().size() + leg->relay().owed();
   }
   note_kept(kept);
 }

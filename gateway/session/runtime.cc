@@ -7,14 +7,11 @@ namespace sluice::session {
 namespace {
 
 bool add_route(Runtime& runtime, const config::CompiledRoute& compiled, net::CryptoContext& crypto,
-               TallyBook& tallies, BufferPool& pool, std::string& why) {
+               TallyBook& tallies, std::string& why) {
   RouteRuntime route;
   route.compiled = &compiled;
   route.tally = &tallies.route(compiled.settings->name);
   route.servers = &runtime.servers;
-  for (std::size_t i = 0; i < route.pools.size(); ++i) {
-    route.pools[i] = std::make_unique<BufferPool>(pool, route.tally->flow[i].buffered);
-  }
   if (compiled.auth) {
     auto& authenticator = runtime.authenticators[compiled.auth->name];
     if (!authenticator) {
@@ -63,7 +60,7 @@ bool add_route(Runtime& runtime, const config::CompiledRoute& compiled, net::Cry
 
 std::shared_ptr<const Runtime> build_runtime(std::shared_ptr<const config::Snapshot> snapshot,
                                              net::CryptoContext& crypto, const net::TicketKeys& tickets,
-                                             TallyBook& tallies, BufferPool& pool, std::string& why) {
+                                             TallyBook& tallies, std::string& why) {
   auto runtime = std::make_shared<Runtime>();
   runtime->snapshot = std::move(snapshot);
   const config::Snapshot& source = *runtime->snapshot;
@@ -87,7 +84,7 @@ std::shared_ptr<const Runtime> build_runtime(std::shared_ptr<const config::Snaps
     }
   }
   for (const config::CompiledRoute& compiled : source.routes()) {
-    if (!add_route(*runtime, compiled, crypto, tallies, pool, why)) return nullptr;
+    if (!add_route(*runtime, compiled, crypto, tallies, why)) return nullptr;
   }
   return runtime;
 }

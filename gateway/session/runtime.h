@@ -3,14 +3,12 @@
 // ends, so that a reload leaves it as it was.
 #pragma once
 
-#include <array>
 #include <map>
 #include <memory>
 #include <string>
 #include <unordered_map>
 #include <vector>
 
-#include "base/buffer.h"
 #include "config/snapshot.h"
 #include "net/crypto.h"
 #include "net/tls_client.h"
@@ -40,7 +38,6 @@ struct RouteRuntime {
   RouteTally* tally = nullptr;
   const ServerTallies* servers = nullptr;                // at least those of its backend
   std::vector<std::unique_ptr<MeterRule>> meters;
-  std::array<std::unique_ptr<BufferPool>, 2> pools;  // [Direction]: what its relays keep comes from here
 
   // null: not a limit of this route that meters messages.
   const MeterRule* meter(const policy::Limiter& limiter) const {
@@ -84,9 +81,9 @@ class TallyBook {
   ~TallyBook() = default;
 };
 
-// `pool` outlives it. nullptr and `why` when a certificate or key cannot be used.
+// nullptr and `why` when a certificate or key cannot be used.
 std::shared_ptr<const Runtime> build_runtime(std::shared_ptr<const config::Snapshot> snapshot,
                                              net::CryptoContext& crypto, const net::TicketKeys& tickets,
-                                             TallyBook& tallies, BufferPool& pool, std::string& why);
+                                             TallyBook& tallies, std::string& why);
 
 }  // namespace sluice::session

@@ -439,8 +439,8 @@ void Session::start_relaying() {
   client_.settle();
   const bool deflate = o.agreement.deflate;
   up_framer_ = up_framer(deflate);
-  up_.emplace(client_, *up_framer_, up_lane_, pool_of(Direction::up));
-  leg.relay_through(down_framer(deflate), *this, pool_of(Direction::down));
+  up_.emplace(client_, *up_framer_, up_lane_, house_.place.pool);
+  leg.relay_through(down_framer(deflate), *this);
   target_ = &leg;
 
   if (per_message()) {

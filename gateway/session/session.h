@@ -81,7 +81,6 @@ class Session {
   Leg* open_leg(const std::shared_ptr<upstream::Server>& server);
   void count_kept();
   void note_kept(const std::array<std::size_t, 2>& kept);
-  BufferPool& pool_of(Direction way) const { return *route_->pools[static_cast<std::size_t>(way)]; }
   void count_pause(Direction way, Instant since);
   void end_pause(Direction way, Instant& since);
   void count_pauses();               // of both sides, at their end
@@ -184,7 +183,7 @@ class Session {
   bool ping_due_ = false;
   std::uint16_t client_close_code_ = 1000;
   std::uint16_t close_override_ = 0;  // a configured code in place of the table's
-  std::array<std::uint32_t, 2> kept_{};  // [Direction]: octets in streams, at the last look
+  std::array<std::uint32_t, 2> kept_{};  // [Direction]: octets that waited at the last look
   std::uint32_t lingered_ = 0;        // octets read and dropped after the end
   std::unique_ptr<Rare> rare_;
   std::uint64_t ping_mark_ = 0;

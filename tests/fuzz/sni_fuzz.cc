@@ -11,22 +11,16 @@
 #include <vector>
 
 #include "base/result.h"
+#include "net/crypto_owner.h"
 #include "net/tls_profile.h"
 
 using namespace sluice;
 
 namespace {
 
-template <auto Free>
-struct Deleter {
-  template <typename T>
-  void operator()(T* raw) const {
-    Free(raw);
-  }
-};
-using Ssl = std::unique_ptr<SSL, Deleter<SSL_free>>;
-using Ctx = std::unique_ptr<SSL_CTX, Deleter<SSL_CTX_free>>;
-using Certificate = std::unique_ptr<X509, Deleter<X509_free>>;
+using Ssl = std::unique_ptr<SSL, net::Freer<SSL_free>>;
+using Ctx = std::unique_ptr<SSL_CTX, net::Freer<SSL_CTX_free>>;
+using Certificate = std::unique_ptr<X509, net::Freer<X509_free>>;
 
 struct House {
   House() {

@@ -13,7 +13,7 @@ import pytest
 
 import tokens
 from evil import Backend, echo
-from gateway import AUTH, BASE, BINARY, Gateway, wait_for
+from gateway import AUTH, BASE, BINARY, NOWHERE, Gateway, wait_for
 from ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -179,15 +179,6 @@ def test_version():
     assert "OpenSSL" in run.stdout and "libevent" in run.stdout
 
 
-MINIMAL = BASE + """
-[[route]]
-path = "/*"
-backend = "app"
-[backend.app]
-servers = ["ws://127.0.0.1:9"]
-"""
-
-
 def test_the_commit_is_known(fresh_gateway):
     """Where the sources are a git repository: the same in --version, metrics and status."""
     commit = re.search(r"commit +(\S+)", sluice("--version").stdout)[1]
@@ -196,14 +187,14 @@ def test_the_commit_is_known(fresh_gateway):
         assert re.fullmatch(r"[0-9a-f]{12}(-dirty)?", commit)
     else:
         assert commit == "unknown"
-    gateway = fresh_gateway(MINIMAL)
+    gateway = fresh_gateway(NOWHERE)
     told = gateway.admin_json("/api/v1/status")["revision"]
     assert told == ("" if commit == "unknown" else commit)
     assert any(series.startswith("sluice_build_info") and f'revision="{told}"' in series for series in gateway.metrics())
 
 
 def test_healthcheck(fresh_gateway):
-    gateway = fresh_gateway(MINIMAL)
+    gateway = fresh_gateway(NOWHERE)
     ask = lambda: sluice("healthcheck", "--admin", f"127.0.0.1:{gateway.port('admin')}")
     assert ask().returncode == 0
     gateway.stop()

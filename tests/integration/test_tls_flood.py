@@ -9,15 +9,7 @@ import struct
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from gateway import BASE, wait_for
-
-CONFIG = BASE + """
-[[route]]
-path = "/*"
-backend = "app"
-[backend.app]
-servers = ["ws://127.0.0.1:9"]
-"""
+from gateway import NOWHERE, wait_for
 
 HANDSHAKE = 22
 CLIENT_HELLO = b"\x01\x00\x00\x00"  # the head of one is enough to be refused
@@ -75,7 +67,7 @@ class RawTls12:
 
 @pytest.mark.parametrize("data", [b"", b"G"], ids=["without data", "an octet of a head at times"])
 def test_renegotiations_that_nobody_reads_are_cut(fresh_gateway, tmp_path, data):
-    gateway = fresh_gateway(CONFIG)
+    gateway = fresh_gateway(NOWHERE)
     client = RawTls12(gateway.port("tls"), tmp_path / "keys")
     with pytest.raises((ConnectionError, socket.timeout)):
         for _ in range(400):

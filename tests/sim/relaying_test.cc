@@ -1,6 +1,7 @@
 // Moving octets: byte for byte both ways, one write a turn, backpressure, a bounded remainder, fairness.
 #include <gtest/gtest.h>
 
+#include "support/pattern.h"
 #include "support/sim_house.h"
 
 namespace sluice::test {
@@ -11,12 +12,6 @@ using namespace std::chrono_literals;
 // What is forwarded after the heads, as it stands on the wire.
 std::string up_octets(Upstream& up) { return up.wire.out.substr(up.peer.head.size()); }
 std::string down_octets(Client& client) { return client.wire.out.substr(client.peer.head.size()); }
-
-std::string pattern(std::size_t size) {
-  std::string text(size, ' ');
-  for (std::size_t i = 0; i < size; ++i) text[i] = static_cast<char>('a' + i * 7 % 26);
-  return text;
-}
 
 // Every kind of data frame and length form, fragments with control frames between them.
 std::string conversation(bool masked) {

@@ -2,6 +2,7 @@
 // against the kernel and OpenSSL.
 #include <gtest/gtest.h>
 
+#include "support/pattern.h"
 #include "support/socket_house.h"
 
 namespace sluice::test {
@@ -12,12 +13,6 @@ struct Transport {
   bool client_tls;
   const char* scheme;
 };
-
-std::string pattern(std::size_t size) {
-  std::string text(size, ' ');
-  for (std::size_t i = 0; i < size; ++i) text[i] = static_cast<char>('a' + i * 7 % 26);
-  return text;
-}
 
 class Sockets : public testing::TestWithParam<Transport> {
  protected:

@@ -271,6 +271,15 @@ def after_101(act: Callable[[Peer], None]) -> Handler:
     return handler
 
 
+def flood(peer: Peer) -> None:
+    """Sends as fast as it can until the other side has gone."""
+    try:
+        while True:
+            peer.put(BINARY, bytes(65536))
+    except OSError:
+        pass
+
+
 def tcp_echo(peer: Peer) -> None:
     """Plain TCP: what comes goes back."""
     deadline = time.monotonic() + 120

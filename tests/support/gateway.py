@@ -43,6 +43,15 @@ name = "plain"
 bind = "127.0.0.1:@plain@"
 """
 
+# One route to a server that is not there.
+NOWHERE = BASE + """
+[[route]]
+path = "/*"
+backend = "app"
+[backend.app]
+servers = ["ws://127.0.0.1:9"]
+"""
+
 AUTH = f"""
 [auth.users]
 type = "jwt"

@@ -96,7 +96,7 @@ class TestHouse : public session::House, public session::TallyBook {
     net::TicketKeys tickets = net::fresh_ticket_keys();
     std::string why;
     auto snapshot = std::make_shared<const config::Snapshot>(std::move(settings), memory_, 1);
-    runtime_ = session::build_runtime(snapshot, crypto_, tickets, *this, pool_, why);
+    runtime_ = session::build_runtime(snapshot, crypto_, tickets, *this, why);
     if (!runtime_) throw std::runtime_error(why);
   }
 

@@ -72,26 +72,6 @@ TEST(Buffer, HoldsTheLargestRemainder) {
   EXPECT_EQ(text_of(buffer), most);
 }
 
-TEST(BufferPool, APartCountsWhatItLendsOfTheWhole) {
-  BufferPool whole;
-  Gauge gauge;
-  BufferPool part(whole, gauge);
-  Buffer other(whole);
-  other.append(as_bytes("x"));
-  {
-    Buffer buffer(part);
-    buffer.append(as_bytes("some octets"));
-    EXPECT_EQ(gauge.get(), 512);
-    EXPECT_EQ(part.lent(), 512u);
-    EXPECT_EQ(whole.lent(), 1024u);
-    buffer.append(as_bytes(std::string(600, 'x')));
-    EXPECT_EQ(gauge.get(), 1024) << "a larger block in place of the first";
-  }
-  EXPECT_EQ(gauge.get(), 0);
-  EXPECT_EQ(part.lent(), 0u);
-  EXPECT_EQ(whole.lent(), 512u);
-}
-
 TEST(BufferPool, LendsABlockAgain) {
   BufferPool pool;
   Buffer one(pool);

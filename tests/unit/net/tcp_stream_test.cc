@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include "support/pattern.h"
 #include "support/stream_pair.h"
 
 namespace sluice::net {
@@ -10,12 +11,7 @@ namespace {
 
 using test::Bench;
 using test::Holder;
-
-std::string pattern(std::size_t size) {
-  std::string text(size, ' ');
-  for (std::size_t i = 0; i < size; ++i) text[i] = static_cast<char>('a' + i % 23);
-  return text;
-}
+using test::pattern;
 
 struct TcpStreamTest : testing::Test {
   explicit TcpStreamTest(std::pair<Fd, Fd> fds = test::loopback_pair())

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "support/pattern.h"
 #include "support/tls_pair.h"
 
 namespace sluice::net {
@@ -11,13 +12,8 @@ namespace {
 using test::client;
 using test::Holder;
 using test::Pair;
+using test::pattern;
 using test::wildcard_certificate;
-
-std::string pattern(std::size_t size) {
-  std::string text(size, ' ');
-  for (std::size_t i = 0; i < size; ++i) text[i] = static_cast<char>('a' + i % 23);
-  return text;
-}
 
 struct TlsStreamTest : test::TlsTest {};
 
