@@ -64,6 +64,7 @@ enum class Stage : std::uint8_t {
   X(be_preface_data, backend, 502, 1011, warn, false)        \
   X(be_refused, backend, 502, 1011, info, false)             \
   X(be_lost, backend, 502, 1011, warn, false)                 \
+  X(server_down, backend, 503, 1012, info, false)            \
   X(ws_rsv, ws, 400, 1002, info, false)                      \
   X(ws_mask, ws, 400, 1002, info, false)                     \
   X(ws_opcode, ws, 400, 1002, info, false)                   \

@@ -26,6 +26,11 @@ upstream::Policy policy_of(std::string_view text) {
   return text == "consistent_hash" ? upstream::Policy::consistent_hash : upstream::Policy::round_robin;
 }
 
+upstream::Duty duty_of(std::string_view text) {
+  if (text == "drain") return upstream::Duty::drain;
+  return text == "down" ? upstream::Duty::down : upstream::Duty::ready;
+}
+
 bool is_later_scheme(std::string_view scheme) {
   return scheme == "http" || scheme == "https" || scheme.starts_with("dns+") || scheme.starts_with("srv+");
 }
@@ -87,6 +92,7 @@ void Checker::servers(const Section& section, upstream::BackendSettings& out) {
       if (!entry.good("url")) continue;
       url = {entry.text("url"), entry.place("url")};
       server.weight = static_cast<std::uint32_t>(entry.number("weight"));
+      server.duty = duty_of(entry.text("state"));
     }
     if (!server_url(url, server)) continue;
     const bool twice = std::any_of(out.servers.begin(), out.servers.end(), [&](const auto& other) {

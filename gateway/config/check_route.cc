@@ -54,6 +54,7 @@ void Checker::route(const Section& section) {
   }
   out.rate_limit = references(who, "rate_limit", section, "rate_limit", limits_);
   out.websocket.reject_with_close = section.text("reject") == "close";
+  out.close_on_server_down = section.text("on_server_down") == "close";
   websocket(section.table("websocket"), out.websocket);
   route_limits(section, out);
   route_effects(section, out);

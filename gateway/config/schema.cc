@@ -531,6 +531,12 @@ constexpr Key kRoute[] = {
      .meaning =
          "Refusals: an HTTP status, or accept and close with 4401, 4403 or 4429, which a browser can see.",
      .values = "status|close"},
+    {.name = "on_server_down",
+     .type = choice,
+     .fallback = "\"keep\"",
+     .meaning = "Sessions of a server that is down, by a health check or an operator: keep them for as long as they last, or "
+                "close them with 1012.",
+     .values = "keep|close"},
     {.name = "access", .type = table, .later = "*"},
     {.name = "websocket", .type = table, .table = &kWebSocketTable},
 };
@@ -552,8 +558,14 @@ constexpr Key kEntry[] = {
      .meaning = "Its share beside the others.",
      .least = 1,
      .most = 1000},
+    {.name = "state",
+     .type = choice,
+     .fallback = "\"ready\"",
+     .meaning = "ready; drain: no new sessions, those that it has live on; down: as drain, and routes with "
+                "on_server_down = \"close\" close theirs. The admin API sets it, too, and its word wins.",
+     .values = "ready|drain|down"},
 };
-constexpr Table kEntryTable{"backend.NAME.servers", "A server with a weight, in place of a URL.", kEntry};
+constexpr Table kEntryTable{"backend.NAME.servers", "A server with settings of its own, in place of a URL.", kEntry};
 
 constexpr Key kBalance[] = {
     {.name = "policy",

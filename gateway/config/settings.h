@@ -86,6 +86,7 @@ struct RouteSettings {
   std::string backend;    // name
   std::string auth;       // name; empty: none
   std::vector<std::string> rate_limit;  // names
+  bool close_on_server_down = false;    // on_server_down = "keep" | "close"
   WebSocketSettings websocket;
   std::optional<FixedAnswer> answer;
 };

@@ -48,7 +48,7 @@ ServerSums server_sums(const Tallies& tallies, const config::Snapshot& snapshot,
       const std::string& backend = cluster->settings().name;
       ServerSum& sum = sums[{backend, own ? server->settings().url : "other"}];
       add_counted(sum, tallies.server(backend, server->settings().url));
-      sum.up += server->usable(now) && server->resolved();
+      sum.up += server->usable(now);
       sum.connections += server->active.load(std::memory_order_relaxed);
       sum.checks_passed += server->checks_passed.load(std::memory_order_relaxed);
       sum.checks_failed += server->checks_failed.load(std::memory_order_relaxed);

@@ -10,8 +10,8 @@
 //                           client is cut (1006). TCP in order: 1000
 //   the gateway (end)       the table's code to the client, 1001 up       both Closes, or ≤ close_timeout
 //                           (cut, where its client broke off a frame)
-//   drain                   1001 at a message boundary; its messages      the client's Close, then ours up
-//                           still pass
+//   drain, or the server    1001 or 1012 at a message boundary; its       the client's Close, then ours up
+//   is to be left           messages still pass
 //
 // A Close of the gateway's own waits for its boundary at most 1 s, then that side is cut.
 #include <algorithm>
@@ -78,16 +78,28 @@ void Session::close_legs(std::uint16_t code) {
 
 void Session::drain() {
   if (phase_ != Phase::relay) return;  // a handshake that is under way goes on and is drained when it relays
+  take_leave({Errc::draining, Side::gateway, false, ""});
+}
+
+void Session::take_leave(Error error) {
   if (ending_ || client_close_out_ || client_close_in_ || draining_) return;
   draining_ = true;
   client_close_due_ = true;
-  client_close_code_ = 1001;
-  rare().close_reason = "draining";
-  record_.error = {Errc::draining, Side::gateway, false, ""};
-  note_close(1001, Side::gateway, "draining");
+  client_close_code_ = row(error.code).close_code;
+  rare().close_reason = row(error.code).name;
+  record_.error = error;
+  note_close(client_close_code_, Side::gateway, row(error.code).name);
   boundary_deadline_ = now() + kBoundaryWait;
   closing_until(rules().close_timeout);
 }
+
+// Asked about once a second: servers change under sessions of all workers, and none of them is called.
+Errc Session::unwanted(const Leg& leg) const {
+  if (leg.server().down() && route_->compiled->settings->close_on_server_down) return Errc::server_down;
+  return Errc::none;
+}
+
+void Session::leave_server(Leg&, Errc why) { take_leave({why, Side::gateway, false, "its server is not to be used"}); }
 
 // The process ends before the closing did.
 void Session::cut() {

@@ -300,6 +300,13 @@ Step Session::tick() {
     }
     work = work || ending_;
   }
+  for (const auto& leg : legs_) {
+    const Errc why = ending_ || draining_ || !leg->relaying() ? Errc::none : unwanted(*leg);
+    if (why == Errc::none) continue;
+    leave_server(*leg, why);
+    work = true;
+    break;  // the others are asked next time, if the session lives on
+  }
   work = tick_client(time) || work;
   for (const auto& leg : legs_) work = tick_leg(*leg, time) || work;
   if (time >= deadline_ || time >= boundary_deadline_) work = true;

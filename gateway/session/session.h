@@ -102,6 +102,9 @@ class Session {
   void on_client_end();
   void on_leg_end(Leg& leg, bool in_order);
   void leg_died(Leg& leg, Error error);
+  void leave_server(Leg& leg, Errc why);         // it does not want the session any more
+  Errc unwanted(const Leg& leg) const;           // why its server does not; none: it does
+  void take_leave(Error error);                  // Close at a message boundary; the client's messages still pass
   void retire_leg(Leg& leg);
   void cut_client();
   void close_legs(std::uint16_t code);
@@ -177,7 +180,7 @@ class Session {
   bool client_close_due_ = false;
   bool client_gone_ = false;        // its stream is dead or closed
   bool client_cut_ = false;         // nothing it sends is read any more
-  bool draining_ = false;           // Close was sent for a drain: its messages still pass until its own Close
+  bool draining_ = false;           // it takes its leave: its messages still pass until its own Close
   bool ending_ = false;
   bool pong_due_ = false;
   bool ping_due_ = false;

@@ -4,8 +4,30 @@
 
 namespace sluice::upstream {
 
-Server::Server(ServerSettings settings) : weight(settings.weight), settings_(std::move(settings)) {
+Server::Server(ServerSettings settings)
+    : weight(settings.weight),
+      duty(settings.duty),
+      settings_(std::move(settings)),
+      configured_weight_(settings_.weight),
+      configured_duty_(settings_.duty) {
   if (auto literal = net::Address::parse(settings_.host, settings_.port)) set_addresses({*literal});
+}
+
+void Server::configure(const ServerSettings& settings) {
+  configured_weight_ = settings.weight;
+  configured_duty_ = settings.duty;
+  command_weight(commanded_weight_);
+  command_duty(commanded_duty_);
+}
+
+void Server::command_weight(std::optional<std::uint32_t> wanted) {
+  commanded_weight_ = wanted;
+  weight.store(wanted.value_or(configured_weight_), std::memory_order_relaxed);
+}
+
+void Server::command_duty(std::optional<Duty> wanted) {
+  commanded_duty_ = wanted;
+  duty.store(wanted.value_or(configured_duty_), std::memory_order_relaxed);
 }
 
 std::vector<net::Address> Server::addresses() const {
@@ -24,13 +46,18 @@ bool Server::ejected(Instant now) const {
 }
 
 Server::State Server::state(Instant now) const {
+  if (duty.load(std::memory_order_relaxed) == Duty::drain) return State::drain;
+  if (duty.load(std::memory_order_relaxed) == Duty::down) return State::down;
   if (weight.load(std::memory_order_relaxed) == 0) return State::disabled;
   if (!resolved()) return State::unresolved;
   if (!healthy.load(std::memory_order_relaxed)) return State::down;
   return ejected(now) ? State::ejected : State::up;
 }
 
-bool Server::usable(Instant now) const { return healthy.load(std::memory_order_relaxed) && !ejected(now); }
+bool Server::eligible() const {
+  return duty.load(std::memory_order_relaxed) == Duty::ready && healthy.load(std::memory_order_relaxed) && resolved() &&
+         weight.load(std::memory_order_relaxed) > 0;
+}
 
 ServerUse::ServerUse(std::shared_ptr<Server> server) : server_(std::move(server)) {
   if (server_) server_->active.fetch_add(1, std::memory_order_relaxed);

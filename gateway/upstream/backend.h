@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -21,12 +22,18 @@ namespace sluice::upstream {
 
 enum class Scheme : std::uint8_t { ws, wss, tcp };
 
+// What a server is there for, by configuration or by an operator. drain: no new sessions, those that it has live on; down:
+// none at all, where the route says so.
+enum class Duty : std::uint8_t { ready, drain, down };
+inline constexpr std::array<std::string_view, 3> kDutyNames{"ready", "drain", "down"};
+
 struct ServerSettings {
   std::string url;   // as configured: its identity
   Scheme scheme = Scheme::ws;
   std::string host;  // name or literal without brackets
   std::uint16_t port = 0;
   std::uint32_t weight = 1;
+  Duty duty = Duty::ready;  // the key `state`
 };
 
 enum class Policy : std::uint8_t { round_robin, least_connections, random_two, consistent_hash };
@@ -88,9 +95,18 @@ class Server {
   std::vector<net::Address> addresses() const;
   void set_addresses(std::vector<net::Address> addresses);
 
-  // As of the newest configuration that names the server; 0 = no new connections. Balancers read this one, because
-  // settings() stay what they were when the server was first named.
+  // Main thread only: what the newest configuration that names the server says, and what an operator said beside it. An
+  // operator's word counts, over reloads too, until it is taken back (nullopt).
+  void configure(const ServerSettings& settings);
+  void command_weight(std::optional<std::uint32_t> weight);
+  void command_duty(std::optional<Duty> duty);
+  std::optional<std::uint32_t> commanded_weight() const { return commanded_weight_; }
+  std::optional<Duty> commanded_duty() const { return commanded_duty_; }
+
+  // What counts now. Balancers read these, because settings() stay what they were when the server was first named.
+  // Weight 0 = no new connections.
   std::atomic<std::uint32_t> weight;
+  std::atomic<Duty> duty;
 
   std::atomic<std::uint32_t> active{0};     // connections (legs) now, counted by ServerUse
   std::atomic<std::uint64_t> connects{0};   // successes and failures that Cluster::report was told
@@ -106,18 +122,28 @@ class Server {
   std::atomic<std::uint32_t> ejections_in_row{0};
 
   // Whether and why not it may be given connections; all of them, for labels, in the order of State.
-  enum class State : std::uint8_t { up, ejected, down, unresolved, disabled };
-  static constexpr std::array<std::string_view, 5> kStateNames{"up", "ejected", "down", "unresolved", "disabled"};
+  enum class State : std::uint8_t { up, ejected, down, unresolved, disabled, drain };
+  static constexpr std::array<std::string_view, 6> kStateNames{"up",         "ejected",  "down",
+                                                               "unresolved", "disabled", "drain"};
   State state(Instant now) const;
 
-  // Healthy and not ejected.
-  bool usable(Instant now) const;
+  // Nothing but an ejection keeps new connections from it.
+  bool eligible() const;
+  bool usable(Instant now) const { return eligible() && !ejected(now); }
   bool ejected(Instant now) const;
+  // By an operator, the configuration or the active check: it may have to give up the sessions that it has.
+  bool down() const {
+    return duty.load(std::memory_order_relaxed) == Duty::down || !healthy.load(std::memory_order_relaxed);
+  }
   // Whether there is an address to connect to.
   bool resolved() const { return resolved_.load(std::memory_order_acquire); }
 
  private:
   ServerSettings settings_;
+  std::uint32_t configured_weight_;
+  Duty configured_duty_;
+  std::optional<std::uint32_t> commanded_weight_;
+  std::optional<Duty> commanded_duty_;
   std::atomic<bool> resolved_{false};
   mutable std::mutex mutex_;
   std::vector<net::Address> addresses_;

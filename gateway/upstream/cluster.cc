@@ -10,12 +10,6 @@ namespace sluice::upstream {
 
 namespace {
 
-// Whether the server could serve if passive health were asked nothing.
-bool eligible(const Server& server) {
-  return server.healthy.load(std::memory_order_relaxed) && server.resolved() &&
-         server.weight.load(std::memory_order_relaxed) > 0;
-}
-
 // base · 2^times, at most `most`.
 Duration ejection_length(const EjectionSettings& settings, std::uint32_t times) {
   Duration length = settings.base;
@@ -38,7 +32,7 @@ std::size_t Cluster::look(Instant now, std::vector<State>& states) const {
   std::size_t ejected = 0;
   std::size_t fit = 0;
   for (const auto& server : servers_) {
-    const State state = !eligible(*server) ? State::unfit : server->ejected(now) ? State::ejected : State::fit;
+    const State state = !server->eligible() ? State::unfit : server->ejected(now) ? State::ejected : State::fit;
     states.push_back(state);
     ejected += state == State::ejected;
     fit += state == State::fit;
@@ -111,7 +105,7 @@ void Cluster::eject(Server& server, Instant now) const {
 
 void Cluster::take_effect() const {
   for (std::size_t i = 0; i < servers_.size(); ++i) {
-    servers_[i]->weight.store(settings_.servers[i].weight, std::memory_order_relaxed);
+    servers_[i]->configure(settings_.servers[i]);
   }
 }
 

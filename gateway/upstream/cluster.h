@@ -22,8 +22,8 @@ class Cluster {
   const BackendSettings& settings() const { return settings_; }
   std::span<const std::shared_ptr<Server>> servers() const { return servers_; }
 
-  // Candidates in the order in which to try them, at most `retries` + 1: usable ones only (healthy, not ejected,
-  // resolved, not in `exclude`); when more than half of the servers are unusable by ejection, the ejected ones count as
+  // Candidates in the order in which to try them, at most `retries` + 1: usable ones only (ready, healthy, not
+  // ejected, resolved, not in `exclude`); when more than half of the servers are unusable by ejection, the ejected ones count as
   // usable again (panic). Empty: no backend. `key` is the hash of the route's HashKey (0 when there is none).
   std::vector<std::shared_ptr<Server>> order(std::uint64_t key, Instant now,
                                              std::span<const Server* const> exclude = {}) const;
@@ -33,7 +33,7 @@ class Cluster {
   // is reported meanwhile is counted and changes nothing.
   void report(Server& server, bool success, Instant now) const;
 
-  // The weights of these settings count from now on, on servers that were known before, too. Main thread.
+  // Weights and states of these settings count from now on, on servers that were known before, too. Main thread.
   void take_effect() const;
 
   // Servers that order() may name.

@@ -255,7 +255,7 @@ TEST_F(MetricsTest, ServersShowWhetherTheyServe) {
   EXPECT_EQ(state("ws://127.0.0.1:9000", "up"), 1);
   EXPECT_EQ(state("ws://127.0.0.1:9000", "down"), 0);
   EXPECT_EQ(state("ws://127.0.0.1:9001", "down"), 1);
-  EXPECT_EQ(read.count("sluice_backend_server_state", first), 5u) << "every state, so that a change is seen";
+  EXPECT_EQ(read.count("sluice_backend_server_state", first), 6u) << "every state, so that a change is seen";
   servers[0]->ejected_until = (now_ + std::chrono::seconds(5)).time_since_epoch().count();
   EXPECT_EQ(scrape().sum("sluice_backend_server_up", first), 0);
   EXPECT_EQ(state("ws://127.0.0.1:9000", "ejected"), 1);
