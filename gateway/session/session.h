@@ -18,6 +18,7 @@
 #include "session/lane.h"
 #include "session/leg.h"
 #include "session/opening.h"
+#include "session/spread.h"
 #include "ws/control.h"
 
 namespace sluice::session {
@@ -73,27 +74,28 @@ class Session {
   Step relay();
   void pump_up(relay::Budget& budget);
   void pump_down(Leg& leg, relay::Budget& budget);
-  void pump_legs(relay::Budget& budget);
-  // Per message: legs are opened when they are first chosen.
-  net::Stream* leg_for(const relay::Run& run);
-  Leg* choose_leg();
-  Leg* leg_of(const upstream::Server& server) const;
-  Leg* open_leg(const std::shared_ptr<upstream::Server>& server);
   void count_kept();
   void note_kept(const std::array<std::size_t, 2>& kept);
   void count_pause(Direction way, Instant since);
   void end_pause(Direction way, Instant& since);
   void count_pauses();               // of both sides, at their end
+  bool tick_client(Instant time);
+  bool tick_leg(Leg& leg, Instant time);
+  bool client_unread() const;
+  void arm(Instant when);
+
+  // ---- per message: legs are opened when they are first chosen (session/spread.cc) ----
+  void pump_legs(relay::Budget& budget);
+  net::Stream* leg_for(const relay::Run& run);
+  Leg* choose_leg();
+  Leg* leg_of(const upstream::Server& server) const;
+  Leg* open_leg(const std::shared_ptr<upstream::Server>& server);
   void tend_legs();
   void advance_pending_leg();
   void drop_pending_leg(bool failed);
   void rest(const upstream::Server& server);
   bool enter_gate(Leg& leg, bool begins);
   void leave_gate(Leg& leg);
-  bool tick_client(Instant time);
-  bool tick_leg(Leg& leg, Instant time);
-  bool client_unread() const;
-  void arm(Instant when);
 
   // ---- closing (session/closing.cc) ----
   void end(Error error, Side initiator);         // the gateway ends both sides
@@ -128,19 +130,6 @@ class Session {
     if (!rare_) rare_ = std::make_unique<Rare>();
     return *rare_;
   }
-  // Per message: how messages are spread over the legs.
-  struct Spread {
-    std::string subprotocol;  // what every further leg must answer
-    Leg* pending = nullptr;   // chosen for the message that waits, not open yet: the only leg that is not
-    // Of the message that waits; asked for once, so that no candidate is tried twice for it.
-    std::vector<std::shared_ptr<upstream::Server>> candidates;
-    std::size_t next_candidate = 0;
-    Instant deadline{};       // for all of them
-    std::vector<std::pair<const upstream::Server*, Instant>> resting;  // could not be had; not asked before then
-    std::vector<Leg*> queue;  // legs with a message for the client, in the order in which they came to the gate
-    std::size_t first_pumped = 0;
-    std::size_t last_resort = 0;
-  };
   const config::WebSocketSettings& rules() const { return route_->compiled->settings->websocket; }
   bool per_message() const { return route_->compiled->plan.when == config::RouteWhen::each_message; }
   bool tcp() const { return route_->compiled->plan.up == config::FramerKind::ws_to_tcp; }
