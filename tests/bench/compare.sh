@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # compare.sh: Sluice against Debian's nginx and HAProxy as well-tuned WebSocket proxies, everything on loopback.
 #
-#   tests/bench/compare.sh [cpu|deep|syscalls|handshakes|memory|stalled|all]...
+#   tests/bench/compare.sh [cpu|deep|syscalls|handshakes|memory|stalled|bridge|all]...
 #
 # The proxy runs on the first core, load and backend on the second; targets alternate within a round. README.md tells what
 # the tables mean. Environment: ROUNDS (7), DURATION (seconds of one CPU measurement, 1.0), WARMUP (0.2), BUILD
@@ -19,9 +19,11 @@ TARGETS=${TARGETS:-nginx haproxy sluice sluice-again}
 PORT=${PORT:-22000}
 CPUS=${CPUS:-0 1}
 IDLE_STEPS=${IDLE_STEPS:-1000,9000}
+BRIDGE_STEPS=${BRIDGE_STEPS:-20,120}
 read -r proxy_cpu load_cpu <<<"$CPUS"
 echo_port=$((PORT + 1))
 flood_port=$((PORT + 2))
+tcp_port=$((PORT + 3))
 sections=()
 processes=()
 declare -A pids=()
@@ -61,7 +63,7 @@ stop_target() {
 install_needed() {
   # shellcheck source=deploy/packages.sh
   source "$root/deploy/packages.sh"
-  local needed=(nginx haproxy strace iproute2 openssl python3-minimal util-linux procps)
+  local needed=(nginx haproxy websockify strace iproute2 openssl python3-minimal util-linux procps)
   if [[ ! -x $BUILD/tests/bench/sluice_load || ! -x $BUILD/sluice ]]; then
     needed+=("${BUILD_PACKAGES[@]}" libgtest-dev libgmock-dev)
   fi
@@ -166,9 +168,47 @@ backend flood
 END
 }
 
+haproxytcp_configuration() {
+  local name=$1 tls=$2 plain=$3
+  cat >"$work/$name.conf" <<END
+global
+  nbthread 1
+  maxconn $(((files - 400) / 2))
+  maxpipes 64
+  tune.bufsize 16384
+  tune.ssl.cachesize 0
+defaults
+  mode tcp
+  option splice-auto
+  timeout connect 5s
+  timeout client 1h
+  timeout server 1h
+frontend front
+  bind 127.0.0.1:$tls ssl crt $work/server.pem ssl-min-ver TLSv1.2 backlog 4096
+  bind 127.0.0.1:$plain backlog 4096
+  default_backend echo
+backend echo
+  server echo 127.0.0.1:$echo_port
+END
+}
+
+# It listens on one port, so there are two of it, children of the pid that is measured.
+websockify_configuration() { :; }
+
+websockify_run() {
+  local tls=$1 plain=$2 first second
+  websockify --cert "$work/server.crt" --key "$work/server.key" --ssl-only "127.0.0.1:$tls" "127.0.0.1:$tcp_port" &
+  first=$!
+  websockify "127.0.0.1:$plain" "127.0.0.1:$tcp_port" &
+  second=$!
+  # shellcheck disable=SC2064  # these two, whatever comes
+  trap "kill $first $second" TERM
+  wait
+}
+
 sluice_configuration() {
   local name=$1 tls=$2 plain=$3 admin=$4 route routes=""
-  for route in echo flood; do
+  for route in echo flood bridge; do
     routes+="
 [[route]]
 path = \"/$route\"
@@ -234,6 +274,8 @@ $routes
 servers = ["ws://127.0.0.1:$echo_port"]
 [backend.flood]
 servers = ["ws://127.0.0.1:$flood_port"]
+[backend.bridge]
+servers = ["tcp://127.0.0.1:$tcp_port"]
 END
 }
 
@@ -269,6 +311,8 @@ start_target() {
   case $kind in
     nginx) taskset -c "$proxy_cpu" nginx -p "$work" -e "$work/$name.log" -c "$work/$name.conf" >"$work/$name.out" 2>&1 & ;;
     haproxy) taskset -c "$proxy_cpu" haproxy -db -f "$work/$name.conf" >"$work/$name.out" 2>&1 & ;;
+    haproxytcp) taskset -c "$proxy_cpu" haproxy -db -f "$work/$name.conf" >"$work/$name.out" 2>&1 & ;;
+    websockify) (taskset -pc "$proxy_cpu" "$BASHPID" >/dev/null && websockify_run "$tls" $((tls + 1))) >"$work/$name.out" 2>&1 & ;;
     sluice) taskset -c "$proxy_cpu" "$BUILD/sluice" run --config "$work/$name.conf" >"$work/$name.out" 2>&1 & ;;
   esac
   pid=$!
@@ -395,6 +439,39 @@ run_memory() {
   table memory
 }
 
+# The raw bridge against who does the same (websockify: the same clients, the same TCP echo) and against who looks at nothing
+# (HAProxy in TCP mode: the same octets of the clients, to the WebSocket echo).
+run_bridge() {
+  local TARGETS="websockify haproxytcp sluice sluice-again" size scheme tls round target connections seconds
+  stop_all
+  start_all
+  for tls in 1 0; do
+    scheme=$( ((tls)) && echo wss || echo ws)
+    for size in 64 16384 1048576; do
+      connections=8 seconds=$DURATION
+      # websockify brings a handful of these a second.
+      ((size < 1048576)) || { connections=2; seconds=$(awk "BEGIN {print 3 * $DURATION}"); }
+      for round in $(seq "$ROUNDS"); do
+        for target in $TARGETS; do
+          measure "bridge-$scheme" "$size" "$round" "$target" rtt "$tls" --path /bridge --size "$size" --stream 1 --children 1 \
+            --connections "$connections" --seconds "$seconds" --warmup "$WARMUP"
+        done
+      done
+    done
+  done
+  stop_all
+  for tls in 1 0; do
+    scheme=$( ((tls)) && echo wss || echo ws)
+    for target in $(single_targets); do
+      start_target "$target"
+      sleep 0.5
+      measure "bridge-memory" "$scheme" 1 "$target" idle "$tls" --path /bridge --children 1 --steps "$BRIDGE_STEPS"
+      stop_target "$target"
+    done
+  done
+  table bridge-wss bridge-ws bridge-memory
+}
+
 run_stalled() {
   local tls target scheme phase sockets
   stop_all
@@ -447,6 +524,7 @@ estimate() {
       syscalls) seconds=$(awk "BEGIN {print $seconds + 20 * $single * 1.5}") ;;
       memory) seconds=$(awk "BEGIN {print $seconds + 4 * $single * 12}") ;;
       stalled) seconds=$(awk "BEGIN {print $seconds + 2 * $single * 12}") ;;
+      bridge) seconds=$(awk "BEGIN {print $seconds + 6 * $ROUNDS * 4 * (1.7 * $DURATION + $WARMUP + 0.4) + 60}") ;;
     esac
   done
   awk "BEGIN {printf \"%.0f\", $seconds / 60 + 0.5}"
@@ -467,9 +545,9 @@ main() {
   (($# > 0)) || set -- all
   for section in "$@"; do
     case $section in
-      all) sections=(cpu deep syscalls handshakes memory stalled) ;;
-      cpu | deep | syscalls | handshakes | memory | stalled) sections+=("$section") ;;
-      *) die "usage: compare.sh [cpu|deep|syscalls|handshakes|memory|stalled|all]..." ;;
+      all) sections=(cpu deep syscalls handshakes memory stalled bridge) ;;
+      cpu | deep | syscalls | handshakes | memory | stalled | bridge) sections+=("$section") ;;
+      *) die "usage: compare.sh [cpu|deep|syscalls|handshakes|memory|stalled|bridge|all]..." ;;
     esac
   done
   (($(nproc --all) >= 2)) || die "two cores are needed: one for the proxy, one for load and backend"
@@ -500,6 +578,9 @@ main() {
   taskset -c "$load_cpu" "$BUILD/tests/bench/sluice_echo" --port "$flood_port" --mode flood 2>"$work/flood.out" &
   started $!
   wait_for_port $! "$flood_port" flood
+  taskset -c "$load_cpu" "$BUILD/tests/bench/sluice_echo" --port "$tcp_port" --mode tcp 2>"$work/tcp.out" &
+  started $!
+  wait_for_port $! "$tcp_port" tcp
 
   say "about $(estimate) minutes"
   versions

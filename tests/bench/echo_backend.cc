@@ -1,12 +1,13 @@
 // sluice_echo: the backend of the benchmark. A WebSocket server on one thread that costs as little as it can.
 //
-//   sluice_echo --port P [--mode echo|flood|sink] [--rate BYTES/S] [--message BYTES]
+//   sluice_echo --port P [--mode echo|flood|sink|tcp] [--rate BYTES/S] [--message BYTES]
 //
 // echo   each frame goes back, unmasked, once it is whole; all frames of one wake-up leave in one send
 // flood  from a client's first message on it is sent `rate` bytes a second as messages of `message` bytes,
 // each of which
 //        opens with its number and the time it was made (two big-endian 64-bit values); see stall.cc
 // sink   everything is read and dropped
+// tcp    no WebSocket at all: every octet goes back
 //
 // A client that does not read is not read from either: what it is owed stays at 64 KiB, plus the message
 // under way.
@@ -36,7 +37,7 @@
 namespace bench {
 namespace {
 
-enum class Mode { kEcho, kFlood, kSink };
+enum class Mode { kEcho, kFlood, kSink, kTcp };
 
 constexpr std::size_t kChunk = 256 * 1024;
 constexpr std::size_t kMaxHead = 16 * 1024;
@@ -133,6 +134,10 @@ class Connection final : public Pollable {
   std::size_t read(const std::uint8_t* p, std::size_t n) {
     std::size_t used = 0;
     wanted_ = 0;
+    if (server_.mode == Mode::kTcp) {
+      server_.out.append(p, n);
+      return n;
+    }
     if (!upgraded_) {
       used = upgrade(std::string_view(reinterpret_cast<const char*>(p), n));
       if (!upgraded_) return used;
@@ -298,8 +303,15 @@ int run(int argc, char** argv) {
   Options options(argc, argv, 1);
   Server server;
   const std::string mode = options.text("mode", "echo");
-  if (mode != "echo" && mode != "flood" && mode != "sink") fail("--mode is echo, flood or sink");
-  server.mode = mode == "echo" ? Mode::kEcho : mode == "flood" ? Mode::kFlood : Mode::kSink;
+  if (mode == "flood") {
+    server.mode = Mode::kFlood;
+  } else if (mode == "sink") {
+    server.mode = Mode::kSink;
+  } else if (mode == "tcp") {
+    server.mode = Mode::kTcp;
+  } else if (mode != "echo") {
+    fail("--mode is echo, flood, sink or tcp");
+  }
   server.rate = options.number<std::uint64_t>("rate", server.rate);
   server.message = options.number<std::size_t>("message", server.message);
   if (server.message < 16 || server.message > kMaxOwed) fail("--message is 16 to 65536");

@@ -1,9 +1,9 @@
 // idle: opens connections in steps, holds them, and prints the proxy's user memory at each step.
 //
-//   --steps 1000,9000 --message 0 --settle 1.5
+//   --steps 1000,9000 --message 0 --settle 1.5 --children 0
 //
 // With --message N each connection sends one message of N bytes and receives it back before it counts as
-// open.
+// open. With --children 1 what --pids have started counts, too.
 #include <cstdio>
 #include <memory>
 
@@ -73,16 +73,18 @@ int run_idle(Options& options) {
   const auto steps = options.list<std::size_t>("steps");
   const auto message = options.number<std::size_t>("message", 0);
   const auto settle = options.number("settle", 1.5);
+  const bool children = options.number("children", 0) != 0;
   options.finish();
   if (pids.empty() || steps.empty()) fail("--pids and --steps are required");
 
   Idle idle(target, message);
-  const std::uint64_t start = pss_kib(pids);
+  const auto memory = [&] { return pss_kib(children ? with_children(pids) : pids); };
+  const std::uint64_t start = memory();
   std::printf("pss_0=%lu", start);
   for (const std::size_t step : steps) {
     idle.open_up_to(step);
     idle.hold(settle);
-    std::printf(" pss_%zu=%lu", step, pss_kib(pids));
+    std::printf(" pss_%zu=%lu", step, memory());
   }
   std::printf("\n");
   return 0;

@@ -6,7 +6,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cctype>
 #include <fstream>
+#include <map>
 #include <sstream>
 
 #include "fail.h"
@@ -60,7 +62,35 @@ bool traced(pid_t pid) {
   return true;
 }
 
+// The parent of a process; 0 when it has gone meanwhile.
+pid_t parent_of(const std::string& pid) {
+  std::ifstream in("/proc/" + pid + "/stat");
+  std::string line;
+  if (!std::getline(in, line)) return 0;
+  std::istringstream fields(line.substr(line.rfind(')') + 1));
+  std::string state;
+  pid_t parent = 0;
+  fields >> state >> parent;
+  return parent;
+}
+
 }  // namespace
+
+std::vector<pid_t> with_children(std::vector<pid_t> pids) {
+  std::multimap<pid_t, pid_t> children;
+  DIR* dir = opendir("/proc");
+  if (dir == nullptr) fail("no /proc");
+  while (const dirent* entry = readdir(dir)) {
+    if (std::isdigit(static_cast<unsigned char>(entry->d_name[0])) == 0) continue;
+    children.emplace(parent_of(entry->d_name), static_cast<pid_t>(std::stol(entry->d_name)));
+  }
+  closedir(dir);
+  for (std::size_t i = 0; i < pids.size(); ++i) {
+    const auto [first, last] = children.equal_range(pids[i]);
+    for (auto child = first; child != last; ++child) pids.push_back(child->second);
+  }
+  return pids;
+}
 
 std::uint64_t cpu_ns(const std::vector<pid_t>& pids) {
   if (pids.empty()) fail("--pids is required");

@@ -13,6 +13,9 @@ namespace bench {
 // none). A process that is not there ends the run: it would silently cost nothing.
 std::uint64_t cpu_ns(const std::vector<pid_t>& pids);
 
+// These processes and all that they have started, as far as it lives.
+std::vector<pid_t> with_children(std::vector<pid_t> pids);
+
 // User memory in KiB: the proportional set size of smaps_rollup, summed.
 std::uint64_t pss_kib(const std::vector<pid_t>& pids);
 

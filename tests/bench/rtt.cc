@@ -1,6 +1,8 @@
 // rtt: C connections, each with D messages of S bytes in flight to an echo backend.
 //
 //   --connections 32 --size 64 --depth 1
+//   --stream 1                      answers are a stream: messages may be cut and joined on the way
+//   --children 1                    what --pids have started counts, too
 //   --warmup 0.2 --seconds 1        CPU of --pids over the time, per message
 //   --count N --strace FILE         instead: system calls of --pids over N messages, per message
 #include <cstdio>
@@ -17,11 +19,12 @@ constexpr std::uint64_t kPatience = 30 * kSecond;
 
 class Rtt final : public ClientEvents {
  public:
-  Rtt(const Target& target, unsigned connections, std::size_t size, unsigned depth)
-      : size_(size), depth_(depth), frame_size_(masked_frame(size).size()) {
+  Rtt(const Target& target, unsigned connections, std::size_t size, unsigned depth, bool stream)
+      : size_(size), depth_(depth), stream_(stream), frame_size_(masked_frame(size).size()) {
     const std::string frame = masked_frame(size);
     for (unsigned i = 0; i < depth; ++i) batch_ += frame;
     owed_.resize(connections);
+    received_.resize(connections);
     for (unsigned i = 0; i < connections; ++i) {
       clients_.push_back(std::make_unique<Client>(poller_, tls_, target, *this, i));
       clients_.back()->open();
@@ -49,9 +52,16 @@ class Rtt final : public ClientEvents {
     run([this] { return done_ == sent_; }, kPatience, "for the answers");
   }
   std::uint64_t done() const { return done_; }
+  // Messages that have come back; of a stream with the part of one that is under way.
+  double come_back() const {
+    std::uint64_t part = 0;
+    for (const std::uint64_t octets : received_) part += octets;
+    return static_cast<double>(done_) + static_cast<double>(part) / static_cast<double>(size_);
+  }
 
   void opened(Client&) override { ++opened_; }
   void message(Client& client, std::uint64_t length, Bytes prefix) override {
+    if (stream_) return octets(client, length);
     const Bytes wanted = payload_prefix(size_);
     if (length != size_ || !std::equal(prefix.begin(), prefix.end(), wanted.begin(), wanted.end())) {
       fail("an answer is not what was sent");
@@ -66,6 +76,14 @@ class Rtt final : public ClientEvents {
   void closed(Client&, const std::string& why) override { fail("a connection was lost: " + why); }
 
  private:
+  void octets(Client& client, std::uint64_t length) {
+    std::uint64_t& received = received_[client.index()];
+    received += length;
+    for (; received >= size_; received -= size_) {
+      ++done_;
+      ++owed_[client.index()];
+    }
+  }
   void send(Client& client, unsigned n) {
     if (sent_ >= limit_) return;
     sent_ += n;
@@ -84,9 +102,11 @@ class Rtt final : public ClientEvents {
   TlsContext tls_;
   std::size_t size_;
   unsigned depth_;
+  bool stream_;
   std::size_t frame_size_;
   std::string batch_;
   std::vector<unsigned> owed_;
+  std::vector<std::uint64_t> received_;  // octets of the answer under way, of a stream
   std::size_t opened_ = 0;
   bool sending_ = false;
   std::uint64_t sent_ = 0;
@@ -99,7 +119,7 @@ class Rtt final : public ClientEvents {
 
 int run_rtt(Options& options) {
   const Target target = Target::from(options);
-  const auto pids = options.list<pid_t>("pids");
+  auto pids = options.list<pid_t>("pids");
   const auto connections = options.number("connections", 32U);
   const auto size = options.number<std::size_t>("size", 64);
   const auto depth = options.number("depth", 1U);
@@ -107,9 +127,12 @@ int run_rtt(Options& options) {
   const auto seconds = options.number("seconds", 1.0);
   const auto count = options.number<std::uint64_t>("count", 0);
   const std::string report = options.text("strace", "");
+  const bool stream = options.number("stream", 0) != 0;
+  const bool children = options.number("children", 0) != 0;
   options.finish();
 
-  Rtt rtt(target, connections, size, depth);
+  Rtt rtt(target, connections, size, depth, stream);
+  if (children) pids = with_children(pids);
   if (!report.empty()) {
     rtt.run_count(connections * depth * 2);  // the first messages, which grow buffers
     SyscallCount calls(pids, report);
@@ -122,17 +145,17 @@ int run_rtt(Options& options) {
   }
   rtt.start();
   rtt.run_for(warmup);
-  const std::uint64_t messages_before = rtt.done();
+  const double messages_before = rtt.come_back();
   const std::uint64_t time_before = now_ns();
   const std::uint64_t cpu_before = cpu_ns(pids);
   rtt.run_for(seconds);
   const auto cpu = static_cast<double>(cpu_ns(pids) - cpu_before);
   const auto time = static_cast<double>(now_ns() - time_before);
-  const auto messages = static_cast<double>(rtt.done() - messages_before);
-  if (messages == 0) fail("no message came back");
+  const double messages = rtt.come_back() - messages_before;
+  if (messages <= 0) fail("no message came back");
   rtt.finish();
   std::printf(
-      "messages=%.0f seconds=%.3f cpu_us=%.0f us_per_message=%.3f messages_per_second=%.0f cpu_load=%.2f\n",
+      "messages=%.1f seconds=%.3f cpu_us=%.0f us_per_message=%.3f messages_per_second=%.0f cpu_load=%.2f\n",
       messages, time / 1e9, cpu / 1e3, cpu / 1e3 / messages, messages * 1e9 / time, cpu / time);
   return 0;
 }

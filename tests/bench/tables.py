@@ -158,6 +158,33 @@ def stalled_table(cells):
                  "their p50 / p99 ms", f"≤ {STALLED_USER} and ≤ {STALLED_SOCKETS} KiB"], lines)
 
 
+BRIDGE_PEERS = ("websockify", "haproxytcp")
+BRIDGE_BARS = {"websockify": 0.10, "haproxytcp": 1.05}
+
+
+def bridge_table(section, cells):
+    print(f"\n## CPU µs of the bridge per round trip, {section[7:]}→tcp, 8 connections (2 for 1 MiB), 1 in flight\n")
+    lines = []
+    for cell, targets in cells.items():
+        ours, again = (series(targets, t, "us_per_message") for t in (OURS, AGAIN))
+        peers = {peer: series(targets, peer, "us_per_message") for peer in BRIDGE_PEERS}
+        ratios = {peer: paired(ours, peers[peer]) for peer in BRIDGE_PEERS}
+        lines.append([SIZES[cell], *(f"{show(median(v.values()), 1)} {spread(v)}" for v in (*peers.values(), ours)),
+                      *(f"{show(ratios[peer], 3 if peer == 'websockify' else 2)} ≤ {bar:.2f} {verdict(ratios[peer] <= bar)}"
+                        for peer, bar in BRIDGE_BARS.items()), show(paired(again, ours), 2)])
+    print_table(["", "websockify", "HAProxy, mode tcp", "Sluice", "/ websockify", "/ HAProxy", "A/A"], lines)
+
+
+def bridge_memory_table(cells):
+    print("\n## User memory (PSS) per bridged connection, children counted, KiB\n")
+    lines = []
+    for cell, targets in cells.items():
+        figures = {t: per_connection(targets[t][1])[1] for t in targets}
+        ratio = figures[OURS] / figures["websockify"]
+        lines.append([cell, *(show(figures[t], 1) for t in (*BRIDGE_PEERS, OURS)), show(ratio, 4), verdict(ratio <= 0.10)])
+    print_table(["", "websockify", "HAProxy, mode tcp", "Sluice", "Sluice / websockify", "≤ 0.10"], lines)
+
+
 def main():
     rows = load(sys.argv[1])
     for section in sys.argv[2:]:
@@ -167,6 +194,10 @@ def main():
             syscall_table(section, rows[section])
         elif section == "memory":
             memory_table(rows[section])
+        elif section == "bridge-memory":
+            bridge_memory_table(rows[section])
+        elif section.startswith("bridge-"):
+            bridge_table(section, rows[section])
         elif section == "stalled":
             stalled_table(rows[section])
         else:
