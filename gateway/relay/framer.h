@@ -38,6 +38,30 @@ struct Batch {
   std::uint32_t messages() const { return text + binary; }
 };
 
+// What a host wants to read of a message before any of it passes, in payload octets by kind; 0: nothing but the kind.
+struct Appetite {
+  std::uint32_t text = 0;
+  std::uint32_t binary = 0;
+  MutableBytes room;  // for the unmasked copy; holds at least as many
+};
+
+// A message read ahead of its runs.
+struct Preview {
+  enum class State : std::uint8_t {
+    none,     // no message begins here (a control frame, or not yet an octet of it, or an Error that next() will tell)
+    waiting,  // more octets are needed
+    control,  // a control frame stands inside of what is held: `control` says which
+    ready,    // whole, or as much of it as was wanted
+    broken,   // the message at hand will never be whole: `error`
+  };
+  State state = State::none;
+  std::uint8_t opcode = 0;
+  bool whole = false;
+  Bytes content;  // in the appetite's room
+  Run control;
+  Error error{};
+};
+
 class Framer {
  public:
   virtual ~Framer() = default;
@@ -49,6 +73,14 @@ class Framer {
   // What next() would report one by one and without any Error or control frame, as far as that goes; forgotten again: the
   // octets either pass as they are or are shown to next(). Asked at message boundaries only.
   virtual Batch peek(Bytes /*bytes*/) const { return {}; }
+
+  // Reads ahead in the message that begins at the front of `bytes`, over its fragments and around control frames, and
+  // forgets all of it again: next() will cover the same octets. The first `controls` control frames inside of it are known
+  // already. `last`: no more octets will come, so what there is must do. Asked at message boundaries only.
+  virtual Preview preview(MutableBytes /*bytes*/, const Appetite& /*wanted*/, std::size_t /*controls*/,
+                          bool /*last*/) const {
+    return {};
+  }
 
   // Whether everything covered so far ends with a whole frame (a control frame may be inserted here) ...
   virtual bool at_frame_boundary() const = 0;

@@ -57,6 +57,32 @@ bool Relay::pass_batch(Approved& approved, Bytes octets) {
   return true;
 }
 
+// Shows the host the message that stands at the front; false when it cannot be shown yet, or never.
+bool Relay::look_ahead(Approved& approved, MutableBytes octets) {
+  while (true) {
+    const Preview message =
+        framer_.preview(octets, host_.appetite(), controls_ahead_, octets.size() >= kMostHeld);
+    switch (message.state) {
+      case Preview::State::none: return true;
+      case Preview::State::waiting: return false;
+      case Preview::State::ready: host_.inspect(message); return true;
+      case Preview::State::broken:
+        error_ = message.error;
+        approved.stop = Why::denied;
+        return false;
+      case Preview::State::control: break;
+    }
+    const Verdict verdict = host_.admit(message.control);
+    if (verdict.kind == Verdict::Kind::deny) {
+      error_ = verdict.error;
+      approved.stop = Why::denied;
+      return false;
+    }
+    check(verdict.kind == Verdict::Kind::consume, "a control frame would be forwarded before the octets in front of it");
+    ++controls_ahead_;
+  }
+}
+
 void Relay::approve(Approved& approved) {
   const MutableBytes all = from_.received();
   while (true) {
@@ -80,8 +106,10 @@ void Relay::approve(Approved& approved) {
         approved.more = true;
         return;
       }
-      if (!approved.one_by_one && !consuming_ && framer_.at_message_boundary() &&
-          pass_batch(approved, all.subspan(approved.covered))) {
+      if (inspects_) {
+        if (!consuming_ && framer_.at_message_boundary() && !look_ahead(approved, all.subspan(approved.covered))) return;
+      } else if (!approved.one_by_one && !consuming_ && framer_.at_message_boundary() &&
+                 pass_batch(approved, all.subspan(approved.covered))) {
         continue;
       }
       auto found = framer_.next(all.subspan(approved.covered));
@@ -92,6 +120,11 @@ void Relay::approve(Approved& approved) {
       }
       if (found->size == 0) return;
       run = *found;
+      if (controls_ahead_ > 0 && run.control) [[unlikely]] {
+        --controls_ahead_;
+        approved.covered += run.size;
+        continue;
+      }
     }
     if (consuming_ && !run.control) {
       approved.covered += run.size;

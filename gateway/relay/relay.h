@@ -34,6 +34,10 @@ class RelayHost {
   virtual Verdict admit(const Run& run) = 0;
   // Where all of the batch may go at once; null: not without being asked run by run. What it answers for has passed.
   virtual net::Stream* pass(const Batch& /*batch*/) { return nullptr; }
+  // What it wants to read of the message that stands next in line, and what was found: told once, before the first run of
+  // the message is admitted. Asked only of a relay that inspects; the content dies with the call.
+  virtual Appetite appetite() { return {}; }
+  virtual void inspect(const Preview& /*message*/) {}
   // Where the run goes; null: nowhere yet, the octets stay put. Asked for every data run and forwarded control frame; the
   // answer may change only where a message begins.
   virtual net::Stream* route(const Run& run) = 0;
@@ -45,6 +49,10 @@ class RelayHost {
  protected:
   ~RelayHost() = default;
 };
+
+// Most octets that are held to be read, frame headers and control frames included: less than a stream keeps.
+inline constexpr std::size_t kMostHeld = 48 * 1024;
+static_assert(kMostHeld < kChunk);
 
 class Relay {
  public:
@@ -61,6 +69,10 @@ class Relay {
     to_error,   // the destination died: see to()
     denied,     // the host or the framer refused: see error()
   };
+  // From now on the host reads messages before they pass: each is held until the host's appetite is met, at most
+  // kMostHeld octets of it. Control frames inside of what is held are admitted at once; none of them is forwarded.
+  void inspect_messages() { inspects_ = true; }
+
   // Moves what can be moved. Ends its turn with `from` settled.
   Why pump(Budget& budget);
   // pump() would find nothing to do and answer `starved`: no edge has come that concerns this direction.
@@ -112,6 +124,7 @@ class Relay {
   bool add(Approved& approved, const Run& run, Bytes octets);
   bool add(Approved& approved, Bytes octets);
   bool pass_batch(Approved& approved, Bytes octets);
+  bool look_ahead(Approved& approved, MutableBytes octets);
   void hold(const Run& run, bool admitted, net::Stream* to = nullptr);
   bool write(const Approved& approved);
   bool send_owed();
@@ -129,7 +142,9 @@ class Relay {
   bool inside_frame_ = false;  // where what was forwarded ends
   bool inside_message_ = false;
   bool active_ = false;
+  bool inspects_ = false;
   bool unsettled_ = false;  // something has passed since the host was told that this relay stands between messages
+  std::uint16_t controls_ahead_ = 0;  // control frames inside of what is held that the host has been asked about
 };
 
 }  // namespace sluice::relay

@@ -12,6 +12,9 @@ class WsToTcp final : public relay::Framer {
   explicit WsToTcp(const FramingRules& rules) : framer_(rules) {}
   // Run.skip covers the frame header, and the whole of a control frame: a TCP backend never sees one.
   Result<relay::Run> next(MutableBytes bytes) override { return framer_.next_unmasked(bytes); }
+  relay::Preview preview(MutableBytes bytes, const relay::Appetite& wanted, std::size_t controls, bool last) const override {
+    return framer_.preview(bytes, wanted, controls, last);
+  }
   bool at_frame_boundary() const override { return framer_.at_frame_boundary(); }
   bool at_message_boundary() const override { return framer_.at_message_boundary(); }
 

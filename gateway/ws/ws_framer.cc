@@ -248,4 +248,73 @@ relay::Batch WsFramer::peek(Bytes bytes) const {
   return batch;
 }
 
+// Walks the frames in a state of its own; payload is copied only once it is known that it will be shown, so that a message
+// that comes octet by octet costs no copy for each of them. UTF-8 is judged when the message passes.
+relay::Preview WsFramer::preview(MutableBytes bytes, const relay::Appetite& wanted, std::size_t controls, bool last) const {
+  using State = relay::Preview::State;
+  relay::Preview message;
+  WsFramer ahead(*this);
+  ahead.validate_utf8_ = false;
+  std::size_t at = 0;
+  std::uint64_t payload = 0;
+  std::uint64_t most = 0;
+  bool begun = false;
+  while (true) {
+    Run run;
+    const Error error = ahead.read(bytes.subspan(at), false, run);
+    if (error.code != Errc::none) {
+      if (!begun) return message;
+      message.error = error;
+      message.state = State::broken;
+      return message;
+    }
+    if (run.control && (!begun || controls == 0)) {
+      message.state = begun ? State::control : State::none;
+      message.control = run;
+      return message;
+    }
+    if (run.size == 0) break;
+    at += run.size;
+    if (run.control) {
+      --controls;
+      continue;
+    }
+    if (run.begins) {
+      begun = true;
+      message.opcode = run.opcode;
+      most = run.opcode == kText ? wanted.text : wanted.binary;
+    }
+    payload += run.payload;
+    message.whole = run.ends;
+    if (run.ends || payload >= most) break;
+  }
+  if (!begun) return message;
+  if (!message.whole && payload < most && !last) {
+    message.state = State::waiting;
+    return message;
+  }
+  message.state = State::ready;
+  message.whole = message.whole && payload <= most;
+  const MutableBytes copy = wanted.room.first(static_cast<std::size_t>(std::min(payload, most)));
+  copy_ahead(bytes, copy);
+  message.content = copy;
+  return message;
+}
+
+// The first room.size() payload octets of the message at the front of `bytes`, unmasked; they are there.
+void WsFramer::copy_ahead(MutableBytes bytes, MutableBytes room) const {
+  WsFramer ahead(*this);
+  ahead.validate_utf8_ = false;
+  while (!room.empty()) {
+    Run run;
+    check(ahead.read(bytes, false, run).code == Errc::none && run.size > 0, "octets read ahead are not there");
+    // Each run begins with its frame's header, and so with the mask's first octet.
+    const std::size_t size = std::min(run.payload, room.size());
+    if (size > 0) std::memcpy(room.data(), bytes.data() + run.size - run.payload, size);
+    if (side_ == Side::client) apply_mask(room.first(size), ahead.mask_);
+    room = room.subspan(size);
+    bytes = bytes.subspan(run.size);
+  }
+}
+
 }  // namespace sluice::ws

@@ -33,6 +33,7 @@ class WsFramer final : public relay::Framer {
   explicit WsFramer(const FramingRules& rules);
   Result<relay::Run> next(MutableBytes bytes) override;
   relay::Batch peek(Bytes bytes) const override;
+  relay::Preview preview(MutableBytes bytes, const relay::Appetite& wanted, std::size_t controls, bool last) const override;
   bool at_frame_boundary() const override { return left_ == 0; }
   bool at_message_boundary() const override { return left_ == 0 && opcode_ == kContinuation; }
 
@@ -44,6 +45,7 @@ class WsFramer final : public relay::Framer {
   struct Glimpse;
 
   Result<relay::Run> advance(MutableBytes bytes, bool unmask);
+  void copy_ahead(MutableBytes bytes, MutableBytes room) const;
   // Errc::none: `run` says what was covered.
   Error read(MutableBytes bytes, bool unmask, relay::Run& run);
   Error judge_first(std::uint8_t first) const;
