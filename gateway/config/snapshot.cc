@@ -32,9 +32,7 @@ RoutePlan plan_of(const Snapshot& snapshot, const CompiledRoute& route) {
     plan.down = FramerKind::tcp_to_ws;
   } else if (backend.unit == upstream::Unit::message) {
     plan.when = RouteWhen::each_message;
-    const std::size_t most =
-        backend.max_legs ? backend.max_legs : std::min<std::size_t>(backend.servers.size(), 8);
-    plan.max_legs = static_cast<std::uint8_t>(std::clamp<std::size_t>(most, 1, 64));
+    plan.max_legs = static_cast<std::uint8_t>(std::clamp<std::size_t>(backend.most_legs(), 1, 64));
   }
   const bool one_websocket_each = !tcp && plan.when == RouteWhen::once;
   plan.forward_control = one_websocket_each && route.settings->websocket.forward_pings;
@@ -87,6 +85,7 @@ void Snapshot::take_effect(Memory& memory) const {
     memory.limiters[name] = limiter;
   }
   for (const auto& cluster : clusters_) cluster->take_effect();
+  memory.servers.take_effect(clusters_);
 }
 
 }  // namespace sluice::config

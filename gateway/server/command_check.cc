@@ -19,12 +19,12 @@ class NoTallies final : public session::TallyBook {
  public:
   session::RouteTally& route(const std::string&) override { return route_; }
   session::ListenerTally& listener(const std::string&) override { return listener_; }
-  session::ServerTally& server(const std::string&, const std::string&) override { return server_; }
+  std::shared_ptr<session::ServerTally> server(const std::string&, const std::string&) override { return server_; }
 
  private:
   session::RouteTally route_;
   session::ListenerTally listener_;
-  session::ServerTally server_;
+  std::shared_ptr<session::ServerTally> server_ = std::make_shared<session::ServerTally>();
 };
 
 // Builds what a worker would build: keys, certificates, authorities. Asks no network.

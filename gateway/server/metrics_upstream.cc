@@ -52,8 +52,8 @@ ServerSums server_sums(const Tallies& tallies, const config::Snapshot& snapshot,
       sum.connections += server->active.load(std::memory_order_relaxed);
       sum.checks_passed += server->checks_passed.load(std::memory_order_relaxed);
       sum.checks_failed += server->checks_failed.load(std::memory_order_relaxed);
-      sum.lookups_answered += server->lookups_answered.load(std::memory_order_relaxed);
-      sum.lookups_failed += server->lookups_failed.load(std::memory_order_relaxed);
+      sum.lookups_answered += server->lookups.count_of(upstream::Lookups::Result::ok);
+      sum.lookups_failed += server->lookups.count_of(upstream::Lookups::Result::failed);
       ++sum.states[static_cast<std::size_t>(server->state(now))];
     }
   }

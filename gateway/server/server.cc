@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
+#include <set>
 #include <thread>
 
 #include "base/json.h"
@@ -143,8 +144,7 @@ std::uint64_t most_legs(const config::Settings& settings) {
   std::uint64_t legs = 1;
   for (const upstream::BackendSettings& backend : settings.backends) {
     if (backend.unit != upstream::Unit::message) continue;
-    const std::uint64_t most = backend.max_legs ? backend.max_legs : std::min<std::size_t>(backend.servers.size(), 8);
-    legs = std::max(legs, most);
+    legs = std::max<std::uint64_t>(legs, backend.most_legs());
   }
   return legs;
 }
@@ -259,8 +259,20 @@ void Server::applied(const std::shared_ptr<const config::Snapshot>& snapshot) {
     bound_[listener.name] = listener.bind.text();
   }
   names_.watch(snapshot->clusters());
-  health_.watch(snapshot->clusters());
+  members_changed();
   files_.set(snapshot->settings().watched);
+}
+
+// What looks after servers follows their comings and goings.
+void Server::members_changed() {
+  health_.watch(snapshot_->clusters());
+  std::set<std::string> named;
+  for (const auto& cluster : snapshot_->clusters()) {
+    for (const auto& server : cluster->servers()) {
+      named.insert(Tallies::server_name(cluster->settings().name, server->settings().url));
+    }
+  }
+  tallies_->forget_servers(named);
 }
 
 void Server::reload(const char* cause) {

@@ -67,6 +67,7 @@ class Server final : private AdminSource {
   void apply(std::unique_ptr<Reload> reload);
   void prepared(bool good, std::string why);
   void applied(const std::shared_ptr<const config::Snapshot>& snapshot);
+  void members_changed();
   void reload(const char* cause);
   void reloaded(bool good, const std::string& why);
   void on_signal(int number);

@@ -6,12 +6,8 @@
 
 namespace sluice::server {
 
-namespace {
-
 // A URL holds no line break, so the two parts cannot run into each other.
-std::string server_name(const std::string& backend, const std::string& url) { return backend + '\n' + url; }
-
-}  // namespace
+std::string Tallies::server_name(const std::string& backend, const std::string& url) { return backend + '\n' + url; }
 
 Tallies::Tallies(unsigned workers) {
   for (unsigned i = 0; i < workers; ++i) workers_.push_back(std::make_unique<Copy<session::WorkerTally>>());
@@ -23,25 +19,38 @@ session::WorkerTally& Tallies::worker(unsigned index) {
 }
 
 template <typename Tally>
-Tally& Tallies::copy(Copies<Tally>& all, unsigned worker, const std::string& name) {
+const std::shared_ptr<Tallies::Copy<Tally>>& Tallies::copy(Copies<Tally>& all, unsigned worker, const std::string& name) {
   check(worker < workers_.size(), "tally of a worker that does not exist");
-  const std::lock_guard lock(mutex_);
   auto& copies = all[name];
   if (copies.empty()) copies.resize(workers_.size());
-  if (!copies[worker]) copies[worker] = std::make_unique<Copy<Tally>>();
-  return copies[worker]->tally;
+  if (!copies[worker]) copies[worker] = std::make_shared<Copy<Tally>>();
+  return copies[worker];
 }
 
 session::RouteTally& Tallies::route(unsigned worker, const std::string& name) {
-  return copy(routes_, worker, name);
+  const std::lock_guard lock(mutex_);
+  return copy(routes_, worker, name)->tally;
 }
 
 session::ListenerTally& Tallies::listener(unsigned worker, const std::string& name) {
-  return copy(listeners_, worker, name);
+  const std::lock_guard lock(mutex_);
+  return copy(listeners_, worker, name)->tally;
 }
 
-session::ServerTally& Tallies::server(unsigned worker, const std::string& backend, const std::string& url) {
-  return copy(servers_, worker, server_name(backend, url));
+std::shared_ptr<session::ServerTally> Tallies::server(unsigned worker, const std::string& backend,
+                                                      const std::string& url) {
+  const std::lock_guard lock(mutex_);
+  const auto& held = copy(servers_, worker, server_name(backend, url));
+  return {held, &held->tally};
+}
+
+void Tallies::forget_servers(const std::set<std::string>& keep) {
+  const std::lock_guard lock(mutex_);
+  std::erase_if(servers_, [&](const auto& server) {
+    // Nobody can take one up meanwhile: that needs the lock.
+    return !keep.contains(server.first) &&
+           std::ranges::all_of(server.second, [](const auto& one) { return one.use_count() <= 1; });
+  });
 }
 
 std::uint64_t Tallies::connections(const std::string& listener) const {

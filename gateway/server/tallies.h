@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -27,12 +28,17 @@ class Tallies {
   Tallies(const Tallies&) = delete;
   Tallies& operator=(const Tallies&) = delete;
 
-  // The worker's own copy, made when new, never freed. From any thread; what it refers to is written by its
-  // worker only.
+  // The worker's own copy, made when new; never freed, but for servers. From any thread; what it refers to is written by
+  // its worker only.
   session::WorkerTally& worker(unsigned index);
   session::RouteTally& route(unsigned worker, const std::string& name);
   session::ListenerTally& listener(unsigned worker, const std::string& name);
-  session::ServerTally& server(unsigned worker, const std::string& backend, const std::string& url);
+  std::shared_ptr<session::ServerTally> server(unsigned worker, const std::string& backend, const std::string& url);
+
+  // Drops what was counted of servers that nobody holds a copy of and `keep` does not hold, by server_name: names lead
+  // to ever new ones.
+  void forget_servers(const std::set<std::string>& keep);
+  static std::string server_name(const std::string& backend, const std::string& url);
 
   // Connections of one listener now, over all workers. From any thread.
   std::uint64_t connections(const std::string& listener) const;
@@ -52,10 +58,11 @@ class Tallies {
   };
   // One slot a worker, empty until it asks.
   template <typename Tally>
-  using Copies = std::map<std::string, std::vector<std::unique_ptr<Copy<Tally>>>, std::less<>>;
+  using Copies = std::map<std::string, std::vector<std::shared_ptr<Copy<Tally>>>, std::less<>>;
 
+  // Under the lock.
   template <typename Tally>
-  Tally& copy(Copies<Tally>& all, unsigned worker, const std::string& name);
+  const std::shared_ptr<Copy<Tally>>& copy(Copies<Tally>& all, unsigned worker, const std::string& name);
   template <typename Tally>
   std::vector<Named<Tally>> list(const Copies<Tally>& all) const;
 

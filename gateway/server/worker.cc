@@ -64,7 +64,7 @@ void Worker::stop_and_join() {
 
 session::RouteTally& Worker::route(const std::string& name) { return tallies_.route(worker, name); }
 session::ListenerTally& Worker::listener(const std::string& name) { return tallies_.listener(worker, name); }
-session::ServerTally& Worker::server(const std::string& backend, const std::string& url) {
+std::shared_ptr<session::ServerTally> Worker::server(const std::string& backend, const std::string& url) {
   return tallies_.server(worker, backend, url);
 }
 

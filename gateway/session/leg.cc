@@ -108,7 +108,7 @@ Result<Leg::State> Leg::connect(const LegPlan& plan) {
 }
 
 Result<Leg::State> Leg::connected(const LegPlan& plan) {
-  ServerTally& tally = *plan.servers->at(&server());
+  ServerTally& tally = plan.servers->of(server());
   tally.connected.add();
   tally.connect_seconds.observe(std::chrono::duration<double>(connect_time()).count());
   if (server().settings().scheme == upstream::Scheme::tcp) {

@@ -26,7 +26,7 @@ namespace sluice::session {
 struct LegPlan {
   const upstream::BackendSettings* backend = nullptr;
   const net::TlsClient* tls = nullptr;
-  const ServerTallies* servers = nullptr;
+  ServerBook* servers = nullptr;
   std::string head_before_key;  // the upgrade head up to and including "Sec-WebSocket-Key: "
   std::string head_after_key;
   std::vector<std::string_view> subprotocols;  // what the head offers

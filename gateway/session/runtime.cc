@@ -11,7 +11,11 @@ bool add_route(Runtime& runtime, const config::CompiledRoute& compiled, net::Cry
   RouteRuntime route;
   route.compiled = &compiled;
   route.tally = &tallies.route(compiled.settings->name);
-  route.servers = &runtime.servers;
+  if (compiled.cluster) {
+    auto& book = runtime.books[compiled.cluster->settings().name];
+    if (!book) book = std::make_unique<ServerBook>(tallies, compiled.cluster->settings().name);
+    route.servers = book.get();
+  }
   if (compiled.auth) {
     auto& authenticator = runtime.authenticators[compiled.auth->name];
     if (!authenticator) {
@@ -58,6 +62,15 @@ bool add_route(Runtime& runtime, const config::CompiledRoute& compiled, net::Cry
 
 }  // namespace
 
+ServerTally& ServerBook::of(const upstream::Server& server) {
+  const auto known = entries_.find(&server);
+  if (known != entries_.end() && !known->second.server.expired()) return *known->second.tally;
+  std::erase_if(entries_, [](const auto& entry) { return entry.second.server.expired(); });
+  Entry& entry = entries_[&server];
+  entry = {server.weak_from_this(), tallies_.server(backend_, server.settings().url)};
+  return *entry.tally;
+}
+
 std::shared_ptr<const Runtime> build_runtime(std::shared_ptr<const config::Snapshot> snapshot,
                                              net::CryptoContext& crypto, const net::TicketKeys& tickets,
                                              TallyBook& tallies, std::string& why) {
@@ -77,11 +90,6 @@ std::shared_ptr<const Runtime> build_runtime(std::shared_ptr<const config::Snaps
       runtime->profiles.push_back(std::move(profile));
     }
     runtime->listeners.push_back(listener);
-  }
-  for (const auto& cluster : source.clusters()) {
-    for (const auto& server : cluster->servers()) {
-      runtime->servers[server.get()] = &tallies.server(cluster->settings().name, server->settings().url);
-    }
   }
   for (const config::CompiledRoute& compiled : source.routes()) {
     if (!add_route(*runtime, compiled, crypto, tallies, why)) return nullptr;

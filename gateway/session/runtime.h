@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "config/snapshot.h"
@@ -29,14 +30,30 @@ struct MeterRule {
   Errc refusal = Errc::rl_connection;
 };
 
-using ServerTallies = std::unordered_map<const upstream::Server*, ServerTally*>;
+class TallyBook;
+
+// The worker's counters of the servers of one backend, each found when it is first asked for: servers may come and go.
+class ServerBook {
+ public:
+  ServerBook(TallyBook& tallies, std::string backend) : tallies_(tallies), backend_(std::move(backend)) {}
+  ServerTally& of(const upstream::Server& server);
+
+ private:
+  struct Entry {
+    std::weak_ptr<const upstream::Server> server;  // another one may come to stand at its address
+    std::shared_ptr<ServerTally> tally;
+  };
+  TallyBook& tallies_;
+  std::string backend_;
+  std::unordered_map<const upstream::Server*, Entry> entries_;
+};
 
 struct RouteRuntime {
   const config::CompiledRoute* compiled = nullptr;
   const policy::Authenticator* authenticator = nullptr;  // null: no auth
   const net::TlsClient* tls = nullptr;                   // for wss:// backends
   RouteTally* tally = nullptr;
-  const ServerTallies* servers = nullptr;                // at least those of its backend
+  ServerBook* servers = nullptr;                         // of its backend
   std::vector<std::unique_ptr<MeterRule>> meters;
 
   // null: not a limit of this route that meters messages.
@@ -59,11 +76,11 @@ struct Runtime {
   std::shared_ptr<const config::Snapshot> snapshot;
   std::vector<ListenerRuntime> listeners;  // in the snapshot's order
   std::vector<RouteRuntime> routes;
-  ServerTallies servers;  // of all backends
 
   // Owned parts that the above point into.
   std::vector<std::unique_ptr<net::TlsProfile>> profiles;
   std::vector<std::unique_ptr<net::TlsClient>> clients;
+  std::map<std::string, std::unique_ptr<ServerBook>> books;  // by backend
   std::map<std::string, std::unique_ptr<policy::Jwt>> tokens;
   std::map<std::string, std::unique_ptr<policy::Authenticator>> authenticators;
 
@@ -75,7 +92,8 @@ class TallyBook {
  public:
   virtual RouteTally& route(const std::string& name) = 0;
   virtual ListenerTally& listener(const std::string& name) = 0;
-  virtual ServerTally& server(const std::string& backend, const std::string& url) = 0;
+  // Kept for as long as somebody holds it, or the server is named.
+  virtual std::shared_ptr<ServerTally> server(const std::string& backend, const std::string& url) = 0;
 
  protected:
   ~TallyBook() = default;

@@ -294,13 +294,13 @@ Step Session::candidate_failed(Error error) {
   leg.close();
   o.last_error = error;
   if (!error.retryable()) return refuse(error);
-  if (o.next_candidate < o.candidates.size()) route_->servers->at(&leg.server())->retries.add();
+  if (o.next_candidate < o.candidates.size()) route_->servers->of(leg.server()).retries.add();
   phase_ = Phase::choose;
   return Step::next;
 }
 
 void Session::opening_failed(const Leg& leg) {
-  if (!leg.reached()) route_->servers->at(&leg.server())->connect_failures.add();
+  if (!leg.reached()) route_->servers->of(leg.server()).connect_failures.add();
   route_->compiled->cluster->report(leg.server(), false, now());
 }
 

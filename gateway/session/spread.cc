@@ -133,7 +133,7 @@ void Session::drop_pending_leg(bool failed) {
   if (failed) opening_failed(*leg);
   rest(leg->server());
   if (spread_->next_candidate < spread_->candidates.size()) {
-    route_->servers->at(&leg->server())->retries.add();
+    route_->servers->of(leg->server()).retries.add();
   }
   std::erase_if(legs_, [leg](const auto& one) { return one.get() == leg; });
 }

@@ -1,8 +1,17 @@
 #include "upstream/backend.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace sluice::upstream {
+
+// A name may lead to any number of servers.
+std::size_t BackendSettings::most_legs() const {
+  constexpr std::size_t kMost = 8;
+  if (max_legs > 0) return max_legs;
+  const bool named = std::ranges::any_of(servers, [](const auto& one) { return one.discovery != Discovery::none; });
+  return named ? kMost : std::min(servers.size(), kMost);
+}
 
 Server::Server(ServerSettings settings)
     : weight(settings.weight),

@@ -4,6 +4,7 @@
 // URL), so that a reload forgets neither connection counts nor health.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstdint>
@@ -27,6 +28,9 @@ enum class Scheme : std::uint8_t { ws, wss, tcp };
 enum class Duty : std::uint8_t { ready, drain, down };
 inline constexpr std::array<std::string_view, 3> kDutyNames{"ready", "drain", "down"};
 
+// How the servers of one entry are found: it is one server itself, or each address of its name is one, or each SRV record.
+enum class Discovery : std::uint8_t { none, addresses, services };
+
 struct ServerSettings {
   std::string url;   // as configured: its identity
   Scheme scheme = Scheme::ws;
@@ -34,6 +38,7 @@ struct ServerSettings {
   std::uint16_t port = 0;
   std::uint32_t weight = 1;
   Duty duty = Duty::ready;  // the key `state`
+  Discovery discovery = Discovery::none;
 };
 
 enum class Policy : std::uint8_t { round_robin, least_connections, random_two, consistent_hash };
@@ -83,14 +88,36 @@ struct BackendSettings {
   UpstreamTls tls;
   HealthSettings health;
   EjectionSettings ejection;
+
+  // Legs of a session in per-message mode.
+  std::size_t most_legs() const;
+};
+
+// How lookups of a name went; for labels, in the order of Result.
+struct Lookups {
+  enum class Result : std::uint8_t { ok, nxdomain, empty, timeout, failed };
+  static constexpr std::array<std::string_view, 5> kResultNames{"ok", "nxdomain", "empty", "timeout", "failed"};
+  std::array<std::atomic<std::uint64_t>, kResultNames.size()> results{};
+  // Monotonic ns until which the last good answer may be used, or since which the name is asked for in vain; 0: never asked.
+  std::atomic<std::int64_t> good_until{0};
+
+  void count(Result result) { results[static_cast<std::size_t>(result)].fetch_add(1, std::memory_order_relaxed); }
+  std::uint64_t count_of(Result result) const {
+    return results[static_cast<std::size_t>(result)].load(std::memory_order_relaxed);
+  }
+  bool any() const { return good_until.load(std::memory_order_relaxed) != 0; }
+  // How far the answer in use has outlived its time.
+  Duration stale(Instant now) const {
+    if (!any()) return {};
+    return std::max(now.time_since_epoch() - Duration(good_until.load(std::memory_order_relaxed)), Duration::zero());
+  }
 };
 
 // Live state of one server. All members may be read and written from any thread.
-class Server {
+class Server : public std::enable_shared_from_this<Server> {
  public:
   explicit Server(ServerSettings settings);
   const ServerSettings& settings() const { return settings_; }
-
   // Addresses to connect to, in order; empty while the name has not been resolved.
   std::vector<net::Address> addresses() const;
   void set_addresses(std::vector<net::Address> addresses);
@@ -114,8 +141,9 @@ class Server {
   std::atomic<bool> healthy{true};          // by active check
   std::atomic<std::uint64_t> checks_passed{0};
   std::atomic<std::uint64_t> checks_failed{0};
-  std::atomic<std::uint64_t> lookups_answered{0};  // of its name
-  std::atomic<std::uint64_t> lookups_failed{0};
+  Lookups lookups;  // of its name
+  // The configuration in force does not name it any more, or the DNS does not.
+  std::atomic<bool> vanished{false};
   // Monotonic ns until which it is ejected; 0 = not.
   std::atomic<std::int64_t> ejected_until{0};
   std::atomic<std::uint32_t> failures_in_row{0};
@@ -131,9 +159,11 @@ class Server {
   bool eligible() const;
   bool usable(Instant now) const { return eligible() && !ejected(now); }
   bool ejected(Instant now) const;
-  // By an operator, the configuration or the active check: it may have to give up the sessions that it has.
+  // By an operator, the configuration, the active check, or because nothing leads to it any more: it may have to give up the
+  // sessions that it has.
   bool down() const {
-    return duty.load(std::memory_order_relaxed) == Duty::down || !healthy.load(std::memory_order_relaxed);
+    return duty.load(std::memory_order_relaxed) == Duty::down || !healthy.load(std::memory_order_relaxed) ||
+           vanished.load(std::memory_order_relaxed);
   }
   // Whether there is an address to connect to.
   bool resolved() const { return resolved_.load(std::memory_order_acquire); }

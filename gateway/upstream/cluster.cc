@@ -1,6 +1,7 @@
 #include "upstream/cluster.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "base/log.h"
@@ -19,19 +20,19 @@ Duration ejection_length(const EjectionSettings& settings, std::uint32_t times) 
 
 }  // namespace
 
-Cluster::Cluster(BackendSettings settings, std::vector<std::shared_ptr<Server>> servers)
+Cluster::Cluster(BackendSettings settings, std::vector<Roster::Entry> entries, std::shared_ptr<const Changes> changes)
     : settings_(std::move(settings)),
-      servers_(std::move(servers)),
+      roster_(std::move(entries), std::move(changes)),
       balancer_(make_balancer(settings_.policy)) {}
 
 Cluster::~Cluster() = default;
 
 // Looks at each server once: other threads change them meanwhile, and two looks could disagree until nobody is left.
-std::size_t Cluster::look(Instant now, std::vector<State>& states) const {
+std::size_t Cluster::look(std::span<const std::shared_ptr<Server>> servers, Instant now, std::vector<State>& states) {
   states.clear();
   std::size_t ejected = 0;
   std::size_t fit = 0;
-  for (const auto& server : servers_) {
+  for (const auto& server : servers) {
     const State state = !server->eligible() ? State::unfit : server->ejected(now) ? State::ejected : State::fit;
     states.push_back(state);
     ejected += state == State::ejected;
@@ -50,12 +51,13 @@ std::vector<std::shared_ptr<Server>> Cluster::order(std::uint64_t key, Instant n
   thread_local std::vector<State> states;
   thread_local std::vector<std::shared_ptr<Server>> usable;
   thread_local std::vector<std::uint32_t> picks;
-  std::span<const std::shared_ptr<Server>> from = servers_;
-  if (look(now, states) < servers_.size() || !exclude.empty()) {
+  const std::span<const std::shared_ptr<Server>> servers = this->servers();
+  std::span<const std::shared_ptr<Server>> from = servers;
+  if (look(servers, now, states) < servers.size() || !exclude.empty()) {
     // The balancer sees only who may be chosen, so that the share of a missing server goes to all others alike.
-    for (std::size_t i = 0; i < servers_.size(); ++i) {
-      const bool excluded = std::find(exclude.begin(), exclude.end(), servers_[i].get()) != exclude.end();
-      if (states[i] == State::fit && !excluded) usable.push_back(servers_[i]);
+    for (std::size_t i = 0; i < servers.size(); ++i) {
+      const bool excluded = std::find(exclude.begin(), exclude.end(), servers[i].get()) != exclude.end();
+      if (states[i] == State::fit && !excluded) usable.push_back(servers[i]);
     }
     from = usable;
   }
@@ -89,10 +91,11 @@ void Cluster::eject(Server& server, Instant now) const {
   {
     const std::lock_guard lock(ejecting_);
     if (server.ejected(now)) return;  // another thread was first
+    const std::span<const std::shared_ptr<Server>> servers = this->servers();
     const auto out = static_cast<std::size_t>(
-        std::count_if(servers_.begin(), servers_.end(), [&](const auto& other) { return other->ejected(now); }));
+        std::count_if(servers.begin(), servers.end(), [&](const auto& other) { return other->ejected(now); }));
     // Over the limit the count of failures stays: the next failure asks again.
-    if ((out + 1) * 100 > servers_.size() * settings_.ejection.max_percent) return;
+    if ((out + 1) * 100 > servers.size() * settings_.ejection.max_percent) return;
     length = ejection_length(settings_.ejection, server.ejections_in_row.fetch_add(1));
     server.failures_in_row.store(0);
     server.ejected_until.store((now + length).time_since_epoch().count());
@@ -104,31 +107,63 @@ void Cluster::eject(Server& server, Instant now) const {
 }
 
 void Cluster::take_effect() const {
-  for (std::size_t i = 0; i < servers_.size(); ++i) {
-    servers_[i]->configure(settings_.servers[i]);
+  for (std::size_t i = 0; i < entries().size(); ++i) {
+    if (const auto& group = entries()[i].group) {
+      group->configure(settings_.servers[i]);
+    } else {
+      entries()[i].server->configure(settings_.servers[i]);
+    }
   }
 }
 
 std::size_t Cluster::up(Instant now) const {
   thread_local std::vector<State> states;
-  return look(now, states);
+  return look(servers(), now, states);
 }
+
+namespace {
+
+// The object of that name, made anew where there is none.
+template <typename Object, typename Make>
+std::shared_ptr<Object> known_or(std::map<std::string, std::weak_ptr<Object>>& all, const std::string& name, Make make) {
+  std::weak_ptr<Object>& known = all[name];
+  auto object = known.lock();
+  if (!object) known = object = make();
+  return object;
+}
+
+}  // namespace
 
 std::shared_ptr<const Cluster> Registry::cluster(const BackendSettings& settings) {
   std::erase_if(servers_, [](const auto& known) { return known.second.expired(); });
-  std::vector<std::shared_ptr<Server>> servers;
-  servers.reserve(settings.servers.size());
+  std::erase_if(groups_, [](const auto& known) { return known.second.expired(); });
+  std::vector<Roster::Entry> entries;
+  entries.reserve(settings.servers.size());
   for (const ServerSettings& wanted : settings.servers) {
     // A URL holds no line break, so the two parts cannot run into each other.
-    std::weak_ptr<Server>& known = servers_[settings.name + '\n' + wanted.url];
-    auto server = known.lock();
-    if (!server) {
-      server = std::make_shared<Server>(wanted);
-      known = server;
+    const std::string name = settings.name + '\n' + wanted.url;
+    if (wanted.discovery == Discovery::none) {
+      entries.push_back({known_or(servers_, name, [&] { return std::make_shared<Server>(wanted); }), nullptr});
+    } else {
+      entries.push_back({nullptr, known_or(groups_, name, [&] { return std::make_shared<Group>(wanted, changes_); })});
     }
-    servers.push_back(std::move(server));
   }
-  return std::make_shared<const Cluster>(settings, std::move(servers));
+  return std::make_shared<const Cluster>(settings, std::move(entries), changes_);
+}
+
+void Registry::take_effect(const std::vector<std::shared_ptr<const Cluster>>& clusters) {
+  std::set<const void*> named;
+  for (const auto& cluster : clusters) {
+    for (const Roster::Entry& entry : cluster->entries()) {
+      named.insert(entry.server ? static_cast<const void*>(entry.server.get()) : entry.group.get());
+    }
+  }
+  for (const auto& [name, known] : servers_) {
+    if (const auto server = known.lock()) server->vanished.store(!named.contains(server.get()), std::memory_order_relaxed);
+  }
+  for (const auto& [name, known] : groups_) {
+    if (const auto group = known.lock()) group->set_named(named.contains(group.get()));
+  }
 }
 
 }  // namespace sluice::upstream

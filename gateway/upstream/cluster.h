@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "upstream/backend.h"
+#include "upstream/members.h"
 
 namespace sluice::upstream {
 
@@ -17,10 +18,13 @@ class Balancer;
 
 class Cluster {
  public:
-  Cluster(BackendSettings settings, std::vector<std::shared_ptr<Server>> servers);
+  Cluster(BackendSettings settings, std::vector<Roster::Entry> entries, std::shared_ptr<const Changes> changes);
   ~Cluster();
   const BackendSettings& settings() const { return settings_; }
-  std::span<const std::shared_ptr<Server>> servers() const { return servers_; }
+  // As they are now: names may lead to others later. The view is this thread's (upstream/members.h).
+  std::span<const std::shared_ptr<Server>> servers() const { return roster_.servers(); }
+  // One for each entry of settings().servers.
+  const std::vector<Roster::Entry>& entries() const { return roster_.entries(); }
 
   // Candidates in the order in which to try them, at most `retries` + 1: usable ones only (ready, healthy, not
   // ejected, resolved, not in `exclude`); when more than half of the servers are unusable by ejection, the ejected ones count as
@@ -42,11 +46,11 @@ class Cluster {
  private:
   enum class State : std::uint8_t { unfit, ejected, fit };
   // Fills one state a server, panic applied; returns how many are fit.
-  std::size_t look(Instant now, std::vector<State>& states) const;
+  static std::size_t look(std::span<const std::shared_ptr<Server>> servers, Instant now, std::vector<State>& states);
   void eject(Server& server, Instant now) const;
 
   BackendSettings settings_;
-  std::vector<std::shared_ptr<Server>> servers_;
+  Roster roster_;
   std::unique_ptr<Balancer> balancer_;
   mutable std::mutex ejecting_;  // so that two threads do not eject one server more than max_percent allows
 };
@@ -57,9 +61,13 @@ class Registry {
   // The cluster for these settings, on the servers that are known already and new ones for the rest. Changes nothing that
   // another cluster sees.
   std::shared_ptr<const Cluster> cluster(const BackendSettings& settings);
+  // These are the clusters in force from now on: servers that none of them names have vanished.
+  void take_effect(const std::vector<std::shared_ptr<const Cluster>>& clusters);
 
  private:
   std::map<std::string, std::weak_ptr<Server>> servers_;
+  std::map<std::string, std::weak_ptr<Group>> groups_;
+  std::shared_ptr<Changes> changes_ = std::make_shared<Changes>(1);
 };
 
 }  // namespace sluice::upstream

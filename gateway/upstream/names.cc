@@ -50,7 +50,7 @@ class Names::Entry : public std::enable_shared_from_this<Names::Entry> {
  private:
   void on_answer(net::Resolver::Answer answer) {
     if (answer.addresses.empty()) return failed(answer.error);
-    server_->lookups_answered.fetch_add(1, std::memory_order_relaxed);
+    server_->lookups.count(Lookups::Result::ok);
     if (failures_ > 0) said("dns_recovered", Level::info, "addresses", list_of(answer.addresses));
     failures_ = 0;
     const auto before = server_->addresses();
@@ -62,7 +62,7 @@ class Names::Entry : public std::enable_shared_from_this<Names::Entry> {
   }
 
   void failed(const std::string& why) {
-    server_->lookups_failed.fetch_add(1, std::memory_order_relaxed);
+    server_->lookups.count(Lookups::Result::failed);
     if (failures_++ == 0) said("dns_failed", Level::warn, "reason", why);
     Duration wait = kFirstRetry;
     for (std::uint32_t i = 1; i < failures_ && wait < kLastRetry; ++i) wait *= 2;
@@ -90,7 +90,8 @@ void Names::watch(const std::vector<std::shared_ptr<const Cluster>>& clusters) {
   std::map<const Server*, std::shared_ptr<Entry>> before = std::exchange(entries_, {});
   std::vector<std::shared_ptr<Entry>> fresh;
   for (const auto& cluster : clusters) {
-    for (const auto& server : cluster->servers()) {
+    for (const auto& [server, group] : cluster->entries()) {
+      if (!server) continue;
       const ServerSettings& settings = server->settings();
       if (net::Address::parse(settings.host, settings.port)) continue;
       auto& entry = entries_[server.get()];

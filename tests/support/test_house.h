@@ -79,7 +79,7 @@ class TestHouse : public session::House, public session::TallyBook {
   session::RouteTally& route_tally(const std::string& name = "all") { return route(name); }
   session::ListenerTally& listener_tally() { return listener("plain"); }
   session::WorkerTally& worker_tally() { return worker_tally_; }
-  session::ServerTally& server_tally(const std::string& url) { return server("app", url); }
+  session::ServerTally& server_tally(const std::string& url) { return *server("app", url); }
   const session::Runtime& runtime() const { return *runtime_; }
   upstream::Server& server(std::size_t index) { return *runtime_->snapshot->clusters()[0]->servers()[index]; }
   policy::Limiter& limiter(std::size_t index = 0) { return *runtime_->snapshot->routes()[0].limits[index]; }
@@ -114,7 +114,11 @@ class TestHouse : public session::House, public session::TallyBook {
   session::StreamOwner* find(Slot slot) override { return owners_.find(slot); }
   session::RouteTally& route(const std::string& name) override { return routes_[name]; }
   session::ListenerTally& listener(const std::string& name) override { return listeners_[name]; }
-  session::ServerTally& server(const std::string&, const std::string& url) override { return servers_[url]; }
+  std::shared_ptr<session::ServerTally> server(const std::string&, const std::string& url) override {
+    auto& tally = servers_[url];
+    if (!tally) tally = std::make_shared<session::ServerTally>();
+    return tally;
+  }
 
   session::Admission admit() {
     return {total_, listener("plain"), worker_tally_,
@@ -151,7 +155,7 @@ class TestHouse : public session::House, public session::TallyBook {
   config::Memory memory_;
   std::map<std::string, session::RouteTally> routes_;
   std::map<std::string, session::ListenerTally> listeners_;
-  std::map<std::string, session::ServerTally> servers_;  // by URL
+  std::map<std::string, std::shared_ptr<session::ServerTally>> servers_;  // by URL
   std::atomic<std::uint64_t> total_{0};
   SlotMap<session::StreamOwner> owners_;
   std::shared_ptr<const session::Runtime> runtime_;

@@ -234,8 +234,8 @@ TEST_F(MetricsTest, ServersShowWhetherTheyServe) {
   servers[1]->healthy = false;
   servers[1]->checks_passed = 5;
   servers[1]->checks_failed = 6;
-  servers[0]->lookups_answered = 7;
-  servers[0]->lookups_failed = 8;
+  servers[0]->lookups.results[0] = 7;
+  servers[0]->lookups.results[4] = 8;
   Exposition read = scrape();
   const Exposition::Labels first{{"backend", "app"}, {"server", "ws://127.0.0.1:9000"}};
   const Exposition::Labels second{{"backend", "app"}, {"server", "ws://127.0.0.1:9001"}};
@@ -266,13 +266,13 @@ TEST_F(MetricsTest, ServersShowWhetherTheyServe) {
 TEST_F(MetricsTest, ConnectsAreThoseOfAServerOverAllWorkers) {
   use(sample_settings());
   for (unsigned worker = 0; worker < 3; ++worker) {
-    session::ServerTally& server = tallies_.server(worker, "app", "ws://127.0.0.1:9000");
+    session::ServerTally& server = *tallies_.server(worker, "app", "ws://127.0.0.1:9000");
     server.connected.add(2);
     server.connect_seconds.observe(0.002);
     server.connect_seconds.observe(0.2);
-    tallies_.server(worker, "app", "ws://127.0.0.1:9001").connect_failures.add(5);
-    tallies_.server(worker, "app", "ws://127.0.0.1:9001").retries.add(4);
-    tallies_.server(worker, "another", "ws://127.0.0.1:9000").connected.add(100);
+    tallies_.server(worker, "app", "ws://127.0.0.1:9001")->connect_failures.add(5);
+    tallies_.server(worker, "app", "ws://127.0.0.1:9001")->retries.add(4);
+    tallies_.server(worker, "another", "ws://127.0.0.1:9000")->connected.add(100);
   }
   const Exposition read = scrape();
   const Exposition::Labels first{{"backend", "app"}, {"server", "ws://127.0.0.1:9000"}};
@@ -316,8 +316,8 @@ TEST_F(MetricsTest, ManyServersShareOneLabel) {
     servers.push_back({"ws://127.0.0.1:" + std::to_string(port), upstream::Scheme::ws, "127.0.0.1", port, 1});
   }
   use(std::move(settings));
-  tallies_.server(0, "app", "ws://127.0.0.1:10200").connect_seconds.observe(0.2);
-  tallies_.server(1, "app", "ws://127.0.0.1:10249").connect_seconds.observe(0.2);
+  tallies_.server(0, "app", "ws://127.0.0.1:10200")->connect_seconds.observe(0.2);
+  tallies_.server(1, "app", "ws://127.0.0.1:10249")->connect_seconds.observe(0.2);
   const Exposition read = scrape();
   EXPECT_EQ(read.sum("sluice_backend_connect_duration_seconds_count", {{"server", "other"}}), 2);
   EXPECT_EQ(read.count("sluice_backend_server_up"), 201u);
@@ -473,6 +473,17 @@ TEST_F(MetricsTest, BackendsTellTheStateOfEachServer) {
   EXPECT_EQ(server(1).find("state")->text(), "down");
   servers[1]->weight = 0;
   EXPECT_EQ(server(1).find("state")->text(), "disabled");
+}
+
+TEST_F(MetricsTest, ServersThatNobodyNamesOrHoldsAreForgotten) {
+  tallies_.server(0, "app", "ws://127.0.0.1:9000")->retries.add(1);
+  tallies_.server(0, "app", "ws://gone")->retries.add(1);
+  const auto held = tallies_.server(1, "app", "ws://leaving");
+  held->retries.add(1);
+  tallies_.forget_servers({Tallies::server_name("app", "ws://127.0.0.1:9000")});
+  EXPECT_EQ(tallies_.server("app", "ws://127.0.0.1:9000").size(), 1u);
+  EXPECT_TRUE(tallies_.server("app", "ws://gone").empty());
+  EXPECT_EQ(tallies_.server("app", "ws://leaving").size(), 1u);
 }
 
 }  // namespace
