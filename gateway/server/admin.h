@@ -1,9 +1,10 @@
-// Admin: the listener for operators, on the main loop. Health, metrics and read-only JSON over HTTP/1.1, one
+// Admin: the listener for operators, on the main loop. Health, metrics, JSON documents and commands over HTTP/1.1, one
 // request a connection. Guarded against other pages of a browser and other hosts' names (admin_guard.h);
 // never reachable through a data listener.
 #pragma once
 
 #include <cstdint>
+#include <expected>
 #include <functional>
 #include <map>
 #include <memory>
@@ -28,6 +29,8 @@ class AdminSource {
   virtual bool started() { return true; }
   // False and `why` (fixed words, for the one who asks) while no traffic should be sent here.
   virtual bool ready(std::string& why) = 0;
+  // JSON text of what came of it.
+  virtual std::expected<std::string, AdminRefusal> command(const AdminCommand& command) = 0;
   // Asks every worker; calls back on the main loop with JSON text of at most `limit` sessions.
   virtual void connections(std::size_t limit, std::move_only_function<void(std::string)> done) = 0;
 

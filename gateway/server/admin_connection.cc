@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <ctime>
 
@@ -66,6 +67,7 @@ void AdminConnection::end() {
 Step AdminConnection::advance() {
   switch (phase_) {
     case Phase::read: return read();
+    case Phase::body: return read_body();
     case Phase::ask: return Step::wait;
     case Phase::write: return write();
     case Phase::linger: return linger();
@@ -85,10 +87,30 @@ Step AdminConnection::read() {
   if (!size) {
     const ErrorRow& error = row(size.error().code);
     refuse(error.status, error.name);
+    stream_.consume(stream_.received().size());
   } else {
     judge(head);
+    stream_.consume(phase_ == Phase::body ? *size : stream_.received().size());
   }
-  stream_.consume(stream_.received().size());
+  return Step::next;
+}
+
+Step AdminConnection::read_body() {
+  const MutableBytes received = stream_.received();
+  body_ += as_text(received.first(std::min(received.size(), command_.body - body_.size())));
+  stream_.consume(received.size());
+  if (body_.size() < command_.body) {
+    const Io io = stream_.fill();
+    if (io == Io::blocked) return Step::wait;
+    return io == Io::ok ? Step::next : Step::done;
+  }
+  if (const auto refusal = command_.command.read(body_)) {
+    refuse(*refusal);
+  } else if (const auto told = admin_.source_.command(command_.command)) {
+    answer({.body = *told});
+  } else {
+    refuse(told.error());
+  }
   return Step::next;
 }
 
@@ -103,7 +125,7 @@ void AdminConnection::judge(const http::Head& head) {
                 {"error", refusal.error},
                 {"peer", peer_.is_unix() ? "unix" : peer_.ip()}});
   }
-  refuse(refusal.status, refusal.error);
+  refuse(refusal);
 }
 
 void AdminConnection::tell(const AdminQuestion& question) {
@@ -124,6 +146,10 @@ void AdminConnection::tell(const AdminQuestion& question) {
     case AdminQuestion::Kind::connections:
       phase_ = Phase::ask;
       return admin_.ask_connections(id_, question.limit);
+    case AdminQuestion::Kind::command:
+      command_ = question;
+      phase_ = Phase::body;
+      return;
   }
 }
 
@@ -133,10 +159,10 @@ void AdminConnection::answer_later(const std::string& json) {
   admin_.wake_later(id_);  // never from within the question
 }
 
-void AdminConnection::refuse(int status, std::string_view error) {
+void AdminConnection::refuse(const AdminRefusal& refusal) {
   JsonWriter body;
-  body.begin_object().field("error", error).end_object();
-  answer({.status = status, .body = body.take()});
+  body.begin_object().field("error", refusal.error).end_object();
+  answer({.status = refusal.status, .body = body.take(), .allow = refusal.allow});
 }
 
 void AdminConnection::answer(const Answer& answer) {
@@ -148,7 +174,7 @@ void AdminConnection::answer(const Answer& answer) {
   head.field("Cache-Control", "no-store");
   head.field("X-Content-Type-Options", "nosniff");
   if (answer.status == 401) head.field("WWW-Authenticate", "Bearer");
-  if (answer.status == 405) head.field("Allow", "GET, HEAD");
+  if (answer.status == 405) head.field("Allow", answer.allow);
   head.field("Connection", "close");
   auto text = head.finish();
   check(text.has_value(), "an admin answer has a head that no answer may have");
@@ -186,7 +212,7 @@ Step AdminConnection::linger() {
 }
 
 void AdminConnection::late() {
-  if (phase_ == Phase::read && heard_) {
+  if (reading() && heard_) {
     refuse(408, "no request in time");
     deadline_.arm(kGrace);
   } else if (phase_ == Phase::ask) {

@@ -1,4 +1,4 @@
-// AdminConnection: one client of the admin listener: one head in, one answer out, then the end. Sans policy:
+// AdminConnection: one client of the admin listener: one head in, a command's body too, one answer out, then the end. Sans policy:
 // who may ask what is AdminGuard's.
 #pragma once
 
@@ -20,25 +20,28 @@ class AdminConnection final : private net::Ready {
   void wake();
   // The answer to a question that other threads were asked.
   void answer_later(const std::string& json);
-  bool reading() const { return phase_ == Phase::read; }
+  bool reading() const { return phase_ == Phase::read || phase_ == Phase::body; }
 
  private:
-  // read → (ask →) write → linger → done
-  enum class Phase : std::uint8_t { read, ask, write, linger, done };
+  // read → (body → | ask →) write → linger → done
+  enum class Phase : std::uint8_t { read, body, ask, write, linger, done };
   struct Answer {
     int status = 200;
     std::string_view type = "application/json";
     std::string body;
+    std::string_view allow = {};
   };
 
   void on_ready() override { wake(); }
   Step advance();
   Step read();
+  Step read_body();
   Step write();
   Step linger();
   void judge(const http::Head& head);
   void tell(const AdminQuestion& question);
-  void refuse(int status, std::string_view error);
+  void refuse(const AdminRefusal& refusal);
+  void refuse(int status, std::string_view error) { refuse(AdminRefusal{status, error}); }
   void answer(const Answer& answer);
   void late();
   void end();
@@ -51,6 +54,8 @@ class AdminConnection final : private net::Ready {
   event::Timer deadline_;
   http::HeadParser parser_;
   Phase phase_ = Phase::read;
+  AdminQuestion command_;  // whose body comes
+  std::string body_;
   bool head_only_ = false;
   bool heard_ = false;  // an octet has arrived
   std::string out_;

@@ -65,7 +65,18 @@ bool json(std::string_view type) {
   return http::same_name(type.substr(0, type.find_first_of("; \t")), "application/json");
 }
 
-// What the request carries and how: no endpoint takes a body.
+// A command and the octets of its body; they come with their length or not at all.
+std::expected<AdminQuestion, AdminRefusal> question_of(const http::Head& head, AdminCommand command) {
+  if (head.method != "PUT") return std::unexpected(AdminRefusal{405, "only PUT", "PUT"});
+  const auto body = http::request_body(head);
+  check(body.has_value(), "a body that was good is bad");
+  if (body->kind == http::BodyLength::Kind::chunked || body->length == 0)
+    return std::unexpected(AdminRefusal{411, "a Content-Length is needed"});
+  if (body->length > AdminCommand::kMostBody) return std::unexpected(AdminRefusal{413, "too large"});
+  return AdminQuestion{Kind::command, false, 0, static_cast<std::size_t>(body->length), std::move(command)};
+}
+
+// What the request carries and how: only commands take a body.
 std::optional<AdminRefusal> judge_body(const http::Head& head, bool read) {
   const auto body = http::request_body(head);
   if (!body) return AdminRefusal{row(body.error().code).status, row(body.error().code).name};
@@ -158,9 +169,15 @@ std::expected<AdminQuestion, AdminRefusal> AdminGuard::judge(const http::Head& h
   const bool read = head.method == "GET" || head.method == "HEAD";
   if (const auto refusal = judge_body(head, read)) return std::unexpected(*refusal);
   const Endpoint* endpoint = endpoint_of(head.target);
-  if (!endpoint) return std::unexpected(AdminRefusal{404, "no such path"});
+  if (!endpoint) {
+    auto command = AdminCommand::at(head.target);
+    if (command) return question_of(head, std::move(*command));
+    return std::unexpected(AdminRefusal{404, "no such path"});
+  }
   if (!read) return std::unexpected(AdminRefusal{405, "only GET and HEAD"});
-  AdminQuestion question{endpoint->kind, head.method == "HEAD", 0};
+  AdminQuestion question;
+  question.kind = endpoint->kind;
+  question.head = head.method == "HEAD";
   if (question.kind == Kind::connections) {
     const auto limit = limit_of(head.target);
     if (!limit) return std::unexpected(AdminRefusal{400, "the query may be limit=1 to 10000"});

@@ -11,19 +11,17 @@
 #include "http/head.h"
 #include "net/address.h"
 #include "net/crypto.h"
+#include "server/admin_command.h"
 
 namespace sluice::server {
 
 struct AdminQuestion {
-  enum class Kind : std::uint8_t { live, ready, metrics, status, backends, connections };
+  enum class Kind : std::uint8_t { live, ready, metrics, status, backends, connections, command };
   Kind kind = Kind::live;
   bool head = false;      // HEAD: the same without the body
   std::size_t limit = 0;  // of connections
-};
-
-struct AdminRefusal {
-  int status = 400;
-  std::string_view error;  // a literal
+  std::size_t body = 0;   // octets that a command comes in
+  AdminCommand command;
 };
 
 class AdminGuard {

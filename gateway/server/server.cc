@@ -395,6 +395,9 @@ ProcessFacts Server::facts() {
 std::string Server::metrics() { return metrics_->scrape(facts(), *snapshot_, loop_.now()); }
 std::string Server::status() { return status_json(facts(), *snapshot_, *tallies_, loop_.wall()); }
 std::string Server::backends() { return backends_json(*snapshot_, loop_.now()); }
+std::expected<std::string, AdminRefusal> Server::command(const AdminCommand& command) {
+  return command.apply(*snapshot_, loop_.now());
+}
 
 bool Server::ready(std::string& why) {
   if (draining_) {

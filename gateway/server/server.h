@@ -77,6 +77,7 @@ class Server final : private AdminSource {
   std::string metrics() override;
   std::string status() override;
   std::string backends() override;
+  std::expected<std::string, AdminRefusal> command(const AdminCommand& command) override;
   bool ready(std::string& why) override;
   bool started() override { return snapshot_ != nullptr; }
   void connections(std::size_t limit, std::move_only_function<void(std::string)> done) override;

@@ -103,6 +103,14 @@ void write_server(JsonWriter& out, const upstream::Server& server, Instant now) 
     out.field("ejected_for_seconds",
               static_cast<std::int64_t>(std::chrono::ceil<std::chrono::seconds>(left).count()));
   }
+  if (server.commanded_duty() || server.commanded_weight()) {
+    out.name("operator").begin_object();
+    if (const auto duty = server.commanded_duty()) {
+      out.field("state", upstream::kDutyNames[static_cast<std::size_t>(*duty)]);
+    }
+    if (const auto weight = server.commanded_weight()) out.field("weight", std::uint64_t{*weight});
+    out.end_object();
+  }
   out.name("addresses").begin_array();
   for (const net::Address& address : server.addresses()) out.value(std::string_view(address.text()));
   out.end_array();
@@ -129,6 +137,12 @@ std::string status_json(const ProcessFacts& facts, const config::Snapshot& snaps
   write_listeners(out, snapshot, tallies);
   write_routes(out, snapshot, tallies);
   out.end_object();
+  return out.take();
+}
+
+std::string server_json(const upstream::Server& server, Instant now) {
+  JsonWriter out;
+  write_server(out, server, now);
   return out.take();
 }
 

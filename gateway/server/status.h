@@ -16,5 +16,7 @@ std::string status_json(const ProcessFacts& facts, const config::Snapshot& snaps
                         WallTime now);
 // /api/v1/backends: every server with its state.
 std::string backends_json(const config::Snapshot& snapshot, Instant now);
+// One of its servers.
+std::string server_json(const upstream::Server& server, Instant now);
 
 }  // namespace sluice::server

@@ -99,7 +99,23 @@ Errc Session::unwanted(const Leg& leg) const {
   return Errc::none;
 }
 
-void Session::leave_server(Leg&, Errc why) { take_leave({why, Side::gateway, false, "its server is not to be used"}); }
+// Per message the other legs serve on, and one that was left makes room for another.
+void Session::leave_server(Leg& leg, Errc why) {
+  const bool others = std::ranges::any_of(legs_, [&](const auto& other) {
+    return other.get() != &leg && other->relaying() && !other->leaving();
+  });
+  if (!others) return take_leave({why, Side::gateway, false, "its server is not to be used"});
+  if (spread_->pending == &leg) spread_->pending = nullptr;  // the message that waits for it goes elsewhere
+  leg.leave_by(now() + rules().close_timeout);
+  leg.close_due = true;
+}
+
+// A leg that is left has ended, or does not.
+void Session::leg_left(Leg& leg) {
+  const bool cut = !leg.at_message_boundary() || (target_ == &leg && !up_framer_->at_message_boundary());
+  if (cut) return leg_died(leg, {Errc::be_lost, Side::upstream, false, "ended inside a message"});
+  retire_leg(leg);
+}
 
 // The process ends before the closing did.
 void Session::cut() {
@@ -144,6 +160,7 @@ bool Session::on_client_close(const ws::CloseContent& close) {
 
 bool Session::on_leg_close(Leg& leg, const ws::CloseContent& close) {
   leg.close_in = true;
+  if (leg.leaving()) return false;
   note_close(close.code, Side::upstream, close.reason);
   closing_until(rules().close_timeout);
   if (!per_message()) {
@@ -195,6 +212,7 @@ void Session::cut_client() {
 
 void Session::on_leg_end(Leg& leg, bool in_order) {
   if (leg.state() == Leg::State::closed) return;
+  if (leg.leaving() && !ending_) return leg_left(leg);
   if (tcp() && in_order && !leg.close_in) {
     // The end of a TCP stream is its Close. Ours to it follows when the client has answered.
     leg.close_in = true;
@@ -305,6 +323,8 @@ void Session::emit_to_leg(Leg& leg) {
     store_be(mark.data(), leg.ping_mark);
     if (tell_leg(leg, ws::ControlFrame::make(ws::kPing, mark, true).bytes())) leg.ping_due = false;
   }
+  // A message of the client's that runs to a leg which is left goes there whole.
+  if (leg.leaving() && !ending_ && up_->to() == &leg.stream() && !up_framer_->at_message_boundary()) return;
   if (leg.close_due && tell_leg(leg, ws::ControlFrame::close(leg.close_code, "", true).bytes())) {
     leg.close_due = false;
     leg.close_out = true;

@@ -53,8 +53,11 @@ class Leg {
   Result<State> advance(const LegPlan& plan);
   // The opening's deadline passed: which error that is depends on how far it got.
   Error timed_out() const;
-  // When the phase at hand must be over (kNever once open).
+  // When the phase at hand must be over (kNever once open, unless it is to be left).
   Instant deadline() const { return deadline_; }
+  // Per message: no message goes there any more, and Close is exchanged by then.
+  void leave_by(Instant when) { deadline_ = when; }
+  bool leaving() const { return state_ == State::open && deadline_ != kNever; }
 
   State state() const { return state_; }
   // Whether its server could be reached, whatever came then.

@@ -153,7 +153,8 @@ Step Session::tick() {
     work = work || ending_;
   }
   for (const auto& leg : legs_) {
-    const Errc why = ending_ || draining_ || !leg->relaying() ? Errc::none : unwanted(*leg);
+    const bool stays = ending_ || draining_ || !leg->relaying() || leg->leaving();
+    const Errc why = stays ? Errc::none : unwanted(*leg);
     if (why == Errc::none) continue;
     leave_server(*leg, why);
     work = true;
@@ -223,6 +224,10 @@ bool Session::client_unread() const {
 bool Session::tick_leg(Leg& leg, Instant time) {
   const config::WebSocketSettings& r = rules();
   if (!leg.relaying()) return false;
+  if (leg.leaving() && time >= leg.deadline() && !ending_) {
+    leg_left(leg);
+    return true;
+  }
   if (leg.jammed_since != Instant{} && moved(leg.stream(), leg.undelivered)) {
     count_pause(Direction::up, std::exchange(leg.jammed_since, time));
     if (leg.ping_sent != Instant{}) leg.ping_sent = time;

@@ -62,14 +62,14 @@ Leg* Session::choose_leg() {
   ++s.last_resort;
   for (std::size_t i = 0; i < legs_.size(); ++i) {
     Leg* const leg = legs_[(s.last_resort + i) % legs_.size()].get();
-    if (leg->relaying()) return leg;
+    if (leg->relaying() && !leg->leaving()) return leg;
   }
   return nullptr;
 }
 
 Leg* Session::leg_of(const upstream::Server& server) const {
   const auto found = std::ranges::find_if(
-      legs_, [&](const auto& leg) { return leg->relaying() && &leg->server() == &server; });
+      legs_, [&](const auto& leg) { return leg->relaying() && !leg->leaving() && &leg->server() == &server; });
   return found == legs_.end() ? nullptr : found->get();
 }
 
@@ -102,6 +102,14 @@ void Session::tend_legs() {
     if (!leg->relaying()) continue;
     leg->flush_owed();  // a control frame goes through the first leg, and before what others owe
     if (leg->flush_told() && leg.get() == spread_->pending) end_pause(Direction::up, leg->jammed_since);
+    if (leg->leaving() && leg->close_in && leg->close_out && !ending_) leg_left(*leg);
+  }
+  if (!ending_ && legs_.size() > 1) {  // those that were left, once all that they said has left, too
+    std::erase_if(legs_, [this](const auto& leg) {
+      const bool over = leg->state() == Leg::State::closed && leg->flush_owed();
+      if (over && target_ == leg.get()) target_ = nullptr;
+      return over;
+    });
   }
   if (spread_->pending && !spread_->pending->relaying()) advance_pending_leg();
 }

@@ -1,8 +1,10 @@
 """Balancing: per connection by every policy, per message over several legs, retries, ejection, health."""
 
 import collections
+import json
 import threading
 import time
+import urllib.parse
 
 import pytest
 
@@ -449,6 +451,57 @@ def test_subprotocol_is_the_same_on_all_legs(fresh_gateway, labelled):
             which(client)
     offers = sorted(b.wait_peer().head.get("Sec-WebSocket-Protocol") for b in labelled)
     assert offers == ["v2", "v2", "v2, v1"]
+
+
+def command(gateway, backend, what, value, name="app"):
+    server = urllib.parse.quote(f"ws://127.0.0.1:{backend.port}", safe="")
+    return gateway.admin(f"/api/v1/backends/{name}/servers/{server}/{what}", "PUT",
+                         {"Content-Type": "application/json"}, json.dumps({what: value}).encode())
+
+
+def test_an_operator_drains_a_server(fresh_gateway, labelled):
+    gateway = fresh_gateway(config(urls(*labelled)))
+    with gateway.connect("/x") as client:
+        name = which(client)
+        at = "abc".index(name)
+        status, body = command(gateway, labelled[at], "state", "drain")
+        assert status == 200 and json.loads(body)["state"] == "drain"
+        assert name not in [ask(gateway) for _ in range(9)]
+        assert which(client) == name, "it keeps what it has"
+        gateway.reload()
+        assert name not in [ask(gateway) for _ in range(9)], "over a reload"
+        assert command(gateway, labelled[at], "state", "auto")[0] == 200
+        assert name in [ask(gateway) for _ in range(9)]
+
+
+def test_an_operator_takes_a_server_down(fresh_gateway, labelled):
+    gateway = fresh_gateway(config(urls(*labelled), route='on_server_down = "close"'))
+    clients = {}
+    while len(clients) < 3:
+        client = gateway.connect("/x")
+        clients[which(client)] = client
+    assert command(gateway, labelled[1], "state", "down")[0] == 200
+    clients["b"].expect_close(1012)
+    clients["b"].send_close(1012)
+    assert which(clients["a"]) == "a" and which(clients["c"]) == "c"
+    assert set(ask(gateway) for _ in range(8)) == {"a", "c"}
+    for client in clients.values():
+        client.close()
+
+
+def test_an_operator_sets_weights(fresh_gateway, labelled):
+    gateway = fresh_gateway(config(urls(*labelled)))
+    assert command(gateway, labelled[0], "weight", 4)[0] == 200
+    assert command(gateway, labelled[1], "weight", 0)[0] == 200
+    assert collections.Counter(ask(gateway) for _ in range(10)) == {"a": 8, "c": 2}
+    assert command(gateway, labelled[0], "weight", -1)[0] == 400
+    assert command(gateway, labelled[0], "weight", 1, name="none")[0] == 404
+
+
+def test_a_server_configured_as_down(fresh_gateway, labelled):
+    a, b, c = (f"ws://127.0.0.1:{one.port}" for one in labelled)
+    gateway = fresh_gateway(config(f'["{a}", {{ url = "{b}", state = "drain" }}, {{ url = "{c}", state = "down" }}]'))
+    assert {ask(gateway) for _ in range(9)} == {"a"}
 
 
 def test_backends_on_admin(fresh_gateway, labelled):

@@ -175,7 +175,26 @@ std::string with_method(const std::string& method, const std::string& fields,
   return method + " " + target + " HTTP/1.1\r\nHost: localhost\r\n" + fields + "\r\n";
 }
 
-TEST(AdminGuard, HasNoMutations) {
+TEST(AdminGuard, TakesCommandsByPutWithABodyOfKnownSize) {
+  const std::string path = "/api/v1/backends/app/servers/x/state";
+  const std::string json = "Content-Type: application/json\r\n";
+  const Judged judged = judge(settings(), with_method("PUT", json + "Content-Length: 17\r\n", path));
+  EXPECT_EQ(judged.status, 200);
+  EXPECT_EQ(judged.question.kind, Kind::command);
+  EXPECT_EQ(judged.question.body, 17u);
+  EXPECT_EQ(judged.question.command.backend, "app");
+  EXPECT_EQ(status(with_method("PUT", json + "Content-Length: 1024\r\n", path)), 200);
+  EXPECT_EQ(status(with_method("PUT", json + "Content-Length: 1025\r\n", path)), 413);
+  EXPECT_EQ(status(with_method("PUT", json, path)), 411);
+  EXPECT_EQ(status(with_method("PUT", json + "Content-Length: 0\r\n", path)), 411);
+  EXPECT_EQ(status(with_method("PUT", json + "Transfer-Encoding: chunked\r\n", path)), 411);
+  EXPECT_EQ(status(with_method("PUT", "Content-Length: 2\r\n", path)), 415);
+  EXPECT_EQ(status(with_method("PUT", "Content-Type: text/plain\r\nContent-Length: 2\r\n", path)), 415);
+  EXPECT_EQ(status(with_method("POST", json + "Content-Length: 2\r\n", path)), 405);
+  EXPECT_EQ(status(get(path)), 405);
+}
+
+TEST(AdminGuard, EverythingElseIsOnlyRead) {
   const std::string json = "Content-Type: application/json\r\nContent-Length: 2\r\n";
   for (const char* method : {"POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "BREW"}) {
     EXPECT_EQ(status(with_method(method, json)), 405) << method;

@@ -26,6 +26,11 @@ class FakeSource : public AdminSource {
   std::string metrics() override { return metrics_text; }
   std::string status() override { return R"({"version":"1"})"; }
   std::string backends() override { return R"({"backends":[]})"; }
+  std::expected<std::string, AdminRefusal> command(const AdminCommand& command) override {
+    commands.push_back(command);
+    if (command.backend != "app") return std::unexpected(AdminRefusal{404, "no such backend"});
+    return R"({"url":"x"})";
+  }
   bool started() override { return has_started; }
   bool ready(std::string& why) override {
     why = unready;
@@ -40,6 +45,7 @@ class FakeSource : public AdminSource {
   std::string unready;
   bool has_started = true;
   std::size_t asked_limit = 0;
+  std::vector<AdminCommand> commands;
   std::vector<std::move_only_function<void(std::string)>> pending;
 };
 
@@ -239,6 +245,58 @@ TEST_F(AdminTest, TheGuardsStandBeforeTheEndpoints) {
   EXPECT_EQ(answer.status, 405);
   EXPECT_EQ(answer.fields.at("Allow"), "GET, HEAD");
   EXPECT_EQ(read_answer(raw("GET /livez HTTP/1.1\r\nHost: evil.example\r\n\r\n")).status, 421);
+}
+
+std::string put(const std::string& path, const std::string& body, const std::string& more = "") {
+  return "PUT " + path + " HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: " +
+         std::to_string(body.size()) + "\r\n" + more + "\r\n" + body;
+}
+const std::string kServerPath = "/api/v1/backends/app/servers/ws%3A%2F%2F127.0.0.1%3A9000";
+
+TEST_F(AdminTest, TakesCommands) {
+  EXPECT_EQ(read_answer(raw(put(kServerPath + "/state", R"({"state":"drain"})"))).status, 200);
+  EXPECT_EQ(read_answer(raw(put(kServerPath + "/weight", R"({"weight":7})"))).status, 200);
+  ASSERT_EQ(source_.commands.size(), 2u);
+  EXPECT_EQ(source_.commands[0].server, "ws://127.0.0.1:9000");
+  EXPECT_EQ(source_.commands[0].duty, upstream::Duty::drain);
+  EXPECT_EQ(source_.commands[1].weight, 7u);
+  EXPECT_EQ(read_answer(raw(put("/api/v1/backends/no/servers/x/state", R"({"state":"auto"})"))).status, 404);
+  EXPECT_EQ(read_answer(raw(put(kServerPath + "/state", R"({"state":"up"})"))).status, 400);
+  EXPECT_EQ(read_answer(raw(put(kServerPath + "/state", "{"))).status, 400);
+  EXPECT_EQ(source_.commands.size(), 3u);
+}
+
+TEST_F(AdminTest, CommandsAreGuarded) {
+  const std::string body = R"({"state":"down"})";
+  EXPECT_EQ(read_answer(raw(put(kServerPath + "/state", body, "Origin: http://localhost\r\n"))).status, 403);
+  EXPECT_EQ(read_answer(raw(put(kServerPath + "/state", body, "Sec-Fetch-Site: same-origin\r\n"))).status, 403);
+  const Answer got = ask(kServerPath + "/state");
+  EXPECT_EQ(got.status, 405);
+  EXPECT_EQ(got.fields.at("Allow"), "PUT");
+  settings_.token = "s3cret-token-s3cret";
+  listen();
+  EXPECT_EQ(read_answer(raw(put(kServerPath + "/state", body))).status, 401);
+  source_.has_started = false;
+  EXPECT_EQ(read_answer(raw(put(kServerPath + "/state", body, "Authorization: Bearer s3cret-token-s3cret\r\n"))).status,
+            503);
+  EXPECT_TRUE(source_.commands.empty());
+}
+
+TEST_F(AdminTest, ACommandMayComeInAnyPieces) {
+  listen();
+  const std::string request = put(kServerPath + "/state", R"({"state":"down"})");
+  for (std::size_t cut = 1; cut < request.size(); ++cut) {
+    Client client(admin_->address());
+    bool first = false;
+    bool second = false;
+    ASSERT_TRUE(run_until(loop_, [&] {
+      first = first || client.send(request.substr(0, cut));
+      second = second || (first && client.send(request.substr(cut)));
+      return client.ended();
+    }));
+    EXPECT_EQ(read_answer(client.text).status, 200) << cut;
+  }
+  EXPECT_EQ(source_.commands.size(), request.size() - 1);
 }
 
 TEST_F(AdminTest, ParsesStrictly) {
