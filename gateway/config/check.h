@@ -41,6 +41,8 @@ class Checker {
   void listener_limits(const Section& section, ListenerSettings& out);
   void listener_tls(const Section& section, ListenerSettings& out);
   void certificate(const Section& section, net::TlsSettings& out);
+  void plain_http(const Section& section, ListenerSettings& out);
+  void redirects();
   void listeners_together();
   void auth(const std::string& name, const Section& section);
   void auth_keys(const Section& section, policy::JwtSettings& out);
@@ -56,8 +58,13 @@ class Checker {
   void balance(const Section& section, upstream::BackendSettings& out);
   void hash_key(const Text& text, upstream::BackendSettings& out);
   void upstream_tls(const Section& section, upstream::BackendSettings& out);
+  void sticky(const Section& section, upstream::BackendSettings& out);
+  void sticky_beside(const policy::JwtSettings& auth, const Section& section, const RouteSettings& route);
   void route(const Section& section);
   void route_host(const Section& section, RouteSettings& out);
+  bool ruled_field(const Text& name, bool request, bool set);
+  void header_rules(const Section& section, bool request, const RouteSettings& route, policy::HeaderRules& out);
+  void strip_prefix(const Section& section, RouteSettings& out);
   void route_path(const Section& section, RouteSettings& out);
   void websocket(const Section& section, WebSocketSettings& out);
   void route_effects(const Section& section, RouteSettings& out);
@@ -92,9 +99,12 @@ class Checker {
   std::map<std::string, Place, std::less<>> route_names_;
   std::multimap<std::string, std::size_t, std::less<>> route_paths_;  // host + path → index of the route
   std::vector<Place> listener_places_;
+  std::vector<std::pair<std::size_t, Place>> redirects_;  // listeners that redirect to a port which is not said
 };
 
 // Whether the text may stand as an HTTP token (RFC 9110 §5.6.2).
 bool is_token(std::string_view text);
+// Whether it can name a host: letters, digits, '-', '_' and dots.
+bool is_host_name(std::string_view text);
 
 }  // namespace sluice::config

@@ -12,14 +12,6 @@ namespace {
 using upstream::HashKey;
 using upstream::Scheme;
 
-bool is_host_name(std::string_view text) {
-  if (text.empty() || text.size() > 253 || text.front() == '.' || text.front() == '-') return false;
-  return std::all_of(text.begin(), text.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-           c == '.' || c == '_';
-  });
-}
-
 upstream::Policy policy_of(std::string_view text) {
   if (text == "least_connections") return upstream::Policy::least_connections;
   if (text == "random_two") return upstream::Policy::random_two;
@@ -36,6 +28,14 @@ bool is_later_scheme(std::string_view scheme) {
 }
 
 }  // namespace
+
+bool is_host_name(std::string_view text) {
+  if (text.empty() || text.size() > 253 || text.front() == '.' || text.front() == '-') return false;
+  return std::all_of(text.begin(), text.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+           c == '.' || c == '_';
+  });
+}
 
 void Checker::backend(const std::string& name, const Section& section) {
   upstream::BackendSettings out;
@@ -63,6 +63,8 @@ void Checker::backend(const std::string& name, const Section& section) {
   if (ejection && out.ejection.most < out.ejection.base) {
     error(ejection.place(ejection.has("max") ? "max" : "base"), "'max' is shorter than 'base'");
   }
+
+  sticky(section.table("sticky"), out);
 
   const bool tcp = !out.servers.empty() && out.servers.front().scheme == Scheme::tcp;
   const Section framing = section.table("framing");
@@ -186,6 +188,10 @@ void Checker::balance(const Section& section, upstream::BackendSettings& out) {
   out.max_legs = static_cast<std::uint32_t>(table.number("max_legs"));
   if (table.has("max_legs") && out.unit != upstream::Unit::message && !table.refused("unit")) {
     error(table.place("max_legs"), "'max_legs' needs unit = \"message\"");
+  }
+  out.max_load = static_cast<std::uint32_t>(table.number("max_load"));
+  if (out.max_load > 0 && out.policy != upstream::Policy::consistent_hash && !table.refused("policy")) {
+    error(table.place("max_load"), "'max_load' needs policy = \"consistent_hash\"");
   }
   if (!table.good("key")) return;
   if (out.policy != upstream::Policy::consistent_hash && !table.refused("policy")) {

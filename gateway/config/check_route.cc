@@ -55,6 +55,9 @@ void Checker::route(const Section& section) {
   out.rate_limit = references(who, "rate_limit", section, "rate_limit", limits_);
   out.websocket.reject_with_close = section.text("reject") == "close";
   out.close_on_server_down = section.text("on_server_down") == "close";
+  strip_prefix(section, out);
+  header_rules(section.table("request_headers"), true, out, out.request_headers);
+  header_rules(section.table("response_headers"), false, out, out.response_headers);
   websocket(section.table("websocket"), out.websocket);
   route_limits(section, out);
   route_effects(section, out);
@@ -177,6 +180,7 @@ void Checker::route_effects(const Section& section, RouteSettings& out) {
       error(text.place, fmt::format("a wildcard origin beside the cookie carrier of auth '{}'", auth->name),
             "name the origins, or carry the token otherwise");
     }
+    sticky_beside(*auth, section, out);
     if (has_carrier(*auth, policy::Carrier::Kind::query)) {
       for (const ListenerSettings& listener : settings_.listeners) {
         if (listener.tls || !overlap(out.listeners, {listener.name})) continue;

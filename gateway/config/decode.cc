@@ -49,6 +49,7 @@ const char* expected(const Key& key) {
     case Type::size: return "a size such as \"64KiB\"";
     case Type::amount: return "an integer, or a size such as \"64KiB\"";
     case Type::rate: return "a rate such as \"50/s\"";
+    case Type::percent: return "a percentage such as \"125%\"";
     case Type::texts: return "a string or a list of strings";
     case Type::table: return "a table";
     case Type::tables: return "a list of tables";
@@ -134,6 +135,7 @@ class Decoder {
       if (key.type == Type::duration)
         help = fmt::format("durations are strings with a unit: \"{}s\"", node.integer);
       if (key.type == Type::size) help = fmt::format("sizes are strings with a unit: \"{}B\"", node.integer);
+      if (key.type == Type::percent) help = fmt::format("percentages are strings: \"{}%\"", node.integer);
       if (key.type == Type::rate) help = fmt::format("rates are strings with a time: \"{}/s\"", node.integer);
     }
     if (key.type == Type::tables && node.kind == Node::Kind::table)
@@ -150,6 +152,7 @@ class Decoder {
     const auto text = [&](std::int64_t number) {
       if (key.type == Type::duration) return duration_text(Duration(number));
       if (key.type == Type::size) return size_text(static_cast<std::uint64_t>(number));
+      if (key.type == Type::percent) return std::to_string(number) + "%";
       return std::to_string(number);
     };
     std::string help;
@@ -191,6 +194,10 @@ class Decoder {
       const auto result = parse_duration(node.text);
       if (!parsed(key, node, result)) return;
       node.number = result->count();
+    } else if (key.type == Type::percent) {
+      const auto result = parse_percent(node.text);
+      if (!parsed(key, node, result)) return;
+      node.number = *result;
     } else if (key.type == Type::rate) {
       const auto result = parse_rate(node.text);
       if (!parsed(key, node, result)) return;
@@ -290,7 +297,8 @@ class Decoder {
       case Type::duration:
       case Type::size:
       case Type::amount:
-      case Type::rate: return quantity(key, node);
+      case Type::rate:
+      case Type::percent: return quantity(key, node);
       case Type::texts: return texts(key, node);
       case Type::table:
         if (node.kind != Node::Kind::table) return wrong_type(key, node);

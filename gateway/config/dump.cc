@@ -60,6 +60,11 @@ std::string text(const policy::LimitSettings& limit) {
   return out;
 }
 
+std::string text(const upstream::StickySettings& sticky) {
+  return fmt::format("    sticky by cookie {}, ttl {}, secret {}\n", sticky.cookie, or_word(sticky.ttl, "session"),
+                     mask(sticky.secret));
+}
+
 std::string text(const upstream::BackendSettings& backend) {
   constexpr std::string_view kPolicies[] = {"round_robin", "least_connections", "random_two",
                                             "consistent_hash"};
@@ -69,6 +74,7 @@ std::string text(const upstream::BackendSettings& backend) {
   if (backend.policy == upstream::Policy::consistent_hash) {
     out += fmt::format(" by {}{}", kKeys[static_cast<std::size_t>(backend.key.kind)], backend.key.name);
     if (backend.key.segment > 0) out += fmt::format(":{}", backend.key.segment);
+    if (backend.max_load > 0) out += fmt::format(", max_load {}%", backend.max_load);
   }
   if (backend.unit == upstream::Unit::message)
     out += fmt::format(", max_legs {}", count_or(backend.max_legs, "auto"));
@@ -79,7 +85,14 @@ std::string text(const upstream::BackendSettings& backend) {
   out += "\n";
   for (const auto& server : backend.servers)
     out += fmt::format("    {} weight {}\n", server.url, server.weight);
+  if (!backend.sticky.cookie.empty()) out += text(backend.sticky);
   return out;
+}
+
+std::string text(const policy::HeaderRules& rules) {
+  std::vector<std::string> set;
+  for (const auto& [name, value] : rules.set) set.push_back(fmt::format("{}: {}", name, value.source()));
+  return fmt::format("set [{}], remove [{}]", joined(set, "none"), joined(rules.remove, "none"));
 }
 
 std::string text(const RouteSettings& route) {
@@ -102,6 +115,9 @@ std::string text(const RouteSettings& route) {
                   or_word(ws.max_lifetime, "off"), duration_text(ws.write_stall));
   out += fmt::format("    subprotocols {}, origins {}\n", joined(ws.subprotocols, "any"),
                      origins.empty() ? "any" : origins);
+  if (!route.strip_prefix.empty()) out += fmt::format("    strip_prefix {}\n", route.strip_prefix);
+  if (!route.request_headers.empty()) out += fmt::format("    request_headers {}\n", text(route.request_headers));
+  if (!route.response_headers.empty()) out += fmt::format("    response_headers {}\n", text(route.response_headers));
   return out;
 }
 
@@ -118,6 +134,8 @@ std::string text(const ListenerSettings& listener) {
   }
   out += fmt::format(", max_connections {}, rate_limit {}", count_or(listener.max_connections, "unlimited"),
                      joined(listener.rate_limit, "none"));
+  if (listener.redirect_port != 0) out += fmt::format(", redirect to https on {}", listener.redirect_port);
+  if (!listener.acme_folder.empty()) out += fmt::format(", acme_folder {}", listener.acme_folder);
   std::vector<std::string> proxies;
   for (const auto& block : listener.trusted_proxies) proxies.push_back(block.text());
   constexpr std::string_view kStyles[] = {"x-forwarded", "rfc7239", "both"};

@@ -132,6 +132,7 @@ const char* type_name(const Key& key) {
     case Type::size: return "size";
     case Type::amount: return "integer or size";
     case Type::rate: return "rate";
+    case Type::percent: return "percentage";
     case Type::choice: return key.table != nullptr ? "string or table" : "string";
     case Type::texts: return "string or list";
     case Type::pairs: return "table";

@@ -215,6 +215,22 @@ constexpr Key kListener[] = {
      .fallback = "[]",
      .meaning = "Blocks of addresses whose X-Forwarded-*, Forwarded, X-Request-Id and traceparent are believed.",
      .example = "[\"10.0.0.0/8\"]"},
+    {.name = "redirect",
+     .type = choice,
+     .fallback = "\"off\"",
+     .meaning = "Of a plain listener: \"https\" answers every request by 308 with the same URL over https.",
+     .values = "off|https"},
+    {.name = "redirect_port",
+     .type = integer,
+     .meaning = "Port of that URL; default: that of the listener with TLS.",
+     .least = 1,
+     .most = 65535,
+     .example = "443"},
+    {.name = "acme_folder",
+     .type = text,
+     .meaning = "Folder (webroot of certbot or lego) below which /.well-known/acme-challenge/ is served, on this listener "
+                "and before any redirect.",
+     .example = "\"/var/lib/sluice/acme\""},
     {.name = "forwarded",
      .type = choice,
      .fallback = "\"x-forwarded\"",
@@ -497,6 +513,41 @@ constexpr Key kWebSocket[] = {
 };
 constexpr Table kWebSocketTable{"route.websocket", "WebSocket rules of a route.", kWebSocket};
 
+constexpr Table kSetRequestTable{
+    "route.request_headers.set",
+    "NAME = \"value\" pairs. {client_ip}, {request_id}, {host} and {claim:NAME} stand for what they say; a value with a claim "
+    "that the token lacks is not set.",
+    {}};
+constexpr Table kSetResponseTable{"route.response_headers.set", "NAME = \"value\" pairs, as in request_headers.", {}};
+
+constexpr Key kRequestHeaders[] = {
+    {.name = "set", .type = pairs, .table = &kSetRequestTable, .example = "{ X-Tenant = \"acme\" }"},
+    {.name = "remove",
+     .type = texts,
+     .fallback = "[]",
+     .meaning = "Fields of the client that do not go up.",
+     .example = "[\"Origin\"]"},
+};
+constexpr Table kRequestHeadersTable{
+    "route.request_headers",
+    "Fields of requests on their way to the backend, after the gateway's own rules, which these cannot undo.",
+    kRequestHeaders};
+
+constexpr Key kResponseHeaders[] = {
+    {.name = "set",
+     .type = pairs,
+     .table = &kSetResponseTable,
+     .example = "{ Strict-Transport-Security = \"max-age=31536000\" }"},
+    {.name = "remove",
+     .type = texts,
+     .fallback = "[]",
+     .meaning = "Fields of the backend that do not reach the client.",
+     .example = "[\"Server\"]"},
+};
+constexpr Table kResponseHeadersTable{"route.response_headers",
+                                      "Fields of the backend's answers and of the 101; not of the gateway's own refusals.",
+                                      kResponseHeaders};
+
 constexpr Key kRoute[] = {
     {.name = "name",
      .type = text,
@@ -537,7 +588,13 @@ constexpr Key kRoute[] = {
      .meaning = "Sessions of a server that is down, by a health check or an operator: keep them for as long as they last, or "
                 "close them with 1012.",
      .values = "keep|close"},
+    {.name = "strip_prefix",
+     .type = text,
+     .meaning = "Beginning of the path that the backend does not get to see; it is told by X-Forwarded-Prefix.",
+     .example = "\"/api\""},
     {.name = "access", .type = table, .later = "*"},
+    {.name = "request_headers", .type = table, .table = &kRequestHeadersTable},
+    {.name = "response_headers", .type = table, .table = &kResponseHeadersTable},
     {.name = "websocket", .type = table, .table = &kWebSocketTable},
 };
 constexpr Table kRouteTable{
@@ -572,8 +629,7 @@ constexpr Key kBalance[] = {
      .type = choice,
      .fallback = "\"round_robin\"",
      .meaning = "How a server is chosen.",
-     .values = "round_robin|least_connections|random_two|consistent_hash",
-     .later = "sticky"},
+     .values = "round_robin|least_connections|random_two|consistent_hash"},
     {.name = "unit",
      .type = choice,
      .fallback = "\"connection\"",
@@ -584,14 +640,20 @@ constexpr Key kBalance[] = {
      .fallback = "\"ip\"",
      .meaning =
          "What consistent_hash hashes: ip, header:NAME, cookie:NAME, query:NAME, claim:NAME, path, path:N."},
+    {.name = "max_load",
+     .type = percent,
+     .fallback = "\"unlimited\"",
+     .meaning = "Of consistent_hash: a server that has more than this share of its mean (by weight) of live connections is "
+                "passed over for the next one of the key's own order.",
+     .word = "unlimited",
+     .least = 100,
+     .most = 10'000},
     {.name = "max_legs",
      .type = integer,
      .meaning = "Servers per client with unit = \"message\"; default: all, at most 8.",
      .least = 1,
      .most = 64,
      .example = "4"},
-    {.name = "cookie", .type = text, .later = "*"},
-    {.name = "ttl", .type = duration, .later = "*"},
 };
 constexpr Table kBalanceTable{"backend.NAME.balance", "The long form of balance = \"POLICY\".", kBalance};
 
@@ -697,6 +759,45 @@ constexpr Key kEjection[] = {
 constexpr Table kEjectionTable{"backend.NAME.ejection",
                                "Passive health: servers that fail are left out for a while.", kEjection};
 
+constexpr Key kSticky[] = {
+    {.name = "cookie",
+     .type = text,
+     .fallback = "\"sluice\"",
+     .meaning = "Its name. The backend does not get to see it."},
+    {.name = "ttl",
+     .type = duration,
+     .fallback = "\"8h\"",
+     .meaning = "How long it is good; set anew once half of that has passed. \"session\": until the browser ends.",
+     .word = "session",
+     .most = 400 * kDay},
+    {.name = "secret_file",
+     .type = file,
+     .meaning = "What it is signed with, 32 octets or more. Without it a key of the process is used: cookies do not "
+                "outlive it, and no second gateway knows them.",
+     .example = "\"sticky.secret\""},
+    {.name = "path",
+     .type = text,
+     .fallback = "\"/\"",
+     .meaning = "Path of the cookie."},
+    {.name = "domain",
+     .type = text,
+     .meaning = "Domain of the cookie; default: the host that set it and no other.",
+     .example = "\"example.com\""},
+    {.name = "same_site",
+     .type = choice,
+     .fallback = "\"lax\"",
+     .meaning = "SameSite. Pages of other sites need \"none\", which sets Secure as well.",
+     .values = "lax|strict|none"},
+    {.name = "secure",
+     .type = choice,
+     .fallback = "\"auto\"",
+     .meaning = "Secure; \"auto\" sets it for clients that came by TLS.",
+     .values = "auto|on|off"},
+};
+constexpr Table kStickyTable{"backend.NAME.sticky",
+                             "A signed cookie that the answer sets, by which a client comes back to its server.",
+                             kSticky};
+
 constexpr Key kBackend[] = {
     {.name = "servers",
      .type = entries,
@@ -709,7 +810,6 @@ constexpr Key kBackend[] = {
      .fallback = "\"round_robin\"",
      .meaning = "How a server is chosen.",
      .values = "round_robin|least_connections|random_two|consistent_hash",
-     .later = "sticky",
      .table = &kBalanceTable},
     {.name = "connect_timeout",
      .type = duration,
@@ -745,6 +845,7 @@ constexpr Key kBackend[] = {
     {.name = "tls", .type = table, .table = &kUpstreamTlsTable},
     {.name = "health", .type = table, .table = &kHealthTable},
     {.name = "ejection", .type = table, .table = &kEjectionTable},
+    {.name = "sticky", .type = table, .table = &kStickyTable},
 };
 constexpr Table kBackendTable{"backend.NAME", "Servers that routes refer to by NAME.", kBackend};
 

@@ -21,6 +21,7 @@ enum class Type : std::uint8_t {
   size,      // "64KiB"
   amount,    // an integer or a size
   rate,      // "50/s"
+  percent,   // "125%"
   choice,    // one of `values`; also a table of `table` when that is set
   texts,     // a string or a list of strings, each one of `values` when these are set
   table,     // [name]

@@ -72,6 +72,7 @@ Node default_of(const Key& key) {
     case Type::integer: node.number = std::strtoll(node.text.c_str(), nullptr, 10); break;
     case Type::duration: node.number = parse_duration(text).value_or(Duration{}).count(); break;
     case Type::size: node.number = parse_size(text).value_or(0); break;
+    case Type::percent: node.number = parse_percent(text).value_or(0); break;
     case Type::rate: {
       const RateValue rate = parse_rate(text).value_or(RateValue{});
       node.number = rate.amount;

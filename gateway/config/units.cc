@@ -84,6 +84,13 @@ Parsed<std::int64_t> parse_size(std::string_view text) {
   return scaled(text, kSizes, "B, KiB, MiB, GiB, TiB, kB, MB, GB, TB");
 }
 
+Parsed<std::int64_t> parse_percent(std::string_view text) {
+  const auto parts = split(text);
+  if (!parts) return std::unexpected(parts.error());
+  if (parts->unit != "%") return std::unexpected<std::string>("does not end with '%'");
+  return parts->number;
+}
+
 Parsed<RateValue> parse_rate(std::string_view text) {
   const std::size_t slash = text.find('/');
   if (slash == std::string_view::npos) return std::unexpected<std::string>("says no time");

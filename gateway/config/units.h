@@ -22,6 +22,7 @@ struct RateValue {
 
 Parsed<Duration> parse_duration(std::string_view text);  // "250ms", "30s", "5m", "1h", "1d"; also "us", "ns"
 Parsed<std::int64_t> parse_size(std::string_view text);  // "512B", "64KiB", "1MB": octets
+Parsed<std::int64_t> parse_percent(std::string_view text);  // "125%": 125
 Parsed<RateValue> parse_rate(std::string_view text);     // "50/s", "10/m", "5/h", "100GiB/s"
 
 // The shortest exact form that parses back: "25s", "1500ms", "64KiB".

@@ -1,7 +1,9 @@
 #include "net/crypto.h"
 
+#include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
+#include <openssl/params.h>
 
 #include "base/result.h"
 
@@ -34,6 +36,35 @@ class ThreadDigest {
  private:
   EVP_MD* md_;
   EVP_MD_CTX* context_;
+};
+
+// HMAC over SHA-256, likewise fetched once per thread.
+class ThreadHmac {
+ public:
+  ThreadHmac() : mac_(EVP_MAC_fetch(nullptr, "HMAC", nullptr)), context_(mac_ ? EVP_MAC_CTX_new(mac_) : nullptr) {
+    check(context_ != nullptr, "HMAC not available");
+  }
+  ThreadHmac(const ThreadHmac&) = delete;
+  ThreadHmac& operator=(const ThreadHmac&) = delete;
+  ~ThreadHmac() {
+    EVP_MAC_CTX_free(context_);
+    EVP_MAC_free(mac_);
+  }
+
+  void run(Bytes key, Bytes message, MutableBytes out) {
+    char digest[] = "SHA256";
+    const OSSL_PARAM parameters[] = {OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0),
+                                     OSSL_PARAM_construct_end()};
+    std::size_t length = 0;
+    check(EVP_MAC_init(context_, key.data(), key.size(), parameters) == 1 &&
+              EVP_MAC_update(context_, message.data(), message.size()) == 1 &&
+              EVP_MAC_final(context_, out.data(), &length, out.size()) == 1 && length == out.size(),
+          "HMAC failed");
+  }
+
+ private:
+  EVP_MAC* mac_;
+  EVP_MAC_CTX* context_;
 };
 
 constexpr std::string_view kAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -108,6 +139,13 @@ Sha256 sha256(Bytes bytes) {
   thread_local ThreadDigest digest("SHA256");
   Sha256 out;
   digest.run(bytes, out);
+  return out;
+}
+
+Sha256 hmac_sha256(Bytes key, Bytes message) {
+  thread_local ThreadHmac hmac;
+  Sha256 out;
+  hmac.run(key, message, out);
   return out;
 }
 

@@ -21,6 +21,7 @@ using Sha1 = std::array<std::uint8_t, 20>;
 using Sha256 = std::array<std::uint8_t, 32>;
 Sha1 sha1(Bytes bytes);
 Sha256 sha256(Bytes bytes);
+Sha256 hmac_sha256(Bytes key, Bytes message);  // RFC 2104
 // True when equal; time depends on the sizes only.
 bool constant_time_equal(Bytes a, Bytes b);
 // Wipes memory in a way that the compiler keeps.

@@ -11,7 +11,9 @@
 #include "http/head.h"
 #include "http/request.h"
 #include "policy/authenticator.h"
+#include "policy/header_rules.h"
 #include "session/leg.h"
+#include "upstream/sticky.h"
 #include "ws/handshake.h"
 
 namespace sluice::session {
@@ -32,6 +34,7 @@ struct Opening {
   std::optional<Error> bad_head;  // it could not be parsed or did not come: only to be refused
   std::size_t head_size = 0;     // octets to consume then
   http::Request request;
+  http::BodyLength body;         // how the request's is delimited
   bool trusted = false;          // the peer is a trusted proxy
   http::ForwardedStyle forwarded = http::ForwardedStyle::x_forwarded;  // the listener's
   ws::Offer offer;
@@ -43,10 +46,14 @@ struct Opening {
   std::string chosen_subprotocol;              // answered when no upstream chooses (TCP, early acceptance)
   std::vector<std::string_view> extensions;    // what is offered upstream
   std::vector<std::pair<std::string, std::string>> identity_fields;
+  policy::FieldList request_fields;   // what the route's rules set on the way up
+  policy::FieldList response_fields;  // and on the way back
+  std::string stripped_path;          // the path that goes up on a route with strip_prefix
   std::vector<std::shared_ptr<upstream::Server>> candidates;
   std::size_t next_candidate = 0;
   Instant deadline = kNever;     // of the upstream's opening, over all candidates
   std::uint64_t key_hash = 0;
+  upstream::StickyServer sticky;  // what the client's own cookie says
   Error last_error{};
   Duration retry_after{};
   Instant started{};

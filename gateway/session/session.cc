@@ -11,6 +11,8 @@
 #include "session/access_log.h"
 #include "session/answers.h"
 #include "session/limit_key.h"
+#include "session/listener_answer.h"
+#include "session/stickiness.h"
 #include "session/upgrade.h"
 #include "upstream/hash_key.h"
 #include "ws/tunnel.h"
@@ -61,7 +63,11 @@ Step Session::admit() {
   if (opening_->bad_head || house_.draining) opening_->words.client = opening_->request.peer.ip();
   if (opening_->bad_head) return refuse(*opening_->bad_head);
   if (house_.draining) return refuse({Errc::draining, Side::gateway, false, ""});
-  const Result<void> judged = judge();
+  Result<void> judged = read_request();
+  if (judged) {
+    if (auto own = listener_answer(*listener_->compiled->settings, opening_->request)) return answer_here(std::move(*own));
+    judged = judge();
+  }
   if (!judged) return refuse(judged.error());
   if (opening_->request.kind == http::Request::Kind::http) {
     opening_->out = fixed_answer(*route_->compiled->settings->answer, opening_->request);
@@ -73,7 +79,16 @@ Step Session::admit() {
   return Step::next;
 }
 
-Result<void> Session::judge() {
+// What the listener answers whatever its routes say.
+Step Session::answer_here(ListenerAnswer own) {
+  if (own.status != 308 && own.status != 200) return refuse(own.refusal);
+  opening_->out = std::move(own.octets);
+  log_open(own.status, nullptr);
+  return flush_then(Phase::linger);
+}
+
+// The request in canonical form, and who sent it.
+Result<void> Session::read_request() {
   Opening& o = *opening_;
   http::Request& request = o.request;
   const config::ListenerSettings& listener = *listener_->compiled->settings;
@@ -91,7 +106,14 @@ Result<void> Session::judge() {
   o.words.path = request.target.path;
   request.host = TRY(http::request_host(o.head, request.target));
   TRY(http::connection_options(o.head));
-  const http::BodyLength body = TRY(http::request_body(o.head));
+  o.body = TRY(http::request_body(o.head));
+  return {};
+}
+
+Result<void> Session::judge() {
+  Opening& o = *opening_;
+  http::Request& request = o.request;
+  const config::ListenerSettings& listener = *listener_->compiled->settings;
   const bool mutual = listener.tls && listener.tls->client_auth != net::TlsSettings::ClientAuth::off;
   if (mutual && !request.tls.sni.empty() && request.tls.sni != request.host.host) {
     return fail(Errc::misdirected, Side::client, "Host differs from SNI on a listener with client certificates");
@@ -100,13 +122,16 @@ Result<void> Session::judge() {
   const int index = runtime_->snapshot->router().find(listener.name, request.host.host, request.target.path);
   if (index < 0) return fail(Errc::no_route);
   route_ = &runtime_->routes[static_cast<std::size_t>(index)];
+  if (const std::string& prefix = route_->compiled->settings->strip_prefix; !prefix.empty()) {
+    o.stripped_path = TRY(http::strip_prefix(request.target.path, prefix));
+  }
   if (!ws::wants_websocket(o.head)) {
     if (route_->compiled->settings->answer && (o.head.method == "GET" || o.head.method == "HEAD")) return {};
     return fail(route_->compiled->cluster ? Errc::upgrade_required : Errc::method);
   }
   if (!route_->compiled->cluster) return fail(Errc::no_route);
   request.kind = http::Request::Kind::websocket;
-  if (body.kind == http::BodyLength::Kind::chunked || body.length > 0) return fail(Errc::body_on_upgrade);
+  if (o.body.kind == http::BodyLength::Kind::chunked || o.body.length > 0) return fail(Errc::body_on_upgrade);
   o.offer = TRY(ws::read_offer(o.head));
   o.websocket = true;
   return judge_policies();
@@ -137,6 +162,9 @@ Result<void> Session::judge_policies() {
     TRY_VOID(judge_identity());
   }
   TRY_VOID(judge_limits(false));
+  const config::RouteSettings& rules = *route.settings;
+  o.request_fields = TRY(rules.request_headers.values(request, o.authenticated.identity));
+  o.response_fields = TRY(rules.response_headers.values(request, o.authenticated.identity));
   return judge_subprotocols();
 }
 
@@ -230,7 +258,8 @@ Step Session::choose() {
       o.key_hash = upstream::hash_of(cluster.settings().key, o.request, o.authenticated.identity);
       record_.key_hash = o.key_hash;
     }
-    o.candidates = cluster.order(o.key_hash, now());
+    read_sticky_cookie(cluster, o, house_.loop.wall());
+    o.candidates = cluster.order(o.key_hash, now(), {}, o.sticky.server);
     if (o.candidates.empty()) return refuse({Errc::no_backend, Side::upstream, false, "no server is usable"});
     o.deadline = now() + cluster.settings().open_timeout;
   }
@@ -256,10 +285,10 @@ Step Session::open() {
   const Result<Leg::State> state = leg.advance(*leg_plan_);
   if (!state) return candidate_failed(state.error());
   if (leg.refused()) {
-    const Refusal refusal = leg.take_refusal();
+    Refusal refusal = leg.take_refusal();
     route_->compiled->cluster->report(leg.server(), refusal.status < 502 || refusal.status > 504, now());
     leg.close();
-    return relay_refusal(refusal);
+    return relay_refusal(std::move(refusal));
   }
   if (*state != Leg::State::open) {
     if (now() >= leg.deadline()) return candidate_failed(leg.timed_out());
@@ -281,6 +310,10 @@ Step Session::open() {
     o.agreement.subprotocol = o.authenticated.carrier->name;
   }
   o.words.subprotocol = o.agreement.subprotocol;
+  policy::apply(route_->compiled->settings->response_headers, o.response_fields, o.answer_fields);
+  if (auto cookie = sticky_cookie(*route_->compiled->cluster, o, leg.server(), house_.loop.wall())) {
+    o.answer_fields.emplace_back("Set-Cookie", std::move(*cookie));
+  }
   auto head = switching_head(o);
   if (!head) return refuse(head.error());
   o.out = std::move(*head);
@@ -336,8 +369,9 @@ Step Session::refuse(Error error) {
   return flush_then(Phase::linger);
 }
 
-Step Session::relay_refusal(const Refusal& refusal) {
+Step Session::relay_refusal(Refusal refusal) {
   Opening& o = *opening_;
+  policy::apply(route_->compiled->settings->response_headers, o.response_fields, refusal.fields);
   const Error error{Errc::be_refused, Side::upstream, false, "the upstream refused the handshake"};
   record_.error = error;
   house_.tally.rejects[static_cast<std::size_t>(error.code)].add();

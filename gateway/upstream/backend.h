@@ -74,12 +74,27 @@ struct EjectionSettings {
   std::uint32_t max_percent = 50;
 };
 
+// A cookie of the gateway's own by which a client comes back to its server (upstream/sticky.h).
+struct StickySettings {
+  enum class SameSite : std::uint8_t { lax, strict, none };
+  enum class Secure : std::uint8_t { automatic, on, off };  // automatic: when the client came by TLS
+
+  std::string cookie;        // its name; empty: not sticky
+  Duration ttl{};            // 0: for as long as the browser runs
+  Secret secret;             // what it is signed with; empty: the registry fills in one of its own
+  std::string path = "/";
+  std::string domain;        // empty: the host that set it, and no other
+  SameSite same_site = SameSite::lax;
+  Secure secure = Secure::automatic;
+};
+
 struct BackendSettings {
   std::string name;
   std::vector<ServerSettings> servers;
   Policy policy = Policy::round_robin;
   Unit unit = Unit::connection;
   HashKey key;
+  std::uint32_t max_load = 0;  // of consistent_hash, in percent of a server's share; 0: unbounded
   std::uint32_t max_legs = 0;  // per-message mode; 0: number of servers, at most 8
   Duration connect_timeout = std::chrono::seconds(3);
   Duration handshake_timeout = std::chrono::seconds(10);
@@ -88,6 +103,7 @@ struct BackendSettings {
   UpstreamTls tls;
   HealthSettings health;
   EjectionSettings ejection;
+  StickySettings sticky;
 
   // Legs of a session in per-message mode.
   std::size_t most_legs() const;
@@ -159,6 +175,8 @@ class Server : public std::enable_shared_from_this<Server> {
   bool eligible() const;
   bool usable(Instant now) const { return eligible() && !ejected(now); }
   bool ejected(Instant now) const;
+  // Whether a client that was with it may come back: when it is drained, or its weight is 0, as well.
+  bool takes_back(Instant now) const { return !down() && resolved() && !ejected(now); }
   // By an operator, the configuration, the active check, or because nothing leads to it any more: it may have to give up the
   // sessions that it has.
   bool down() const {

@@ -18,6 +18,8 @@ class Balancer {
                      std::vector<std::uint32_t>& out) = 0;
 };
 
-std::unique_ptr<Balancer> make_balancer(Policy policy);
+// `max_load`, of consistent_hash, in percent: a server that would come to more than that share of its weighted mean of live
+// connections is passed over for the next one of the key's own order. 0: never.
+std::unique_ptr<Balancer> make_balancer(Policy policy, std::uint32_t max_load = 0);
 
 }  // namespace sluice::upstream

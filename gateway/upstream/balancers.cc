@@ -149,8 +149,12 @@ class RandomTwo final : public Balancer {
 
 // Weighted rendezvous: each server scores -weight/ln(h) with h in (0, 1) from the key and the server's URL. A key's
 // server changes only when that server leaves or when a new one wins it, and each gateway comes to the same order.
+// With a bound on load (Mirrokni, Thorup, Zadimoghaddam 2016: "consistent hashing with bounded loads") servers that are full
+// come last, and both groups keep the key's order: a key goes home as soon as there is room.
 class ConsistentHash final : public Balancer {
  public:
+  explicit ConsistentHash(std::uint32_t max_load) : max_load_(max_load) {}
+
   void order(Servers servers, std::uint64_t key, std::vector<std::uint32_t>& out) override {
     thread_local std::vector<Score> scores;
     scores.clear();
@@ -165,17 +169,37 @@ class ConsistentHash final : public Balancer {
     });
     out.clear();
     for (const Score& score : scores) out.push_back(score.index);
+    if (max_load_ > 0) put_full_last(servers, out);
   }
+
+ private:
+  // Looks at each count once: other threads change them, and full must mean one thing for the whole order.
+  void put_full_last(Servers servers, std::vector<std::uint32_t>& out) const {
+    thread_local std::vector<std::uint64_t> live;
+    live.clear();
+    std::uint64_t all = 1;  // this one
+    for (const auto& server : servers) {
+      live.push_back(server->active.load(std::memory_order_relaxed));
+      all += live.back();
+    }
+    const std::uint64_t weights = total_weight(servers);
+    std::stable_partition(out.begin(), out.end(), [&](std::uint32_t index) {
+      // live + 1 <= ceil(all * max_load% * weight / weights): the ceiling lets the first connection in anywhere.
+      return live[index] * 100 * weights < all * max_load_ * weight_of(*servers[index]);
+    });
+  }
+
+  std::uint32_t max_load_;
 };
 
 }  // namespace
 
-std::unique_ptr<Balancer> make_balancer(Policy policy) {
+std::unique_ptr<Balancer> make_balancer(Policy policy, std::uint32_t max_load) {
   switch (policy) {
     case Policy::round_robin: return std::make_unique<RoundRobin>();
     case Policy::least_connections: return std::make_unique<LeastConnections>();
     case Policy::random_two: return std::make_unique<RandomTwo>();
-    case Policy::consistent_hash: return std::make_unique<ConsistentHash>();
+    case Policy::consistent_hash: return std::make_unique<ConsistentHash>(max_load);
   }
   check_failed("an unknown balancing policy");
 }

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "upstream/balancer.h"
+#include "upstream/sticky.h"
 
 namespace sluice::upstream {
 
@@ -18,12 +19,16 @@ Duration ejection_length(const EjectionSettings& settings, std::uint32_t times) 
   return std::min(length, settings.most);
 }
 
+bool among(std::span<const Server* const> servers, const Server* one) {
+  return std::find(servers.begin(), servers.end(), one) != servers.end();
+}
+
 }  // namespace
 
 Cluster::Cluster(BackendSettings settings, std::vector<Roster::Entry> entries, std::shared_ptr<const Changes> changes)
     : settings_(std::move(settings)),
       roster_(std::move(entries), std::move(changes)),
-      balancer_(make_balancer(settings_.policy)) {}
+      balancer_(make_balancer(settings_.policy, settings_.max_load)) {}
 
 Cluster::~Cluster() = default;
 
@@ -46,7 +51,8 @@ std::size_t Cluster::look(std::span<const std::shared_ptr<Server>> servers, Inst
 }
 
 std::vector<std::shared_ptr<Server>> Cluster::order(std::uint64_t key, Instant now,
-                                                    std::span<const Server* const> exclude) const {
+                                                    std::span<const Server* const> exclude,
+                                                    const Server* preferred) const {
   // These keep their memory between calls, and `usable` keeps no server.
   thread_local std::vector<State> states;
   thread_local std::vector<std::shared_ptr<Server>> usable;
@@ -56,20 +62,33 @@ std::vector<std::shared_ptr<Server>> Cluster::order(std::uint64_t key, Instant n
   if (look(servers, now, states) < servers.size() || !exclude.empty()) {
     // The balancer sees only who may be chosen, so that the share of a missing server goes to all others alike.
     for (std::size_t i = 0; i < servers.size(); ++i) {
-      const bool excluded = std::find(exclude.begin(), exclude.end(), servers[i].get()) != exclude.end();
-      if (states[i] == State::fit && !excluded) usable.push_back(servers[i]);
+      if (states[i] == State::fit && !among(exclude, servers[i].get())) usable.push_back(servers[i]);
     }
     from = usable;
   }
+  const std::size_t most = settings_.retries + std::size_t{1};
   std::vector<std::shared_ptr<Server>> candidates;
+  if (auto first = first_choice(preferred, servers, now, states, exclude)) candidates.push_back(std::move(first));
   if (!from.empty()) {
     balancer_->order(from, key, picks);
-    const std::size_t most = std::min<std::size_t>(picks.size(), settings_.retries + std::size_t{1});
-    candidates.reserve(most);
-    for (std::size_t i = 0; i < most; ++i) candidates.push_back(from[picks[i]]);
+    candidates.reserve(std::min(picks.size() + candidates.size(), most));
+    for (std::size_t i = 0; i < picks.size() && candidates.size() < most; ++i) {
+      if (candidates.empty() || from[picks[i]] != candidates.front()) candidates.push_back(from[picks[i]]);
+    }
   }
   usable.clear();
   return candidates;
+}
+
+std::shared_ptr<Server> Cluster::first_choice(const Server* preferred, std::span<const std::shared_ptr<Server>> servers,
+                                              Instant now, const std::vector<State>& states,
+                                              std::span<const Server* const> exclude) {
+  if (preferred == nullptr || among(exclude, preferred)) return nullptr;
+  for (std::size_t i = 0; i < servers.size(); ++i) {
+    if (servers[i].get() != preferred) continue;
+    return states[i] == State::fit || preferred->takes_back(now) ? servers[i] : nullptr;
+  }
+  return nullptr;
 }
 
 void Cluster::report(Server& server, bool success, Instant now) const {
@@ -139,6 +158,11 @@ std::shared_ptr<const Cluster> Registry::cluster(const BackendSettings& settings
   std::erase_if(groups_, [](const auto& known) { return known.second.expired(); });
   std::vector<Roster::Entry> entries;
   entries.reserve(settings.servers.size());
+  BackendSettings filled = settings;
+  if (!settings.sticky.cookie.empty() && settings.sticky.secret.empty()) {
+    if (sticky_secret_.empty()) sticky_secret_ = fresh_sticky_secret();
+    filled.sticky.secret = sticky_secret_;
+  }
   for (const ServerSettings& wanted : settings.servers) {
     // A URL holds no line break, so the two parts cannot run into each other.
     const std::string name = settings.name + '\n' + wanted.url;
@@ -148,7 +172,7 @@ std::shared_ptr<const Cluster> Registry::cluster(const BackendSettings& settings
       entries.push_back({nullptr, known_or(groups_, name, [&] { return std::make_shared<Group>(wanted, changes_); })});
     }
   }
-  return std::make_shared<const Cluster>(settings, std::move(entries), changes_);
+  return std::make_shared<const Cluster>(std::move(filled), std::move(entries), changes_);
 }
 
 void Registry::take_effect(const std::vector<std::shared_ptr<const Cluster>>& clusters) {

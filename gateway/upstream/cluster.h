@@ -29,8 +29,9 @@ class Cluster {
   // Candidates in the order in which to try them, at most `retries` + 1: usable ones only (ready, healthy, not
   // ejected, resolved, not in `exclude`); when more than half of the servers are unusable by ejection, the ejected ones count as
   // usable again (panic). Empty: no backend. `key` is the hash of the route's HashKey (0 when there is none).
-  std::vector<std::shared_ptr<Server>> order(std::uint64_t key, Instant now,
-                                             std::span<const Server* const> exclude = {}) const;
+  // `preferred` (null: none) comes first where it may take back who was with it: even while it is drained.
+  std::vector<std::shared_ptr<Server>> order(std::uint64_t key, Instant now, std::span<const Server* const> exclude = {},
+                                             const Server* preferred = nullptr) const;
 
   // Passive health: a connect, handshake or mid-stream failure, or a success. Failures in a row eject the server for a
   // while that doubles each time; a success outside of an ejection forgets all of them. An ejection is served out: what
@@ -48,6 +49,10 @@ class Cluster {
   // Fills one state a server, panic applied; returns how many are fit.
   static std::size_t look(std::span<const std::shared_ptr<Server>> servers, Instant now, std::vector<State>& states);
   void eject(Server& server, Instant now) const;
+  // The preferred server where it may be had; null: none.
+  static std::shared_ptr<Server> first_choice(const Server* preferred, std::span<const std::shared_ptr<Server>> servers,
+                                              Instant now, const std::vector<State>& states,
+                                              std::span<const Server* const> exclude);
 
   BackendSettings settings_;
   Roster roster_;
@@ -68,6 +73,7 @@ class Registry {
   std::map<std::string, std::weak_ptr<Server>> servers_;
   std::map<std::string, std::weak_ptr<Group>> groups_;
   std::shared_ptr<Changes> changes_ = std::make_shared<Changes>(1);
+  Secret sticky_secret_;  // of backends that name none: as old as the process
 };
 
 }  // namespace sluice::upstream

@@ -500,5 +500,163 @@ TEST_F(Check, OnlyVersionOneIsKnown) {
               HasSubstr("'version' must be an integer"));
 }
 
+TEST_F(Check, BoundedLoadIsAPercentageOfConsistentHash) {
+  const auto balance = [](std::string_view rest) {
+    return "[backend.b]\nservers = [\"ws://h:1\"]\nbalance = { " + std::string(rest) + " }\n";
+  };
+  const std::string hash = "policy = \"consistent_hash\", ";
+  EXPECT_EQ(expect_good(balance(hash + "key = \"path:1\", max_load = \"125%\"")).backends[1].max_load, 125u);
+  EXPECT_EQ(expect_good(balance(hash + "max_load = \"unlimited\"")).backends[1].max_load, 0u);
+  EXPECT_EQ(expect_good(balance("policy = \"consistent_hash\"")).backends[1].max_load, 0u);
+  expect_error(balance("policy = \"round_robin\", max_load = \"125%\""), "'max_load' needs policy = \"consistent_hash\"");
+  expect_error(balance(hash + "max_load = 1.25"), "'max_load' must be a percentage such as \"125%\" or \"unlimited\"");
+  expect_error(balance(hash + "max_load = \"125\""), "'max_load': \"125\" does not end with '%'");
+  expect_error(balance(hash + "max_load = \"99%\""), "'max_load'");
+}
+
+TEST_F(Check, StickyHasDefaultsAndReadsItsSecret) {
+  const Settings off = expect_good("");
+  EXPECT_TRUE(off.backends[0].sticky.cookie.empty());
+  const auto sticky = expect_good("[backend.app.sticky]\n").backends[0].sticky;
+  EXPECT_EQ(sticky.cookie, "sluice");
+  EXPECT_EQ(sticky.ttl, 8h);
+  EXPECT_EQ(sticky.path, "/");
+  EXPECT_TRUE(sticky.secret.empty());
+  using Sticky = upstream::StickySettings;
+  EXPECT_EQ(sticky.same_site, Sticky::SameSite::lax);
+  EXPECT_EQ(sticky.secure, Sticky::Secure::automatic);
+  const auto all = expect_good("[backend.app.sticky]\ncookie = \"__Host-at\"\nttl = \"session\"\n"
+                               "secret_file = \"hs256.secret\"\nsame_site = \"strict\"\nsecure = \"on\"\n")
+                       .backends[0].sticky;
+  EXPECT_EQ(all.cookie, "__Host-at");
+  EXPECT_EQ(all.ttl, 0s);
+  EXPECT_EQ(all.secret.reveal(), std::string(32, 's'));
+  EXPECT_EQ(all.same_site, Sticky::SameSite::strict);
+  EXPECT_EQ(all.secure, Sticky::Secure::on);
+  EXPECT_EQ(expect_good("[backend.app.sticky]\nttl = \"0s\"\n").backends[0].sticky.ttl, 0s);
+}
+
+TEST_F(Check, StickyRefusesWhatNoBrowserWouldKeep) {
+  const auto sticky = [](std::string_view rest) { return "[backend.app.sticky]\n" + std::string(rest) + "\n"; };
+  expect_error(sticky("cookie = \"a;b\""), "'cookie' = \"a;b\" is no name of a cookie");
+  expect_error(sticky("cookie = \"\""), "'cookie' is empty");
+  expect_error(sticky("path = \"chat\""), "'path' = \"chat\" is no path of a cookie");
+  expect_error(sticky("path = \"/a;Domain=x\""), "'path' = \"/a;Domain=x\" is no path of a cookie");
+  expect_error(sticky("path = \"/a\\r\\nX: y\""), "'path' = \"/a??X: y\" is no path of a cookie");
+  expect_error(sticky("domain = \"a b\""), "'domain' = \"a b\" is no host name");
+  expect_error(sticky("same_site = \"none\"\nsecure = \"off\""), "browsers refuse same_site = \"none\"");
+  expect_error(sticky("cookie = \"__Host-a\"\nsecure = \"on\"\npath = \"/x\""), "a cookie __Host-... has path \"/\"");
+  expect_error(sticky("cookie = \"__Host-a\"\nsecure = \"on\"\ndomain = \"x.test\""), "a cookie __Host-... has path");
+  expect_error(sticky("cookie = \"__Secure-a\""), "a cookie __Secure-a needs secure = \"on\"");
+  folder_.write("short.secret", "short\n");
+  expect_error(sticky("secret_file = \"short.secret\""), "short.secret is shorter than 32 octets");
+  expect_error("[backend.b]\nservers = [\"ws://h:1\"]\nbalance = { unit = \"message\" }\nsticky = {}\n",
+               "'sticky' needs unit = \"connection\"");
+}
+
+TEST_F(Check, StickyAndAuthNeedCookiesOfTheirOwn) {
+  const std::string backend = "[backend.b]\nservers = [\"ws://h:1\"]\nsticky = { cookie = \"session\" }\n";
+  const std::string route = "[[route]]\npath = \"/r\"\nbackend = \"b\"\nauth = \"a\"\n";
+  expect_error(good_jwt("from = [\"cookie:session\"]\n") + backend + route,
+               "cookie 'session' is the carrier of auth 'a' and makes backend 'b' sticky");
+  expect_good(good_jwt("from = [\"cookie:token\"]\n") + backend + route);
+}
+
+TEST_F(Check, HeaderRulesAreRead) {
+  const auto route_of = [&](std::string_view rest) { return expect_good(good_jwt() + route(rest)).routes[1]; };
+  const auto good = route_of(
+      "auth = \"a\"\nrequest_headers = { set = { X-Tenant = \"acme\", X-User = \"{claim:sub}\", Host = \"app:80\" }, "
+      "remove = [\"Origin\"] }\nresponse_headers = { set = { X-A = \"\" }, remove = \"Server\" }\n");
+  ASSERT_EQ(good.request_headers.set.size(), 3u);
+  EXPECT_EQ(good.request_headers.set[1].first, "X-User");
+  EXPECT_EQ(good.request_headers.set[1].second.source(), "{claim:sub}");
+  EXPECT_THAT(good.request_headers.remove, ElementsAre("Origin"));
+  EXPECT_EQ(good.response_headers.set.size(), 1u);
+  EXPECT_THAT(good.response_headers.remove, ElementsAre("Server"));
+  EXPECT_TRUE(expect_good("").routes[0].request_headers.empty());
+}
+
+TEST_F(Check, HeaderRulesCannotTouchTheGatewaysOwnFields) {
+  const auto request = [](std::string_view rest) { return route("request_headers = { " + std::string(rest) + " }"); };
+  const auto response = [](std::string_view rest) { return route("response_headers = { " + std::string(rest) + " }"); };
+  for (const char* name : {"Connection", "Upgrade", "Transfer-Encoding", "Content-Length", "Sec-WebSocket-Key", "keep-alive"}) {
+    const std::string set = "set = { " + std::string(name) + " = \"x\" }";
+    const std::string remove = "remove = [\"" + std::string(name) + "\"]";
+    expect_error(request(set), "'" + std::string(name) + "' cannot be set by a rule");
+    expect_error(request(remove), "'" + std::string(name) + "' cannot be removed by a rule");
+    expect_error(response(set), "'" + std::string(name) + "' cannot be set by a rule");
+    expect_error(response(remove), "'" + std::string(name) + "' cannot be removed by a rule");
+  }
+  for (const char* name : {"X-Forwarded-For", "X-Forwarded-Prefix", "Forwarded", "X-Real-IP", "Via", "traceparent", "X-Request-Id"}) {
+    expect_error(request("set = { " + std::string(name) + " = \"x\" }"), "'" + std::string(name) + "' cannot be set by a rule");
+  }
+  expect_error(request("remove = [\"Host\"]"), "'Host' cannot be removed by a rule");
+  expect_error(request("set = { X_Tenant = \"x\" }"), "'X_Tenant' cannot be set by a rule");
+  expect_error(good_jwt("forward = { sub = \"X-User-Id\" }\n") + request("set = { x-user-id = \"root\" }"),
+               "'x-user-id' cannot be set by a rule");
+  expect_error(good_jwt("forward = { sub = \"X-User-Id\" }\n") + request("remove = [\"X-User-Id\"]"),
+               "'X-User-Id' cannot be removed by a rule");
+}
+
+TEST_F(Check, HeaderRulesHaveValuesThatAHeadMayHold) {
+  const auto request = [](std::string_view rest) { return route("request_headers = { " + std::string(rest) + " }"); };
+  expect_error(request("set = { \"a b\" = \"x\" }"), "\"a b\" is no name of a field");
+  expect_error(request("remove = [\"a:\"]"), "\"a:\" is no name of a field");
+  expect_error(request("set = { X-A = \"a\\r\\nX: y\" }"), "the value of 'X-A' holds an octet that no field may hold");
+  expect_error(request("set = { X-A = \"a\\u0000\" }"), "the value of 'X-A' holds an octet that no field may hold");
+  expect_error(request("set = { X-A = \"{client}\" }"), "the value of 'X-A' has the unknown placeholder {client}");
+  expect_error(request("set = { X-A = true }"), "the value of 'X-A' must be a string");
+  expect_error(request("set = { X-A = [\"a\", \"b\"] }"), "the value of 'X-A' must be a string");
+  expect_error(request("set = { X-A = 5 }"), "'X-A' in 'set' must be a string");
+  expect_error(request("set = { X-A = \"{claim:sub}\" }"), "the value of 'X-A' asks for a claim, but the route has no auth");
+  expect_error(request("set = { X-A = \"a\", x-a = \"b\" }"), "'x-a' stands in the rules twice");
+  expect_error(request("set = { X-A = \"a\" }, remove = [\"X-A\"]"), "'X-A' stands in the rules twice");
+  expect_error(request("set = { Host = \"a b\" }"), "\"a b\" is no host");
+  expect_error(request("set = { Host = \"{host}.internal\" }"), "\"{host}.internal\" is no host");
+}
+
+TEST_F(Check, StripPrefixIsTheBeginningOfThePath) {
+  const auto with = [](std::string_view path, std::string_view prefix) {
+    return "[[route]]\npath = \"" + std::string(path) + "\"\nbackend = \"app\"\nstrip_prefix = \"" + std::string(prefix) + "\"\n";
+  };
+  EXPECT_EQ(expect_good(with("/api/*", "/api")).routes[1].strip_prefix, "/api");
+  EXPECT_EQ(expect_good(with("/api/v1/*", "/api")).routes[1].strip_prefix, "/api");
+  EXPECT_EQ(expect_good(with("/api", "/api")).routes[1].strip_prefix, "/api");
+  for (const char* prefix : {"/api/", "api", "/", "/a/../api", "/%61pi", "//api", "/api%2f", "/a;b"}) {
+    expect_error(with("/api/*", prefix), "'strip_prefix' = \"" + std::string(prefix) + "\" is no prefix in canonical form");
+  }
+  expect_error(with("/apix/*", "/api"), "'strip_prefix' = \"/api\" is not the beginning of 'path' = \"/apix/*\"");
+  expect_error(with("/r", "/api"), "'strip_prefix' = \"/api\" is not the beginning of 'path' = \"/r\"");
+}
+
+TEST_F(Check, ARedirectLeadsToTheListenerWithTls) {
+  const auto plain = [](std::string_view rest) {
+    return "[[listener]]\nname = \"p\"\nbind = \":80\"\n" + std::string(rest) + "\n";
+  };
+  const auto tls = [](std::string_view bind) {
+    return "[[listener]]\nbind = \"" + std::string(bind) + "\"\ntls = { cert = \"server.crt\", key = \"server.key\" }\n";
+  };
+  const std::string redirect = plain("redirect = \"https\"");
+  EXPECT_EQ(expect_good(redirect + tls(":8443")).listeners[1].redirect_port, 8443);
+  EXPECT_EQ(expect_good(tls(":8443") + redirect + tls(":443")).listeners[2].redirect_port, 443);
+  EXPECT_EQ(expect_good(plain("redirect = \"https\"\nredirect_port = 9443")).listeners[1].redirect_port, 9443);
+  EXPECT_EQ(expect_good(plain("redirect = \"off\"")).listeners[1].redirect_port, 0);
+  expect_error(redirect, "there is no listener with TLS to redirect to");
+  expect_error(redirect + tls(":8443") + tls(":9443"), "there are several listeners with TLS to redirect to");
+  expect_error(redirect + tls(":0"), "the listener with TLS has no port of its own to redirect to");
+  expect_error(plain("redirect_port = 443"), "'redirect_port' needs redirect = \"https\"");
+  expect_error(tls(":8443") + "redirect = \"https\"\n", "'redirect' is for plain listeners");
+}
+
+TEST_F(Check, AnAcmeFolderIsRelativeToItsFile) {
+  const auto with = [](std::string_view folder) {
+    return "[[listener]]\nbind = \":80\"\nacme_folder = \"" + std::string(folder) + "\"\n";
+  };
+  folder_.write("webroot/x", "");
+  EXPECT_EQ(expect_good(with("webroot")).listeners[1].acme_folder, folder_.path("webroot"));
+  expect_warning(with("nowhere"), folder_.path("nowhere") + " is no folder");
+  expect_warning(with("webroot/x"), folder_.path("webroot/x") + " is no folder");
+}
+
 }  // namespace
 }  // namespace sluice::config

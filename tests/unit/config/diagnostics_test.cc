@@ -225,10 +225,6 @@ INSTANTIATE_TEST_SUITE_P(
              "11:20: error: 'type' = \"delimiter\" is not yet supported\n11:33: error: 'delimiter' in "
              "[backend.b.framing] is not yet "
              "supported\n11:53: error: 'max_frame'"},
-        Case{"[backend.b]\nservers = [\"tcp://h:1\"]\nbalance = { policy = \"sticky\", key = \"cookie\", "
-             "cookie = \"c\", ttl = \"8h\" }\n",
-             "11:22: error: 'policy' = \"sticky\" is not yet supported\n11:48: error: 'cookie' in "
-             "[backend.b.balance] is not yet"},
         Case{"[backend.b]\nservers = [\"tcp://h:1\"]\npreamble = \"PROXY2\"\n",
              "'preamble' = \"PROXY2\" is not yet supported"},
         Case{"[[route]]\npath = \"/a\"\nbackend = \"app\"\nwebsocket = { compression = true }\n",

@@ -48,6 +48,14 @@ TEST(Units, ReadsSizesOfEveryUnit) {
   }
 }
 
+TEST(Units, ReadsPercentages) {
+  EXPECT_EQ(parse_percent("125%"), 125);
+  EXPECT_EQ(parse_percent("0%"), 0);
+  for (const char* text : {"125", "1.25", "125 %", "%", "-1%", "125%%", "99999999999999999999%"}) {
+    EXPECT_FALSE(parse_percent(text)) << text;
+  }
+}
+
 TEST(Units, ReadsRates) {
   const auto plain = parse_rate("1000000/s");
   ASSERT_TRUE(plain);

@@ -35,6 +35,18 @@ TEST(Digests, CanBeUsedAgainAndFromOtherThreads) {
   std::thread([&] { EXPECT_EQ(sha256(as_bytes("one")), first); }).join();
 }
 
+TEST(Digests, HmacAgreesWithRfc4231) {
+  EXPECT_EQ(hex(hmac_sha256(as_bytes(std::string(20, '\x0b')), as_bytes("Hi There"))),
+            "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7");
+  EXPECT_EQ(hex(hmac_sha256(as_bytes("Jefe"), as_bytes("what do ya want for nothing?"))),
+            "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+  EXPECT_EQ(hex(hmac_sha256(as_bytes(std::string(131, '\xaa')),
+                            as_bytes("Test Using Larger Than Block-Size Key - Hash Key First"))),
+            "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
+  EXPECT_EQ(hex(hmac_sha256(as_bytes("Jefe"), as_bytes("what do ya want for nothing?"))),
+            "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843") << "another key before leaves nothing";
+}
+
 TEST(Digests, MakeTheAcceptKeyOfRfc6455) {
   EXPECT_EQ(base64(sha1(as_bytes("dGhlIHNhbXBsZSBub25jZQ==258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))),
             "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
