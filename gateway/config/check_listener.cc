@@ -69,6 +69,7 @@ void Checker::listener(const Section& section) {
             "messages and bytes are counted on a route");
     }
   }
+  plain_http(section, out);
   settings_.listeners.push_back(std::move(out));
 }
 
@@ -148,6 +149,7 @@ void Checker::listener_tls(const Section& section, ListenerSettings& out) {
 }
 
 void Checker::listeners_together() {
+  redirects();
   bool real = false;
   for (const auto& listener : settings_.listeners)
     real = real || (listener.tls && !listener.tls->certificates.empty());

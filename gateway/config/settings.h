@@ -16,6 +16,7 @@
 #include "net/address.h"
 #include "net/tls_profile.h"
 #include "policy/access.h"
+#include "policy/header_rules.h"
 #include "policy/jwt.h"
 #include "policy/limiter.h"
 #include "upstream/backend.h"
@@ -46,6 +47,8 @@ struct ListenerSettings {
   Duration tls_timeout = std::chrono::seconds(5);
   Duration head_timeout = std::chrono::seconds(10);
   std::vector<std::string> rate_limit;  // names of limits with key ip or listener
+  std::uint16_t redirect_port = 0;  // plain requests are sent to https on this port; 0: they are served
+  std::string acme_folder;          // webroot that /.well-known/acme-challenge/ is served from; empty: it is not
   std::uint32_t notsent_lowat = 128 * 1024;  // TCP_NOTSENT_LOWAT of client sockets; 0 = off
   std::uint32_t send_buffer = 0;             // SO_SNDBUF; 0 = the kernel's
 };
@@ -87,6 +90,9 @@ struct RouteSettings {
   std::string auth;       // name; empty: none
   std::vector<std::string> rate_limit;  // names
   bool close_on_server_down = false;    // on_server_down = "keep" | "close"
+  std::string strip_prefix;             // taken off the path on the way up; empty: none
+  policy::HeaderRules request_headers;  // on the way up
+  policy::HeaderRules response_headers;  // of answers that come from the backend, and of the 101
   WebSocketSettings websocket;
   std::optional<FixedAnswer> answer;
 };

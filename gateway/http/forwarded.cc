@@ -193,6 +193,13 @@ std::vector<std::pair<std::string, std::string>> forwarded_fields(const Request&
   return fields;
 }
 
+bool reserved_request_field(std::string_view name) { return reserved_response_field(name) || is_ours(name, {}); }
+
+bool reserved_response_field(std::string_view name) {
+  return !all_octets(name, kPlainName) || contains_name(kHopByHop, name) || has_prefix(name, kWebSocketPrefix) ||
+         same_name(name, "content-length");
+}
+
 std::string request_id(const Head& head, bool trusted) {
   if (trusted) {
     const std::string_view theirs = single_value(head, "x-request-id");

@@ -58,6 +58,11 @@ Result<std::vector<Field>> passing_fields(const Head& head, const FieldRules& ru
 std::vector<std::pair<std::string, std::string>> forwarded_fields(const Request& request, bool trusted,
                                                                   ForwardedStyle style = ForwardedStyle::x_forwarded);
 
+// Names that no rule of a configuration may set or remove: fields of one hop, of framing and of the handshake, names outside
+// [A-Za-z0-9-] (which never pass), and on the way up those that the gateway writes itself (X-Forwarded-*, Via and so on).
+bool reserved_request_field(std::string_view name);
+bool reserved_response_field(std::string_view name);
+
 // X-Request-Id of the client when the peer is trusted and the value is 1-128 visible token octets; else a fresh one
 // (32 hex digits).
 std::string request_id(const Head& head, bool trusted);

@@ -191,6 +191,14 @@ Result<Target> canonical_target(std::string_view raw) {
   return target;
 }
 
+Result<std::string> strip_prefix(std::string_view path, std::string_view prefix) {
+  std::string_view rest = path.starts_with(prefix) ? path.substr(prefix.size()) : std::string_view{};
+  if (path == prefix) rest = "/";
+  std::string stripped = TRY(canonical_path(rest));
+  if (stripped != rest) return bad_path("what a stripped prefix leaves is not canonical");
+  return stripped;
+}
+
 QueryValue query_value(std::string_view query, std::string_view name) {
   QueryValue found;
   while (!query.empty()) {

@@ -29,6 +29,10 @@ Result<Target> canonical_target(std::string_view raw);
 // Idempotent on its own result. Used again after a prefix was stripped; what does not start with '/' is an Error.
 Result<std::string> canonical_path(std::string_view raw);
 
+// A canonical path without `prefix` ("/api", no slash at its end), canonical once more: "/api/x" → "/x", "/api" → "/".
+// Errc::path where it does not lie under the prefix, or where what is left is not what it says.
+Result<std::string> strip_prefix(std::string_view path, std::string_view prefix);
+
 // Value of the first query parameter of that name, percent-decoded ('+' stays '+'); `count` says how many there are.
 // Names are compared decoded: "%74oken" is "token".
 struct QueryValue {

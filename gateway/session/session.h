@@ -23,6 +23,8 @@
 
 namespace sluice::session {
 
+struct ListenerAnswer;
+
 class Session {
  public:
   enum class Phase : std::uint8_t { admit, choose, open, answer, relay, linger, done };
@@ -49,6 +51,8 @@ class Session {
 
   // ---- opening (session/session.cc) ----
   Step admit();
+  Result<void> read_request();       // what it says
+  Step answer_here(ListenerAnswer own);
   Result<void> judge();              // route and handshake
   Result<void> judge_policies();
   Result<void> judge_identity();
@@ -61,7 +65,7 @@ class Session {
   void opening_failed(const Leg& leg);
   Step answer();
   Step refuse(Error error);          // an HTTP answer, or 101 + Close when the route says so
-  Step relay_refusal(const Refusal& refusal);
+  Step relay_refusal(Refusal refusal);
   Step flush_then(Phase next);
   void count_answer(int status);     // opening_->out is one without an upgrade
   Step unanswered(Error error);

@@ -1,5 +1,8 @@
 #include "session/upgrade.h"
 
+#include <algorithm>
+#include <iterator>
+
 #include "http/forwarded.h"
 #include "http/h1_writer.h"
 
@@ -19,11 +22,46 @@ std::string joined(const std::vector<std::string_view>& parts) {
   return text;
 }
 
-std::string host_text(const http::Authority& host) {
-  return host.port == 0 ? host.host : host.host + ":" + std::to_string(host.port);
+}  // namespace
+
+std::string target_upstream(const Opening& opening) {
+  http::Target target = opening.request.target;
+  if (!opening.stripped_path.empty()) target.path = opening.stripped_path;
+  if (opening.scrubbed.query_changed) {
+    target.query = opening.scrubbed.query;
+    target.has_query = !target.query.empty();
+  }
+  return target.text();
 }
 
-}  // namespace
+std::string host_upstream(const Opening& opening) {
+  for (const auto& [name, value] : opening.request_fields) {
+    if (http::same_name(name, "Host")) return value;
+  }
+  return opening.request.host.text();
+}
+
+Result<policy::FieldList> fields_upstream(const config::CompiledRoute& route, const Opening& opening) {
+  const http::Request& request = opening.request;
+  const policy::HeaderRules& rules = route.settings->request_headers;
+  const policy::Scrubbed& scrubbed = opening.scrubbed;
+  std::vector<std::string> dropped = scrubbed.dropped_fields;
+  if (scrubbed.cookie_changed) dropped.emplace_back("Cookie");
+  policy::FieldList fields;
+  for (const http::Field& field :
+       TRY(http::passing_fields(*request.head, {route.owned_fields, dropped, opening.trusted}))) {
+    fields.emplace_back(field.name, field.value);
+  }
+  if (scrubbed.cookie_changed && !scrubbed.cookie.empty()) fields.emplace_back("Cookie", scrubbed.cookie);
+  std::erase_if(fields, [&](const auto& field) { return rules.drops(field.first); });
+  std::ranges::move(http::forwarded_fields(request, opening.trusted, opening.forwarded), std::back_inserter(fields));
+  if (!route.settings->strip_prefix.empty()) fields.emplace_back("X-Forwarded-Prefix", route.settings->strip_prefix);
+  fields.insert(fields.end(), opening.identity_fields.begin(), opening.identity_fields.end());
+  for (const auto& field : opening.request_fields) {
+    if (!http::same_name(field.first, "Host")) fields.push_back(field);
+  }
+  return fields;
+}
 
 Result<LegPlan> make_leg_plan(const RouteRuntime& route, const Opening& opening,
                               const std::vector<std::string_view>& subprotocols,
@@ -36,29 +74,17 @@ Result<LegPlan> make_leg_plan(const RouteRuntime& route, const Opening& opening,
   plan.extensions = extensions;
   if (route.compiled->plan.up == config::FramerKind::ws_to_tcp) return plan;
 
-  const http::Request& request = opening.request;
-  http::Target target = request.target;
-  if (opening.scrubbed.query_changed) {
-    target.query = opening.scrubbed.query;
-    target.has_query = !target.query.empty();
-  }
   http::HeadWriter head;
-  head.request("GET", target.text());
+  head.request("GET", target_upstream(opening));
   head.field("Sec-WebSocket-Key", kKeyPlace);
-  head.field("Host", host_text(request.host));
+  head.field("Host", host_upstream(opening));
   head.field("Upgrade", "websocket");
   head.field("Connection", "Upgrade");
   head.field("Sec-WebSocket-Version", "13");
   if (!subprotocols.empty()) head.field("Sec-WebSocket-Protocol", joined(subprotocols));
   if (!extensions.empty()) head.field("Sec-WebSocket-Extensions", joined(extensions));
 
-  std::vector<std::string> dropped = opening.scrubbed.dropped_fields;
-  if (opening.scrubbed.cookie_changed) dropped.emplace_back("Cookie");
-  const http::FieldRules rules{route.compiled->owned_fields, dropped, opening.trusted};
-  for (const http::Field& field : TRY(http::passing_fields(*request.head, rules))) head.field(field.name, field.value);
-  if (opening.scrubbed.cookie_changed && !opening.scrubbed.cookie.empty()) head.field("Cookie", opening.scrubbed.cookie);
-  for (const auto& [name, value] : http::forwarded_fields(request, opening.trusted, opening.forwarded)) head.field(name, value);
-  for (const auto& [name, value] : opening.identity_fields) head.field(name, value);
+  for (const auto& [name, value] : TRY(fields_upstream(*route.compiled, opening))) head.field(name, value);
 
   const std::string text = TRY(head.finish());
   const std::size_t key = text.find(kKeyPlace);

@@ -26,6 +26,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::string_view raw(reinterpret_cast<const char*>(data), size);
   if (const auto target = canonical_target(raw)) {
     check_path(target->path);
+    if (const auto stripped = strip_prefix(target->path, "/api")) {
+      check_path(*stripped);
+      check("/api" + *stripped == target->path || (target->path == "/api" && *stripped == "/"), "another path was stripped");
+    } else {
+      check(target->path != "/api" && !target->path.starts_with("/api/"), "a path under the prefix was refused");
+    }
     const auto again = canonical_target(target->text());
     check(again && again->path == target->path && again->query == target->query && again->has_query == target->has_query,
           "the forwarded target reads differently");

@@ -163,6 +163,20 @@ def test_consistent_hash_moves_only_what_it_must(fresh_gateway, labelled):
     assert all(after[n] == before[n] for n in range(30) if before[n] != "c")
 
 
+def test_bounded_load(fresh_gateway, labelled):
+    """A key that everybody asks for fills its own server up to the bound, then its next one, and goes home again."""
+    gateway = fresh_gateway(config(urls(*labelled), '{ policy = "consistent_hash", key = "query:k", max_load = "125%" }'))
+    home = ask(gateway, "/x?k=1")
+    wait_for(lambda: gateway.metric("sluice_websocket_connections") == 0, 5, "nobody connected")
+    live = [gateway.connect("/x?k=1") for _ in range(12)]
+    counts = collections.Counter(which(client) for client in live)
+    assert counts[home] == max(counts.values()) == 5 and sum(counts.values()) == 12  # ceil(12 * 1.25 / 3)
+    for client in live:
+        client.close()
+    wait_for(lambda: gateway.metric("sluice_websocket_connections") == 0, 5, "nobody connected")
+    assert ask(gateway, "/x?k=1") == home
+
+
 # ---- faults
 def test_retry_on_the_next_candidate(fresh_gateway, labelled):
     gateway = fresh_gateway(config(urls(free_port(), labelled[0])))
@@ -270,6 +284,37 @@ def test_wss_backend_is_verified(fresh_gateway, authority, tmp_path):
             bad = fresh_gateway(config(text, more=more))
             assert _status(bad) in (502, 503)
         assert backend.count == 1
+
+
+def test_wss_backend_demands_a_certificate(fresh_gateway, authority, tmp_path):
+    """Mutual TLS: the server sees the gateway's certificate, and neither side takes one of an authority it does not know."""
+    import ssl
+    from certs import Authority, server_context
+    mine = authority.issue("backend", ["backend.test"], folder=tmp_path)
+    gateways = Authority(tmp_path / "gateways", "gateways CA")
+    good_pair = gateways.issue("gateway", ["gw.internal"], client=True)
+    stranger = Authority(tmp_path / "strangers", "strangers CA")
+    bad_pair = stranger.issue("gateway", ["gw.internal"], client=True)
+    context = server_context(mine)
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_verify_locations(str(gateways.path))
+    seen = []
+
+    def handler(peer):
+        seen.append(peer.sock.getpeercert()["subjectAltName"])
+        label("tls")(peer)
+
+    with Backend(handler, tls=context) as backend:
+        def tls(ca, pair=None, server_name="backend.test"):
+            pair_text = f', cert = "{pair[0]}", key = "{pair[1]}"' if pair else ""
+            return config(f'["wss://127.0.0.1:{backend.port}"]',
+                          more=f'tls = {{ ca = "{ca.path}", server_name = "{server_name}"{pair_text} }}')
+        assert ask(fresh_gateway(tls(authority, good_pair))) == "tls"
+        assert seen == [(("DNS", "gw.internal"),)]
+        for more in (tls(authority), tls(authority, bad_pair), tls(stranger, good_pair),
+                     tls(authority, good_pair, "other.test")):
+            assert _status(fresh_gateway(more)) in (502, 503)
+        assert len(seen) == 1, "nobody else came through"
 
 
 # ---- per message

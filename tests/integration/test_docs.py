@@ -70,6 +70,9 @@ def test_a_configuration_in_the_documentation_passes(text, material, tmp_path):
         path.chmod(0o600)
         return f'{found[1]}{found[0][len(found[1]):-len(found[2]) - 1]}{name}"'
 
+    for found in re.finditer(r'\bacme_folder\s*=\s*"/([^"]+)"', text):
+        (tmp_path / found[1]).mkdir(parents=True, exist_ok=True)
+    text = re.sub(r'(\bacme_folder\s*=\s*")/', r"\1", text)
     # Keys of balance and of limits are called `key` too: they hold no dot and no slash.
     pattern = re.compile(rf'\b({"|".join(FILE_KEYS)})\s*=\s*"([^":]*[./][^":]*)"')
     (tmp_path / "sluice.toml").write_text(pattern.sub(place, text))

@@ -329,5 +329,23 @@ TEST(PassingResponseFields, DropsWhatIsOfOneHop) {
   EXPECT_EQ(bad.error().side, Side::upstream);
 }
 
+TEST(ReservedFields, AreThoseOfThisHopAndTheGatewaysOwn) {
+  for (const char* name : {"Connection", "Keep-Alive", "Proxy-Connection", "Proxy-Authorization", "TE", "Trailer", "Upgrade",
+                           "Transfer-Encoding", "HTTP2-Settings", "Content-Length", "Sec-WebSocket-Key", "sec-websocket-accept",
+                           "Sec-WebSocket-Protocol", "X_Tenant", "X.Tenant", "", "a b", "a:b", "a\r\n"}) {
+    EXPECT_TRUE(reserved_request_field(name)) << name;
+    EXPECT_TRUE(reserved_response_field(name)) << name;
+  }
+  for (const char* name : {"Host", "X-Forwarded-For", "x-forwarded-anything", "Forwarded", "X-Real-IP", "X-Request-Id", "Via",
+                           "traceparent", "X-Sluice-Any", "X-Client-Cert-San"}) {
+    EXPECT_TRUE(reserved_request_field(name)) << name;
+    EXPECT_FALSE(reserved_response_field(name)) << name;
+  }
+  for (const char* name : {"Cookie", "Authorization", "Origin", "Server", "Set-Cookie", "X-Tenant", "Strict-Transport-Security"}) {
+    EXPECT_FALSE(reserved_request_field(name)) << name;
+    EXPECT_FALSE(reserved_response_field(name)) << name;
+  }
+}
+
 }  // namespace
 }  // namespace sluice::http

@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <random>
+#include <tuple>
+
 #include "unit/http/heads.h"
 
 namespace sluice::http {
@@ -199,6 +202,41 @@ TEST(Cookie, CanBeTakenOut) {
   EXPECT_EQ(without_cookie("a=1;b=2", "session"), "a=1; b=2");
   EXPECT_EQ(without_cookie("a=session=1", "session"), "a=session=1");
   EXPECT_EQ(without_cookie("", "session"), "");
+}
+
+TEST(StripPrefix, LeavesTheRestOfThePath) {
+  const std::tuple<const char*, const char*, const char*> table[] = {
+      {"/api/x", "/api", "/x"}, {"/api", "/api", "/"}, {"/api/", "/api", "/"},   {"/api/api", "/api", "/api"},
+      {"/a/b/c/", "/a/b", "/c/"}, {"/api/%20", "/api", "/%20"}, {"/%C3%A4/x", "/%C3%A4", "/x"}};
+  for (const auto& [path, prefix, rest] : table) EXPECT_EQ(*strip_prefix(path, prefix), rest) << path;
+}
+
+TEST(StripPrefix, RefusesWhatLiesElsewhereOrIsNotCanonical) {
+  for (const char* path : {"/apix", "/api.", "/ap", "/", "/other/api", "", "api", "/API/x", "/api//x", "/api/../x", "/api/./x",
+                           "/api/%7e", "/api/%2F", "/api/a;b", "/api/\\"}) {
+    const auto stripped = strip_prefix(path, "/api");
+    ASSERT_FALSE(stripped) << path;
+    EXPECT_EQ(stripped.error().code, Errc::path) << path;
+  }
+}
+
+// Whatever path is routed, what is left of it is canonical and is exactly what stood behind the prefix.
+TEST(StripPrefix, IsCanonicalForEveryCanonicalPath) {
+  std::mt19937_64 random(9);
+  constexpr std::string_view kParts[] = {"/", "a", ".", "..", "%2e", "api", "/api", "%7E", "b%20", "//", "-"};
+  int stripped_some = 0;
+  for (int i = 0; i < 20'000; ++i) {
+    std::string raw = "/api";
+    for (std::size_t n = random() % 8; n > 0; --n) raw += kParts[random() % std::size(kParts)];
+    const auto path = canonical_path(raw);
+    if (!path || !(path->starts_with("/api/") || *path == "/api")) continue;
+    const auto rest = strip_prefix(*path, "/api");
+    ASSERT_TRUE(rest) << raw;
+    EXPECT_EQ(*canonical_path(*rest), *rest);
+    EXPECT_TRUE("/api" + *rest == *path || (*path == "/api" && *rest == "/"));
+    ++stripped_some;
+  }
+  EXPECT_GT(stripped_some, 1000);
 }
 
 }  // namespace
