@@ -106,6 +106,28 @@ def test_a_server_that_goes_hands_its_clients_on(fresh_gateway, labelled):
     assert back(gateway, cookies["a"]) == ("a", None) and back(gateway, cookies["b"]) == ("b", None)
 
 
+def test_a_drained_server_takes_its_own_clients_back(fresh_gateway, labelled):
+    def with_state(state):
+        first, *rest = labelled
+        entries = [f'{{ url = "ws://127.0.0.1:{first.port}", state = "{state}" }}']
+        entries += [f'"ws://127.0.0.1:{one.port}"' for one in rest]
+        return config(labelled).replace(urls(*labelled), "[" + ", ".join(entries) + "]")
+
+    gateway = fresh_gateway(with_state("ready"))
+    cookie = None
+    while cookie is None:
+        name, field = first(gateway)
+        cookie = pair(field) if name == "a" else None
+    gateway.write_config(with_state("drain"))
+    gateway.reload()
+    assert {ask(gateway) for _ in range(8)} == {"b", "c"}
+    assert [back(gateway, cookie) for _ in range(3)] == [("a", None)] * 3
+    gateway.write_config(with_state("down"))
+    gateway.reload()
+    name, field = back(gateway, cookie)
+    assert name in "bc" and field
+
+
 def test_a_server_that_dies_hands_its_clients_on(fresh_gateway, labelled):
     dying = Backend(label("d"))
     gateway = fresh_gateway(config([labelled[0], dying]))
