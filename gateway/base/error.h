@@ -31,6 +31,8 @@ enum class Stage : std::uint8_t {
   X(head_too_large, head, 431, 0, info, false)               \
   X(body_on_upgrade, head, 400, 0, info, false)              \
   X(head_timeout, head, 408, 0, info, false)                 \
+  X(body_too_large, head, 413, 0, info, false)               \
+  X(body_timeout, head, 408, 0, info, false)                 \
   X(tls_timeout, tls, 0, 0, info, false)                     \
   X(tls_failed, tls, 0, 0, info, false)                      \
   X(host, head, 400, 0, info, false)                        \

@@ -57,6 +57,8 @@ class Checker {
   bool server_url(const Text& url, upstream::ServerSettings& out);
   void balance(const Section& section, upstream::BackendSettings& out);
   void hash_key(const Text& text, upstream::BackendSettings& out);
+  void pool(const Section& section, upstream::BackendSettings& out);
+  void route_http(const Section& section, RouteSettings& out);
   void upstream_tls(const Section& section, upstream::BackendSettings& out);
   void sticky(const Section& section, upstream::BackendSettings& out);
   void sticky_beside(const policy::JwtSettings& auth, const Section& section, const RouteSettings& route);

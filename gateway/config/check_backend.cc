@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <optional>
 
 #include "config/check.h"
 
@@ -23,8 +24,17 @@ upstream::Duty duty_of(std::string_view text) {
   return text == "down" ? upstream::Duty::down : upstream::Duty::ready;
 }
 
+std::optional<Scheme> scheme_of(std::string_view text) {
+  if (text == "ws") return Scheme::ws;
+  if (text == "wss") return Scheme::wss;
+  if (text == "http") return Scheme::http;
+  if (text == "https") return Scheme::https;
+  if (text == "tcp") return Scheme::tcp;
+  return std::nullopt;
+}
+
 bool is_later_scheme(std::string_view scheme) {
-  return scheme == "http" || scheme == "https" || scheme.starts_with("dns+") || scheme.starts_with("srv+");
+  return scheme.starts_with("dns+") || scheme.starts_with("srv+");
 }
 
 }  // namespace
@@ -47,6 +57,7 @@ void Checker::backend(const std::string& name, const Section& section) {
   out.open_timeout = section.duration("open_timeout");
   out.retries = static_cast<std::uint32_t>(section.number("retries"));
   upstream_tls(section.table("tls"), out);
+  pool(section.table("pool"), out);
 
   const Section health = section.table("health");
   out.health.active = static_cast<bool>(health);
@@ -110,6 +121,11 @@ void Checker::servers(const Section& section, upstream::BackendSettings& out) {
       error(url.place, "tcp:// and ws:// servers must not stand in one backend", "make two backends");
       continue;
     }
+    if (!out.servers.empty() && serves_http(out.servers.front().scheme) != serves_http(server.scheme)) {
+      error(url.place, "http:// and ws:// servers must not stand in one backend",
+            "http:// servers get WebSocket handshakes, too");
+      continue;
+    }
     out.servers.push_back(std::move(server));
   }
 }
@@ -122,15 +138,14 @@ bool Checker::server_url(const Text& url, upstream::ServerSettings& out) {
   const std::string_view text = url.text;
   const std::size_t colon = text.find("://");
   if (colon == std::string_view::npos)
-    return refuse("is no URL", "write \"ws://HOST:PORT\", \"wss://...\" or \"tcp://...\"");
+    return refuse("is no URL", "write \"ws://HOST:PORT\", \"wss://...\", \"http://...\" or \"tcp://...\"");
   const std::string_view scheme = text.substr(0, colon);
   std::string_view rest = text.substr(colon + 3);
   if (is_later_scheme(scheme))
     return refuse(fmt::format("has the scheme {}, which is not yet supported", scheme));
-  if (scheme != "ws" && scheme != "wss" && scheme != "tcp") {
-    return refuse(fmt::format("has the unknown scheme {}", shown(scheme)), "allowed: ws, wss, tcp");
-  }
-  out.scheme = scheme == "ws" ? Scheme::ws : scheme == "wss" ? Scheme::wss : Scheme::tcp;
+  const auto known = scheme_of(scheme);
+  if (!known) return refuse(fmt::format("has the unknown scheme {}", shown(scheme)), "allowed: ws, wss, http, https, tcp");
+  out.scheme = *known;
   out.url = url.text;
   if (rest.find('@') != std::string_view::npos)
     return refuse("holds a user name", "leave out what stands before '@'");
@@ -159,7 +174,7 @@ bool Checker::server_url(const Text& url, upstream::ServerSettings& out) {
   }
   if (port.empty()) {
     if (out.scheme == Scheme::tcp) return refuse("has no port", "tcp:// has no default port");
-    out.port = out.scheme == Scheme::ws ? 80 : 443;
+    out.port = out.scheme == Scheme::ws || out.scheme == Scheme::http ? 80 : 443;
     return true;
   }
   port.remove_prefix(1);
@@ -239,11 +254,20 @@ void Checker::hash_key(const Text& text, upstream::BackendSettings& out) {
   out.key = std::move(key);
 }
 
+void Checker::pool(const Section& section, upstream::BackendSettings& out) {
+  out.pool.max_idle = static_cast<std::uint32_t>(section.number("max_idle"));
+  out.pool.idle_timeout = section.duration("idle_timeout");
+  out.pool.max_age = section.duration("max_age");
+  if (section && !out.servers.empty() && !serves_http(out.servers.front().scheme)) {
+    error(section.place(), "'pool' is only for http:// and https:// servers");
+  }
+}
+
 void Checker::upstream_tls(const Section& section, upstream::BackendSettings& out) {
   if (!section) return;
   const bool any = std::any_of(out.servers.begin(), out.servers.end(),
-                               [](const auto& server) { return server.scheme == Scheme::wss; });
-  if (!any && !out.servers.empty()) error(section.place(), "'tls' is only for wss:// servers");
+                               [](const auto& server) { return server.scheme == Scheme::wss || server.scheme == Scheme::https; });
+  if (!any && !out.servers.empty()) error(section.place(), "'tls' is only for wss:// and https:// servers");
   out.tls.ca = read(section, "ca", FileKind::certificate);
   out.tls.certificate = read(section, "cert", FileKind::certificate);
   out.tls.key = Secret(read(section, "key", FileKind::private_key));

@@ -13,6 +13,7 @@ using Action = policy::LimitSettings::Action;
 
 Unit unit_of(std::string_view text) {
   if (text == "handshakes") return Unit::handshakes;
+  if (text == "requests") return Unit::requests;
   if (text == "connections") return Unit::connections;
   return text == "bytes" ? Unit::bytes : Unit::messages;
 }
@@ -23,7 +24,9 @@ Action action_of(std::string_view text) {
   return text == "reject" ? Action::reject : Action::delay;
 }
 
-bool before_the_connection(Unit unit) { return unit == Unit::handshakes || unit == Unit::connections; }
+bool before_the_connection(Unit unit) { 
+  return unit == Unit::handshakes || unit == Unit::requests || unit == Unit::connections;
+}
 
 }  // namespace
 
@@ -50,7 +53,7 @@ void Checker::limit(const std::string& name, const Section& section) {
   }
   if (out.key == LimitKey::connection && before_the_connection(out.unit) && !section.refused("unit")) {
     error(section.place("key"), "key = \"connection\" counts only messages or bytes",
-          "handshakes and connections are counted by ip, claim:NAME, route or listener");
+          "handshakes, requests and connections are counted by ip, claim:NAME, route or listener");
   }
   if (!section.refused("unit")) {
     limit_amounts(section, out);

@@ -63,9 +63,10 @@ void Checker::listener(const Section& section) {
       error(text.place,
             fmt::format("limit '{}' of a listener must have key = \"ip\" or \"listener\"", text.text),
             "other keys are known only on a route");
-    } else if (limit->unit != Unit::handshakes && limit->unit != Unit::connections) {
+    } else if (limit->unit != Unit::handshakes && limit->unit != Unit::requests &&
+               limit->unit != Unit::connections) {
       error(text.place,
-            fmt::format("limit '{}' of a listener must count handshakes or connections", text.text),
+            fmt::format("limit '{}' of a listener must count handshakes, requests or connections", text.text),
             "messages and bytes are counted on a route");
     }
   }
@@ -88,6 +89,8 @@ void Checker::listener_limits(const Section& section, ListenerSettings& out) {
   }
   out.tls_timeout = section.duration("tls_timeout");
   out.head_timeout = section.duration("head_timeout");
+  out.keepalive_timeout = section.duration("keepalive_timeout");
+  out.max_requests = static_cast<std::uint64_t>(section.number("max_requests"));
   if (!section.good("handshake_timeout")) return;
   if (section.has("tls_timeout") || section.has("head_timeout")) {
     error(section.place("handshake_timeout"),

@@ -59,6 +59,7 @@ void Checker::route(const Section& section) {
   header_rules(section.table("request_headers"), true, out, out.request_headers);
   header_rules(section.table("response_headers"), false, out, out.response_headers);
   websocket(section.table("websocket"), out.websocket);
+  route_http(section.table("http"), out);
   route_limits(section, out);
   route_effects(section, out);
   route_duplicates(section, out);
@@ -144,6 +145,19 @@ void Checker::websocket(const Section& section, WebSocketSettings& out) {
                 ? "to let every origin in, leave 'origins' out"
                 : "write \"https://chat.example.com\" or \"https://*.example.com\", without a path");
     }
+  }
+}
+
+void Checker::route_http(const Section& section, RouteSettings& out) {
+  out.http.max_body = static_cast<std::uint64_t>(section.number("max_body"));
+  out.http.body_timeout = section.duration("body_timeout");
+  out.http.response_timeout = section.duration("response_timeout");
+  out.http.idle_timeout = section.duration("idle_timeout");
+  const upstream::BackendSettings* backend = find_backend(out.backend);
+  if (section && backend && !backend->servers.empty() && !upstream::serves_http(backend->servers.front().scheme)) {
+    error(section.place(), fmt::format("'http' is only for routes to http:// and https:// servers, not to those of '{}'",
+                                       shown(backend->name)),
+          "write its servers as http://...; they get WebSocket handshakes, too");
   }
 }
 

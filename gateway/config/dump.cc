@@ -33,7 +33,7 @@ std::string text(const policy::OriginPattern& origin) {
 }
 
 std::string_view text(policy::LimitSettings::Unit unit) {
-  constexpr std::string_view kNames[] = {"handshakes", "connections", "messages", "bytes"};
+  constexpr std::string_view kNames[] = {"handshakes", "requests", "connections", "messages", "bytes"};
   return kNames[static_cast<std::size_t>(unit)];
 }
 
@@ -113,6 +113,9 @@ std::string text(const RouteSettings& route) {
                   ws.forward_pings ? "forward" : "answer", or_word(ws.ping_interval, "off"),
                   duration_text(ws.pong_timeout), or_word(ws.idle_timeout, "off"),
                   or_word(ws.max_lifetime, "off"), duration_text(ws.write_stall));
+  out += fmt::format("    http: max_body {}, body_timeout {}, response_timeout {}, idle_timeout {}\n",
+                     or_word(route.http.max_body, "unlimited"), duration_text(route.http.body_timeout),
+                     or_word(route.http.response_timeout, "off"), or_word(route.http.idle_timeout, "off"));
   out += fmt::format("    subprotocols {}, origins {}\n", joined(ws.subprotocols, "any"),
                      origins.empty() ? "any" : origins);
   if (!route.strip_prefix.empty()) out += fmt::format("    strip_prefix {}\n", route.strip_prefix);

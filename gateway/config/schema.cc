@@ -184,6 +184,20 @@ constexpr Key kLimits[] = {
      .meaning = "Until the request head is complete.",
      .least = 10 * kMs,
      .most = kHour},
+    {.name = "keepalive_timeout",
+     .type = duration,
+     .fallback = "\"60s\"",
+     .meaning = "From an answer to the next request of the same connection; off: one request each.",
+     .word = "off",
+     .least = 10 * kMs,
+     .most = kDay},
+    {.name = "max_requests",
+     .type = integer,
+     .fallback = "1000",
+     .meaning = "Requests of one connection; then the client connects again.",
+     .word = "unlimited",
+     .least = 1,
+     .most = 1'000'000'000},
     {.name = "handshake_timeout",
      .type = duration,
      .meaning =
@@ -246,7 +260,7 @@ constexpr Key kListener[] = {
     {.name = "rate_limit",
      .type = texts,
      .fallback = "[]",
-     .meaning = "Names of limits with key ip or listener and unit handshakes or connections."},
+     .meaning = "Names of limits with key ip or listener and unit handshakes, requests or connections."},
     {.name = "notsent_lowat",
      .type = size,
      .fallback = "\"128KiB\"",
@@ -353,8 +367,9 @@ constexpr Key kRateLimit[] = {
     {.name = "unit",
      .type = choice,
      .fallback = "\"messages\"",
-     .meaning = "What is counted.",
-     .values = "handshakes|connections|messages|bytes"},
+     .meaning = "What is counted: WebSocket handshakes, all HTTP requests (handshakes among them), connections and "
+                "requests at the same time, messages or their bytes.",
+     .values = "handshakes|requests|connections|messages|bytes"},
     {.name = "rate",
      .type = rate,
      .meaning = "Units per s, m, h or d: \"50/s\"; for bytes with a unit: \"1MiB/s\". Not for connections.",
@@ -375,7 +390,7 @@ constexpr Key kRateLimit[] = {
      .type = choice,
      .meaning =
          "What happens beyond it. messages: delay (default), drop or close; bytes: delay (default) or close; "
-         "handshakes and connections: reject.",
+         "handshakes, requests and connections: reject.",
      .values = "delay|drop|close|reject",
      .example = "\"delay\""},
     {.name = "close_code",
@@ -548,6 +563,37 @@ constexpr Table kResponseHeadersTable{"route.response_headers",
                                       "Fields of the backend's answers and of the 101; not of the gateway's own refusals.",
                                       kResponseHeaders};
 
+constexpr Key kHttp[] = {
+    {.name = "max_body",
+     .type = size,
+     .fallback = "\"1MiB\"",
+     .meaning = "Largest body of a request; beyond it: 413.",
+     .word = "unlimited",
+     .least = 1},
+    {.name = "body_timeout",
+     .type = duration,
+     .fallback = "\"30s\"",
+     .meaning = "A client that sends no octet of its body for so long gets 408.",
+     .least = kSecond,
+     .most = kDay},
+    {.name = "response_timeout",
+     .type = duration,
+     .fallback = "\"60s\"",
+     .meaning = "From the whole request to the head of the answer; beyond it: 504.",
+     .word = "off",
+     .least = kSecond,
+     .most = kDay},
+    {.name = "idle_timeout",
+     .type = duration,
+     .fallback = "\"2m\"",
+     .meaning = "An answer that has begun is cut off after so long without an octet; event streams may want more.",
+     .word = "off",
+     .least = kSecond,
+     .most = 3650 * kDay},
+};
+constexpr Table kHttpTable{"route.http", "Rules of requests without an upgrade, which http and https backends serve.",
+                           kHttp};
+
 constexpr Key kRoute[] = {
     {.name = "name",
      .type = text,
@@ -596,6 +642,7 @@ constexpr Key kRoute[] = {
     {.name = "request_headers", .type = table, .table = &kRequestHeadersTable},
     {.name = "response_headers", .type = table, .table = &kResponseHeadersTable},
     {.name = "websocket", .type = table, .table = &kWebSocketTable},
+    {.name = "http", .type = table, .table = &kHttpTable},
 };
 constexpr Table kRouteTable{
     "route",
@@ -690,7 +737,7 @@ constexpr Key kUpstreamTls[] = {
      .meaning = "SNI and verified name; default: the URL's host.",
      .example = "\"app.internal\""},
 };
-constexpr Table kUpstreamTlsTable{"backend.NAME.tls", "TLS towards wss servers, which are always verified.",
+constexpr Table kUpstreamTlsTable{"backend.NAME.tls", "TLS towards wss and https servers, which are always verified.",
                                   kUpstreamTls};
 
 constexpr Key kHealth[] = {
@@ -798,10 +845,34 @@ constexpr Table kStickyTable{"backend.NAME.sticky",
                              "A signed cookie that the answer sets, by which a client comes back to its server.",
                              kSticky};
 
+constexpr Key kPool[] = {
+    {.name = "max_idle",
+     .type = integer,
+     .fallback = "64",
+     .meaning = "Idle connections to one server, per worker; 0: a connection for each request.",
+     .most = 100'000},
+    {.name = "idle_timeout",
+     .type = duration,
+     .fallback = "\"30s\"",
+     .meaning = "How long one is kept; shorter where the server says so by Keep-Alive.",
+     .least = 10 * kMs,
+     .most = kDay},
+    {.name = "max_age",
+     .type = duration,
+     .fallback = "\"10m\"",
+     .meaning = "An older one is not used again.",
+     .word = "unlimited",
+     .least = kSecond,
+     .most = 3650 * kDay},
+};
+constexpr Table kPoolTable{"backend.NAME.pool", "http and https backends: connections that are kept for further requests.",
+                           kPool};
+
 constexpr Key kBackend[] = {
     {.name = "servers",
      .type = entries,
-     .meaning = "ws://, wss:// or tcp:// with host and port, each a URL or { url, weight }. No path.",
+     .meaning = "ws:// or wss://; http:// or https://, which serve requests without an upgrade, too; or tcp://. "
+                "With host and port, each a URL or { url, weight }. No path.",
      .table = &kEntryTable,
      .example = "[\"ws://127.0.0.1:9000\"]",
      .required = true},
@@ -843,6 +914,7 @@ constexpr Key kBackend[] = {
     {.name = "circuit_breaker", .type = table, .later = "*"},
     {.name = "framing", .type = table, .table = &kFramingTable},
     {.name = "tls", .type = table, .table = &kUpstreamTlsTable},
+    {.name = "pool", .type = table, .table = &kPoolTable},
     {.name = "health", .type = table, .table = &kHealthTable},
     {.name = "ejection", .type = table, .table = &kEjectionTable},
     {.name = "sticky", .type = table, .table = &kStickyTable},

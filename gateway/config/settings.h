@@ -46,6 +46,8 @@ struct ListenerSettings {
   http::HeadLimits head;
   Duration tls_timeout = std::chrono::seconds(5);
   Duration head_timeout = std::chrono::seconds(10);
+  Duration keepalive_timeout = std::chrono::seconds(60);  // from an answer to the next request; 0: no next one
+  std::uint64_t max_requests = 1000;  // of one connection; 0 = unlimited
   std::vector<std::string> rate_limit;  // names of limits with key ip or listener
   std::uint16_t redirect_port = 0;  // plain requests are sent to https on this port; 0: they are served
   std::string acme_folder;          // webroot that /.well-known/acme-challenge/ is served from; empty: it is not
@@ -75,6 +77,14 @@ struct WebSocketSettings {
   bool reject_with_close = false;               // reject = "status" | "close"
 };
 
+// Of requests without an upgrade, before http:// and https:// backends.
+struct HttpSettings {
+  std::uint64_t max_body = 1024 * 1024;         // client → upstream; 0 = unlimited
+  Duration body_timeout = std::chrono::seconds(30);      // without an octet of the client's inside its body
+  Duration response_timeout = std::chrono::seconds(60);  // from the request's last octet to the head; 0 = off
+  Duration idle_timeout = std::chrono::seconds(120);     // without an octet of the upstream's inside its body; 0 = off
+};
+
 // A fixed answer to plain GET and HEAD requests: the demo's page. Not a configuration key.
 struct FixedAnswer {
   std::string type;  // Content-Type
@@ -94,6 +104,7 @@ struct RouteSettings {
   policy::HeaderRules request_headers;  // on the way up
   policy::HeaderRules response_headers;  // of answers that come from the backend, and of the 101
   WebSocketSettings websocket;
+  HttpSettings http;
   std::optional<FixedAnswer> answer;
 };
 

@@ -27,6 +27,7 @@ RoutePlan plan_of(const Snapshot& snapshot, const CompiledRoute& route) {
   if (!route.cluster) return plan;
   const upstream::BackendSettings& backend = route.cluster->settings();
   const bool tcp = !backend.servers.empty() && backend.servers.front().scheme == upstream::Scheme::tcp;
+  plan.plain = !backend.servers.empty() && upstream::serves_http(backend.servers.front().scheme);
   if (tcp) {
     plan.up = FramerKind::ws_to_tcp;
     plan.down = FramerKind::tcp_to_ws;

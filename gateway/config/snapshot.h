@@ -26,6 +26,7 @@ struct RoutePlan {
   std::uint8_t max_legs = 1;
   bool forward_control = true;  // one WebSocket stands at each end, so pings, pongs and Close pass through
   bool pass_deflate = true;     // permessage-deflate may be negotiated end to end
+  bool plain = false;           // requests without an upgrade are served, too
 };
 
 struct CompiledRoute {

@@ -119,4 +119,37 @@ Result<void> ChunkedDecoder::step_trailer(std::uint8_t octet) {
   }
 }
 
+Result<ChunkedDecoder::Piece> BodyReader::next(Bytes bytes) {
+  using Kind = BodyLength::Kind;
+  ChunkedDecoder::Piece piece;
+  switch (kind_) {
+    case Kind::none: break;
+    case Kind::chunked: piece = TRY(chunks_.next(bytes)); break;
+    case Kind::until_close: piece = {bytes.size(), bytes}; break;
+    case Kind::length:
+      piece.size = static_cast<std::size_t>(std::min<std::uint64_t>(left_, bytes.size()));
+      piece.data = bytes.first(piece.size);
+      left_ -= piece.size;
+      break;
+  }
+  octets_ += piece.data.size();
+  return piece;
+}
+
+bool BodyReader::done() const {
+  using Kind = BodyLength::Kind;
+  switch (kind_) {
+    case Kind::none: return true;
+    case Kind::chunked: return chunks_.done();
+    case Kind::until_close: return ended_;
+    case Kind::length: return left_ == 0;
+  }
+  return true;
+}
+
+bool BodyReader::end() {
+  if (kind_ == BodyLength::Kind::until_close) ended_ = true;
+  return done();
+}
+
 }  // namespace sluice::http

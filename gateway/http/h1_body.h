@@ -1,3 +1,5 @@
+// ChunkedDecoder and BodyReader: where a body ends, and which of the octets on the wire are its own.
+//
 // ChunkedDecoder: strict incremental decoder of the chunked transfer coding (RFC 9112 §7.1), sans I/O. It keeps only
 // counters: the octets stay with the caller, who shows each of them once. What is doubtful is an Error, never repaired:
 // a bare LF, white space around the size, more than 16 hex digits, a quote or control octet in an
@@ -8,6 +10,7 @@
 
 #include "base/bytes.h"
 #include "base/result.h"
+#include "http/head.h"
 
 namespace sluice::http {
 
@@ -48,6 +51,27 @@ class ChunkedDecoder {
   State state_ = State::size;
   std::uint8_t digits_ = 0;      // of the size at hand
   std::uint8_t extension_ = 0;   // octets of the extensions of the chunk at hand
+};
+
+// One body, by whatever tells its end (RFC 9112 §6.3): no body, a length, chunks, or the end of the stream.
+class BodyReader {
+ public:
+  BodyReader(BodyLength length, Side side) : chunks_(side), left_(length.length), kind_(length.kind) {}
+
+  // As ChunkedDecoder::next. Octets behind the body are never covered.
+  Result<ChunkedDecoder::Piece> next(Bytes bytes);
+  // All of it has been covered.
+  bool done() const;
+  // The stream has ended: true when that is the body's end, which it is then.
+  bool end();
+  std::uint64_t octets() const { return octets_; }  // of the body itself, so far
+
+ private:
+  ChunkedDecoder chunks_;
+  std::uint64_t left_;  // of a length
+  std::uint64_t octets_ = 0;
+  BodyLength::Kind kind_;
+  bool ended_ = false;
 };
 
 }  // namespace sluice::http

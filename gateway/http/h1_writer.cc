@@ -21,13 +21,16 @@ void HeadWriter::request(std::string_view method, std::string_view target) {
   text_.append(method).append(" ").append(target).append(" HTTP/1.1\r\n");
 }
 
-void HeadWriter::response(int status) {
-  if (!text_.empty() || status < 100 || status > 599) {
+void HeadWriter::response(int status) { response(status, reason_phrase(status)); }
+
+void HeadWriter::response(int status, std::string_view reason) {
+  const bool clean = reason.empty() || all_octets(reason, kContent);
+  if (!text_.empty() || !clean || status < 100 || status > 599) {
     bad_ = true;
     return;
   }
   text_.reserve(kUsualHead);
-  text_.append("HTTP/1.1 ").append(std::to_string(status)).append(" ").append(reason_phrase(status)).append("\r\n");
+  text_.append("HTTP/1.1 ").append(std::to_string(status)).append(" ").append(reason).append("\r\n");
 }
 
 void HeadWriter::field(std::string_view name, std::string_view value) {

@@ -13,6 +13,7 @@ class HeadWriter {
  public:
   void request(std::string_view method, std::string_view target);
   void response(int status);  // reason from the table in base/error
+  void response(int status, std::string_view reason);
   void field(std::string_view name, std::string_view value);
   void field(std::string_view name, std::uint64_t value);
   // The head with its empty line, or Error internal if any part held an octet that no head may hold or the first line

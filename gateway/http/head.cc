@@ -1,6 +1,7 @@
 #include "http/head.h"
 
 #include <algorithm>
+#include <charconv>
 
 #include "http/octets.h"
 
@@ -37,6 +38,19 @@ bool Head::lists(std::string_view name, std::string_view token) const {
   return std::any_of(fields.begin(), fields.end(), [name, token](const Field& field) {
     return same_name(field.name, name) && has_token(field.value, token);
   });
+}
+
+std::optional<Duration> keep_alive_timeout(const Head& head) {
+  constexpr std::string_view kName = "timeout=";
+  const std::string_view* field = head.find("Keep-Alive");
+  for (std::string_view rest = field ? *field : std::string_view(); rest.data() != nullptr;) {
+    const std::string_view one = take_element(rest, ',');
+    if (one.size() <= kName.size() || !same_name(one.substr(0, kName.size()), kName)) continue;
+    std::uint32_t seconds = 0;
+    const auto [end, error] = std::from_chars(one.data() + kName.size(), one.data() + one.size(), seconds);
+    if (error == std::errc{} && end == one.data() + one.size()) return std::chrono::seconds(seconds);
+  }
+  return std::nullopt;
 }
 
 void Head::clear() {

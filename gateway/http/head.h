@@ -4,11 +4,13 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string_view>
 #include <vector>
 
 #include "base/bytes.h"
 #include "base/result.h"
+#include "base/time.h"
 
 namespace sluice::http {
 
@@ -47,6 +49,9 @@ struct HeadLimits {
   std::size_t fields = 100;        // → head_too_large
   std::size_t field = 8 * 1024;    // one field line → head_too_large
 };
+
+// For how long the other side keeps an idle connection, by its Keep-Alive field ("timeout=5"); none when it does not say.
+std::optional<Duration> keep_alive_timeout(const Head& head);
 
 // How the body that follows a head is delimited (RFC 9112 §6.3).
 struct BodyLength {

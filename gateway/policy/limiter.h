@@ -19,7 +19,7 @@ namespace sluice::policy {
 
 struct LimitSettings {
   enum class Key : std::uint8_t { connection, ip, claim, route, listener };
-  enum class Unit : std::uint8_t { handshakes, connections, messages, bytes };
+  enum class Unit : std::uint8_t { handshakes, requests, connections, messages, bytes };
   enum class Action : std::uint8_t { delay, drop, close, reject };
   std::string name;
   Key key = Key::ip;

@@ -19,6 +19,7 @@ struct ServerSum {
   std::uint64_t connects = 0;
   std::uint64_t failures = 0;
   std::uint64_t retries = 0;
+  std::uint64_t reused = 0;
   HistogramSum<14> connect_seconds;
   std::uint64_t checks_passed = 0;
   std::uint64_t checks_failed = 0;
@@ -34,6 +35,7 @@ void add_counted(ServerSum& sum, const std::vector<const session::ServerTally*>&
     sum.connects += copy->connected.get();
     sum.failures += copy->connect_failures.get();
     sum.retries += copy->retries.get();
+    sum.reused += copy->reused.get();
     sum.connect_seconds.add(copy->connect_seconds);
   }
 }
@@ -80,6 +82,8 @@ void add_servers(Families& out, const Tallies& tallies, const config::Snapshot& 
   auto seconds = out.histogram("sluice_backend_connect_duration_seconds", "Duration of connects that went well, without TLS.");
   auto retries = out.counter("sluice_backend_retries_total",
                              "Times that a further candidate was tried because the server failed.");
+  auto reused = out.counter("sluice_backend_reused_total",
+                            "Plain requests on a connection to the server that had served before.");
   for (const auto& [names, sum] : server_sums(tallies, snapshot, now)) {
     const auto& [backend, server] = names;
     up.add({{"backend", backend}, {"server", server}}, sum.up);
@@ -88,6 +92,7 @@ void add_servers(Families& out, const Tallies& tallies, const config::Snapshot& 
     connects.add({{"backend", backend}, {"server", server}, {"result", "failed"}}, sum.failures);
     seconds.add({{"backend", backend}, {"server", server}}, sum.connect_seconds);
     retries.add({{"backend", backend}, {"server", server}}, sum.retries);
+    if (sum.reused > 0) reused.add({{"backend", backend}, {"server", server}}, sum.reused);
     add_outcomes(checks, names, sum.checks_passed, sum.checks_failed);
     add_outcomes(lookups, names, sum.lookups_answered, sum.lookups_failed);
     for (std::size_t i = 0; i < sum.states.size(); ++i) {
@@ -110,7 +115,7 @@ void add_limits(Families& out, const config::Snapshot& snapshot) {
   for (const auto& [name, limiter] : limiters) {
     using Unit = policy::LimitSettings::Unit;
     const Unit unit = limiter->settings().unit;
-    if (unit == Unit::handshakes || unit == Unit::connections) {
+    if (unit == Unit::handshakes || unit == Unit::requests || unit == Unit::connections) {
       decisions.add({{"limit", name}, {"decision", "allowed"}}, limiter->allowed());
     }
     decisions.add({{"limit", name}, {"decision", "refused"}}, limiter->refused());

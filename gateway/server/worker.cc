@@ -38,6 +38,7 @@ Worker::Worker(unsigned index, Shared& shared, Tallies& tallies)
 Worker::~Worker() {
   for (std::size_t i = 0; i < owners_.places(); ++i) delete owners_.at(i);
   loop_.drop_deferred();  // it names owners
+  upstreams.flush();
 }
 
 void Worker::start() {
@@ -85,6 +86,7 @@ void Worker::commit(std::map<std::string, net::Fd> fds) {
     });
   });
   runtime_ = std::exchange(prepared_, nullptr);
+  upstreams.flush();
   for (auto& [name, fd] : fds) {
     auto& listener = listeners_[name];
     listener.reset();
@@ -174,6 +176,7 @@ void Worker::sweep() {
     if (owner && owner->tick() == Step::next) owner->wake();
   }
   if (sweep_next_ == 0) {
+    upstreams.tend(now);
     // After a mass disconnect the allocator keeps what it had; give it back (docs/explanation/performance.md).
     if (trim_countdown_ >= kTrimAfter) malloc_trim(0);
     trim_countdown_ = 0;

@@ -62,6 +62,7 @@ class Worker final : private session::House, private session::TallyBook {
                                        const std::string& name, net::Ready& ready) override {
     return net::connect_socket(place_, address, tls, name, ready);
   }
+  const std::shared_ptr<const session::Runtime>& in_force() const override { return runtime_; }
   session::StreamOwner* find(Slot slot) override { return owners_.find(slot); }
   session::RouteTally& route(const std::string& name) override;
   session::ListenerTally& listener(const std::string& name) override;

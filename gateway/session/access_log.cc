@@ -115,6 +115,10 @@ void log_opening(const Opened& opened, const Opening& opening, const Record& rec
   if (request.tls.active) line.add("tls_ms", milliseconds(request.tls.handshake));
   if (opening.authentication) line.add("auth_ms", milliseconds(*opening.authentication));
   if (opened.leg) line.add("connect_ms", milliseconds(opened.leg->connect_time()));
+  if (opened.exchange) {
+    line.add("bytes_in", opened.exchange->request_octets()).add("bytes_out", opened.exchange->answer_octets());
+    line.add_flag("reused", opened.exchange->reused());
+  }
   line.add_flag("rate_limited", record.rate_limited);
   if (opened.error) add_error(line, *opened.error);
   line.write();

@@ -2,6 +2,7 @@
 // ends. No token, no header value, no raw query.
 #pragma once
 
+#include "session/exchange.h"
 #include "session/opening.h"
 #include "session/runtime.h"
 
@@ -12,6 +13,7 @@ struct Opened {
   const Error* error = nullptr;
   const RouteRuntime* route = nullptr;  // null: no route was found
   const Leg* leg = nullptr;
+  const Exchange* exchange = nullptr;   // of a plain request that reached a backend
 };
 
 void log_opening(const Opened& opened, const Opening& opening, const Record& record, const ListenerRuntime& listener,

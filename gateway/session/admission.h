@@ -23,11 +23,12 @@ class Admission {
       : total_(std::exchange(other.total_, nullptr)),
         listener_(other.listener_),
         worker_(other.worker_),
-        protocol_(other.protocol_) {}
+        protocol_(other.protocol_),
+        handshaking_(other.handshaking_) {}
   Admission& operator=(Admission&&) = delete;
   ~Admission() {
     if (!total_) return;
-    if (protocol_ != Protocol::websocket) worker_->handshaking.sub();
+    settled();
     total_->fetch_sub(1, std::memory_order_relaxed);
     gauge().sub();
   }
@@ -37,7 +38,12 @@ class Admission {
     gauge().sub();
     protocol_ = now;
     gauge().add();
-    if (now == Protocol::websocket) worker_->handshaking.sub();
+    if (now == Protocol::websocket) settled();
+  }
+  // It is no unfinished handshake any more: a backend serves it.
+  void settled() {
+    if (handshaking_) worker_->handshaking.sub();
+    handshaking_ = false;
   }
 
  private:
@@ -47,6 +53,7 @@ class Admission {
   ListenerTally* listener_;
   WorkerTally* worker_;
   Protocol protocol_;
+  bool handshaking_ = true;
 };
 
 }  // namespace sluice::session

@@ -70,7 +70,48 @@ Result<std::string> switching_head(const Opening& opening) {
 }
 
 std::string refusal_head_and_body(const Error& error, const Opening& opening) {
-  return refusal(error, opening.request.id, opening.retry_after);
+  std::string answer = refusal(error, opening.request.id, opening.retry_after);
+  if (opening.head.method == "HEAD") answer.resize(answer.find("\r\n\r\n") + 4);
+  return answer;
+}
+
+Result<std::string> forwarded_answer(const http::Head& head, const policy::HeaderRules& rules, const Opening& opening,
+                                     const AnswerTerms& terms) {
+  using Kind = http::BodyLength::Kind;
+  http::HeadWriter out;
+  out.response(head.status, head.reason);
+  policy::FieldList fields;
+  for (const http::Field& field : TRY(http::passing_response_fields(head))) fields.emplace_back(field.name, field.value);
+  policy::apply(rules, opening.response_fields, fields);
+  bool named = false;
+  for (const auto& [name, value] : fields) {
+    named = named || http::same_name(name, "X-Request-Id");
+    out.field(name, value);
+  }
+  for (const auto& [name, value] : opening.answer_fields) out.field(name, value);
+  if (terms.chunked) {
+    out.field("Transfer-Encoding", "chunked");
+  } else if (terms.body.kind == Kind::length) {
+    out.field("Content-Length", terms.body.length);
+  } else if (terms.body.kind == Kind::none && head.status != 204) {
+    // RFC 9110 §8.6: of the body that a GET would have had.
+    if (const std::string_view* length = head.find("Content-Length")) out.field("Content-Length", *length);
+  }
+  out.field("Via", "1.1 sluice");
+  if (!named) out.field("X-Request-Id", opening.request.id);
+  if (!terms.keep) {
+    out.field("Connection", "close");
+  } else if (terms.old_client) {
+    out.field("Connection", "keep-alive");
+  }
+  return out.finish();
+}
+
+Result<std::string> interim_answer(const http::Head& head) {
+  http::HeadWriter out;
+  out.response(head.status, head.reason);
+  for (const http::Field& field : TRY(http::passing_response_fields(head))) out.field(field.name, field.value);
+  return out.finish();
 }
 
 Result<std::string> relayed_answer(const Refusal& refusal, const http::Request& request) {

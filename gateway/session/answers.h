@@ -16,6 +16,19 @@ Result<std::string> switching_head(const Opening& opening);
 // nothing of the request.
 std::string refusal_head_and_body(const Error& error, const Opening& opening);
 
+// How an upstream's answer goes on to the client.
+struct AnswerTerms {
+  http::BodyLength body;   // as the upstream delimits it
+  bool chunked = false;    // it leaves in chunks
+  bool keep = false;       // a further request may follow
+  bool old_client = false; // HTTP/1.0
+};
+// The head of an upstream's answer to a plain request, written anew. Errors: those of an upstream's head.
+Result<std::string> forwarded_answer(const http::Head& head, const policy::HeaderRules& rules, const Opening& opening,
+                                     const AnswerTerms& terms);
+// Likewise of an interim answer (1xx).
+Result<std::string> interim_answer(const http::Head& head);
+
 Result<std::string> relayed_answer(const Refusal& refusal, const http::Request& request);
 std::string fixed_answer(const config::FixedAnswer& answer, const http::Request& request);
 

@@ -14,6 +14,7 @@
 #include "net/connector.h"
 #include "net/stream.h"
 #include "session/runtime.h"
+#include "upstream/pool.h"
 
 namespace sluice {
 class JsonWriter;
@@ -33,11 +34,14 @@ class House {
   WorkerTally& tally;
   unsigned worker = 0;
   bool draining = false;
+  upstream::Pool upstreams;  // idle connections; to be flushed before `place` dies
 
   // Takes over a new owner and calls it for the first time in the next pass.
   virtual void adopt(std::unique_ptr<StreamOwner> owner) = 0;
   // Frees it at the end of the pass. Called by StreamOwner::act only.
   virtual void retire(StreamOwner& owner) = 0;
+  // What new connections begin with.
+  virtual const std::shared_ptr<const Runtime>& in_force() const = 0;
   // One attempt to reach an upstream.
   virtual std::unique_ptr<net::Connector> dial(const net::Address& address, const net::TlsClient* tls,
                                                const std::string& name, net::Ready& ready) = 0;

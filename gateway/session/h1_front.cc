@@ -1,5 +1,7 @@
 #include "session/h1_front.h"
 
+#include <utility>
+
 namespace sluice::session {
 
 namespace {
@@ -19,10 +21,10 @@ H1Front::H1Front(House& house, Admission admission, std::unique_ptr<net::Stream>
                              std::make_unique<Opening>(), event::Timer(house.loop, [this] { wake(); }),
                              house.loop.now() + settings.head_timeout});
   waiting_->timer.arm_common(settings.head_timeout);
-  http::Request& request = waiting_->opening->request;
-  request.peer = peer;
-  request.listener_port = local_port;
-  request.tls = std::move(tls);
+  waiting_->whence.peer = peer;
+  waiting_->whence.listener_port = local_port;
+  waiting_->whence.tls = std::move(tls);
+  waiting_->opening->request = waiting_->whence;
   waiting_->opening->started = house.loop.now();
   stream_->set_ready(this);
 }
@@ -35,9 +37,52 @@ H1Front::~H1Front() {
 Step H1Front::advance() {
   if (!session_) return read_head();
   const Step step = session_->advance();
-  if (session_->phase() == Session::Phase::relay) admission_.speaks(Protocol::websocket);
+  if (waiting_) watch_phase();
   if (step == Step::wait && session_->spent()) wake_later();
+  if (step == Step::done && session_->again() && !house_.draining) return next_request();
   return step;
+}
+
+void H1Front::watch_phase() {
+  switch (session_->phase()) {
+    case Session::Phase::relay:
+      admission_.speaks(Protocol::websocket);
+      house_.loop.retire(std::move(waiting_));  // this may run inside the deadline's own call
+      break;
+    case Session::Phase::exchange: admission_.settled(); break;
+    default: break;
+  }
+}
+
+Step H1Front::next_request() {
+  session_.reset();
+  ++waiting_->answered;
+  if (!renew()) return Step::done;
+  waiting_->opening = std::make_unique<Opening>();
+  waiting_->opening->request = waiting_->whence;
+  waiting_->rests = true;
+  waiting_->deadline = house_.loop.now() + settings().keepalive_timeout;
+  return Step::next;
+}
+
+// The configuration may have changed since the last request. False: its listener has gone, or asks for other certificates
+// than the client was asked for.
+bool H1Front::renew() {
+  const std::shared_ptr<const Runtime>& now = house_.in_force();
+  if (now == waiting_->runtime) return true;
+  const config::ListenerSettings& before = settings();
+  for (std::size_t i = 0; i < now->listeners.size(); ++i) {
+    const config::ListenerSettings& listener = *now->listeners[i].compiled->settings;
+    if (listener.name != before.name || listener.tls.has_value() != before.tls.has_value()) continue;
+    const bool same = !listener.tls || (listener.tls->client_auth == before.tls->client_auth &&
+                                        listener.tls->client_ca == before.tls->client_ca);
+    if (!same) return false;
+    waiting_->parser = http::HeadParser(http::HeadParser::Kind::request, listener.head);
+    waiting_->runtime = now;
+    waiting_->listener = i;
+    return true;
+  }
+  return false;
 }
 
 Step H1Front::read_head() {
@@ -45,6 +90,11 @@ Step H1Front::read_head() {
   for (int fills = 0;; ++fills) {
     const MutableBytes received = stream_->received();
     if (!received.empty()) {
+      if (waiting_->rests && !renew()) return Step::done;
+      if (std::exchange(waiting_->rests, false)) {
+        opening.started = house_.loop.now();
+        waiting_->deadline = house_.loop.now() + settings().head_timeout;
+      }
       const Result<std::size_t> size = waiting_->parser.parse(received, opening.head);
       if (!size) {
         begin(size.error());
@@ -60,8 +110,8 @@ Step H1Front::read_head() {
     }
     if (house_.loop.now() >= waiting_->deadline) {
       if (received.empty()) {
-        // Nobody to answer: closed without a word, but counted.
-        house_.tally.rejects[static_cast<std::size_t>(Errc::head_timeout)].add();
+        // Nobody to answer: closed without a word, but counted where a request was due.
+        if (waiting_->answered == 0) house_.tally.rejects[static_cast<std::size_t>(Errc::head_timeout)].add();
         return Step::done;
       }
       begin(Error{Errc::head_timeout, Side::client, false, "the request head did not come in time"});
@@ -87,13 +137,17 @@ void H1Front::begin(std::optional<Error> bad) {
     waiting_->opening->head.clear();
     waiting_->opening->bad_head = bad;
   }
+  const config::ListenerSettings& listener = settings();
+  const bool most = listener.max_requests > 0 && waiting_->answered + 1 >= listener.max_requests;
+  waiting_->opening->last_request = most || listener.keepalive_timeout == Duration::zero();
   session_ = std::make_unique<Session>(house_, *this, *stream_, waiting_->runtime, waiting_->listener,
                                        std::move(waiting_->opening));
-  // This may run inside the deadline's own call.
-  house_.loop.retire(std::move(waiting_));
 }
 
-Step H1Front::tick() { return session_ ? session_->tick() : Step::wait; }
+Step H1Front::tick() {
+  if (session_) return session_->tick();
+  return house_.loop.now() >= waiting_->deadline ? Step::next : Step::wait;
+}
 
 void H1Front::drain() {
   if (!session_) {

@@ -1,4 +1,5 @@
-// H1Front: one client connection that speaks HTTP/1.1. Waits for one head, then lets one Session live on its stream.
+// H1Front: one client connection that speaks HTTP/1.1. Waits for a head, then lets one Session live on its stream; when that
+// was a plain request that leaves the connection as it was, it waits for the next.
 #pragma once
 
 #include <memory>
@@ -23,19 +24,28 @@ class H1Front final : public StreamOwner {
   void describe(JsonWriter& out) const override;
 
  private:
-  // What is needed until the head is complete.
+  // What is needed to wait for heads; gone once the connection is a WebSocket.
   struct Waiting {
     std::shared_ptr<const Runtime> runtime;
     std::size_t listener;
     http::HeadParser parser;
     std::unique_ptr<Opening> opening;
-    event::Timer timer;
+    event::Timer timer;     // of the first head; later ones are looked at about once a second
     Instant deadline{};
+    http::Request whence{};  // what every request of this connection has in common: addresses and TLS
+    std::uint64_t answered = 0;
+    bool rests = false;     // no octet of the next request has come
   };
 
   Step advance() override;
   Step read_head();
   void begin(std::optional<Error> bad);
+  void watch_phase();
+  Step next_request();
+  bool renew();
+  const config::ListenerSettings& settings() const {
+    return *waiting_->runtime->listeners[waiting_->listener].compiled->settings;
+  }
 
   Admission admission_;
   std::unique_ptr<net::Stream> stream_;

@@ -16,7 +16,19 @@ constexpr unsigned kMostInterim = 5;             // 1xx answers before the final
 Leg::Leg(House& house, std::shared_ptr<upstream::Server> server, net::Ready& owner)
     : house_(house), use_(std::move(server)), owner_(owner) {}
 
+Leg::Leg(House& house, std::shared_ptr<upstream::Server> server, net::Ready& owner, std::unique_ptr<net::Stream> stream)
+    : Leg(house, std::move(server), owner) {
+  stream_ = std::move(stream);
+  stream_->set_ready(&owner_);
+  state_ = State::open;
+}
+
 Leg::~Leg() { close(); }
+
+std::unique_ptr<net::Stream> Leg::release() {
+  state_ = State::closed;
+  return std::move(stream_);
+}
 
 void Leg::close() {
   if (opening_) opening_->connector.reset();
@@ -111,7 +123,7 @@ Result<Leg::State> Leg::connected(const LegPlan& plan) {
   ServerTally& tally = plan.servers->of(server());
   tally.connected.add();
   tally.connect_seconds.observe(std::chrono::duration<double>(connect_time()).count());
-  if (server().settings().scheme == upstream::Scheme::tcp) {
+  if (server().settings().scheme == upstream::Scheme::tcp || plan.plain) {
     state_ = State::open;
     deadline_ = kNever;
     return state_;

@@ -31,6 +31,7 @@ struct LegPlan {
   std::string head_after_key;
   std::vector<std::string_view> subprotocols;  // what the head offers
   std::vector<std::string_view> extensions;
+  bool plain = false;  // no upgrade: the leg is open once it is connected, and head_before_key is the whole head
 };
 
 // A final answer of an upstream that was not 101 (RFC 6455 §4.1): relayed to the client, then everything closes.
@@ -45,6 +46,8 @@ class Leg {
   enum class State : std::uint8_t { connecting, greeting, refusing, open, closed };
 
   Leg(House& house, std::shared_ptr<upstream::Server> server, net::Ready& owner);
+  // On a connection that stands already.
+  Leg(House& house, std::shared_ptr<upstream::Server> server, net::Ready& owner, std::unique_ptr<net::Stream> stream);
   ~Leg();
 
   // Starts the first address; false when none could be tried (error() says why).
@@ -71,6 +74,8 @@ class Leg {
   // From open on.
   net::Stream& stream() { return *stream_; }
   upstream::Server& server() const { return *use_.get(); }
+  // Gives its stream away; the leg is closed then.
+  std::unique_ptr<net::Stream> release();
   // Ends the opening: frees what only it needed and joins the relay.
   void relay_through(std::unique_ptr<relay::Framer> framer, Session& session);
   relay::Relay& relay() { return *relay_; }

@@ -4,6 +4,20 @@
 
 namespace sluice::session {
 
+void Opening::keep_head(Bytes received) {
+  const std::string_view before = as_text(received.first(head_size));
+  head_text = before;
+  const auto moved = [&](std::string_view& view) {
+    if (view.data() != nullptr) view = {head_text.data() + (view.data() - before.data()), view.size()};
+  };
+  moved(head.method);
+  moved(head.target);
+  for (http::Field& field : head.fields) {
+    moved(field.name);
+    moved(field.value);
+  }
+}
+
 void Record::keep(const Words& words) {
   constexpr std::size_t kMost = 4096;  // of one word: what the log would cut anyway
   const std::array<std::string_view, kWords> all{words.id, words.client, words.path, words.subject, words.subprotocol};

@@ -33,6 +33,8 @@ struct Opening {
   http::Head head;               // views into the client's received bytes, which do not move until the answer
   std::optional<Error> bad_head;  // it could not be parsed or did not come: only to be refused
   std::size_t head_size = 0;     // octets to consume then
+  std::string head_text;         // of a plain request: where the views lead from then on
+  bool last_request = true;      // of its connection: there will be no other after it
   http::Request request;
   http::BodyLength body;         // how the request's is delimited
   bool trusted = false;          // the peer is a trusted proxy
@@ -51,6 +53,7 @@ struct Opening {
   std::string stripped_path;          // the path that goes up on a route with strip_prefix
   std::vector<std::shared_ptr<upstream::Server>> candidates;
   std::size_t next_candidate = 0;
+  bool fresh_only = false;       // a plain request whose idle connection had ended
   Instant deadline = kNever;     // of the upstream's opening, over all candidates
   std::uint64_t key_hash = 0;
   upstream::StickyServer sticky;  // what the client's own cookie says
@@ -60,6 +63,9 @@ struct Opening {
   std::optional<Duration> authentication;  // how long the credential was checked
   ws::Agreement agreement;
   std::vector<std::pair<std::string, std::string>> answer_fields;
+
+  // Copies the head, so that its octets may be consumed.
+  void keep_head(Bytes received);
 };
 
 // Kept for as long as the connection, so small: its words lie in one block of exactly their size.

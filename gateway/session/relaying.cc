@@ -126,6 +126,7 @@ void Session::count_pauses() {
 // ---- once a second ----------------------------------------------------------------------------------------------------
 
 Step Session::tick() {
+  if (phase_ == Phase::exchange) return tick_exchange();
   if (phase_ != Phase::relay) return Step::wait;
   count_kept();
   const config::WebSocketSettings& r = rules();

@@ -32,7 +32,9 @@ bool add_route(Runtime& runtime, const config::CompiledRoute& compiled, net::Cry
     }
     route.authenticator = authenticator.get();
   }
-  if (compiled.cluster && compiled.cluster->settings().servers.front().scheme == upstream::Scheme::wss) {
+  const upstream::Scheme scheme =
+      compiled.cluster ? compiled.cluster->settings().servers.front().scheme : upstream::Scheme::ws;
+  if (scheme == upstream::Scheme::wss || scheme == upstream::Scheme::https) {
     const upstream::UpstreamTls& tls = compiled.cluster->settings().tls;
     auto client = net::TlsClient::make(crypto, {tls.ca, tls.certificate, tls.key}, why);
     if (!client) {

@@ -49,6 +49,7 @@ Step Session::advance() {
     case Phase::admit: return admit();
     case Phase::choose: return choose();
     case Phase::open: return open();
+    case Phase::exchange: return exchange();
     case Phase::answer: return flush_then(Phase::relay);
     case Phase::relay: return relay();
     case Phase::linger: return linger();
@@ -69,7 +70,7 @@ Step Session::admit() {
     judged = judge();
   }
   if (!judged) return refuse(judged.error());
-  if (opening_->request.kind == http::Request::Kind::http) {
+  if (plain() && !route_->compiled->plan.plain) {
     opening_->out = fixed_answer(*route_->compiled->settings->answer, opening_->request);
     log_open(200, nullptr);
     count_answer(200);
@@ -127,7 +128,7 @@ Result<void> Session::judge() {
   }
   if (!ws::wants_websocket(o.head)) {
     if (route_->compiled->settings->answer && (o.head.method == "GET" || o.head.method == "HEAD")) return {};
-    return fail(route_->compiled->cluster ? Errc::upgrade_required : Errc::method);
+    return judge_plain();
   }
   if (!route_->compiled->cluster) return fail(Errc::no_route);
   request.kind = http::Request::Kind::websocket;
@@ -228,7 +229,10 @@ Result<void> Session::judge_limit(policy::Limiter& limiter) {
     return fail(key.refusal());
   };
   switch (limit.unit) {
-    case Unit::handshakes: {
+    case Unit::handshakes:
+      if (plain()) return {};
+      [[fallthrough]];
+    case Unit::requests: {
       const Duration wait = limiter.take(key.octets(), 1, now());
       if (wait > Duration::zero()) return refused(wait);
       limiter.count_allowed();
@@ -243,7 +247,9 @@ Result<void> Session::judge_limit(policy::Limiter& limiter) {
       return {};
     }
     case Unit::messages:
-    case Unit::bytes: up_lane_.meters.push_back(make_meter(*route_->meter(limiter), key.octets(), now())); return {};
+    case Unit::bytes:
+      if (plain()) return {};
+      up_lane_.meters.push_back(make_meter(*route_->meter(limiter), key.octets(), now())); return {};
   }
   return {};
 }
@@ -269,8 +275,10 @@ Step Session::choose() {
     auto plan = make_leg_plan(*route_, o, o.subprotocols, o.extensions);
     if (!plan) return refuse(plan.error());
     leg_plan_ = std::make_unique<LegPlan>(std::move(*plan));
+    if (plain()) plan_exchange();
   }
   legs_.clear();
+  if (plain() && take_idle()) return Step::next;
   legs_.push_back(std::make_unique<Leg>(house_, o.candidates[o.next_candidate++], ready_));
   if (!legs_.front()->start(*leg_plan_)) {
     return candidate_failed({Errc::be_connect, Side::upstream, true, "connect failed"});
@@ -296,6 +304,7 @@ Step Session::open() {
     arm(std::min(leg.deadline(), o.deadline));
     return Step::wait;
   }
+  if (plain()) return start_exchange(now(), false);
   route_->compiled->cluster->report(leg.server(), true, now());
   o.agreement = leg.take_agreement();
   o.answer_fields = leg.take_answer_fields();
@@ -414,9 +423,15 @@ Step Session::flush_then(Phase next) {
   if (phase_ == Phase::relay) {
     start_relaying();
   } else if (phase_ == Phase::linger) {
-    client_.finish();
-    deadline_ = now() + kLinger;
+    return say_end();
   }
+  return Step::next;
+}
+
+Step Session::say_end() {
+  client_.finish();
+  phase_ = Phase::linger;
+  deadline_ = now() + kLinger;
   return Step::next;
 }
 
@@ -555,8 +570,10 @@ void Session::log_open(int status, const Error* error) {
   line.error = error;
   line.route = route_;
   line.leg = legs_.empty() ? nullptr : legs_.front().get();
+  line.exchange = exchange_.get();
   log_opening(line, *opening_, record_, *listener_, house_.loop.wall(), now());
-  if (error && route_) route_->tally->handshakes[static_cast<std::size_t>(outcome_of(*error))].add();
+  const bool handshake = opening_->websocket || !route_ || !route_->compiled->plan.plain;
+  if (error && route_ && handshake) route_->tally->handshakes[static_cast<std::size_t>(outcome_of(*error))].add();
 }
 
 void Session::log_close() {

@@ -1,6 +1,7 @@
 // Session: the life of one client connection from its complete head to its log line.
 //
 //     admit → choose → open ⇄ (next candidate) → answer → relay ⇄ → linger → done
+//        │                └▶ exchange (no upgrade) → done, and the Front waits for the next request
 //        └──────────── refusal ───────────────────▶ linger → done
 //
 // Owned by a Front, which owns the client's stream; owns its legs. advance() runs phases until there is nothing to do.
@@ -14,6 +15,7 @@
 
 #include "http/request.h"
 #include "relay/relay.h"
+#include "session/exchange.h"
 #include "session/front.h"
 #include "session/lane.h"
 #include "session/leg.h"
@@ -27,7 +29,7 @@ struct ListenerAnswer;
 
 class Session {
  public:
-  enum class Phase : std::uint8_t { admit, choose, open, answer, relay, linger, done };
+  enum class Phase : std::uint8_t { admit, choose, open, exchange, answer, relay, linger, done };
 
   // `client` outlives the session. `ready` is told of edges of the legs (the Front).
   Session(House& house, net::Ready& ready, net::Stream& client, std::shared_ptr<const Runtime> runtime,
@@ -44,6 +46,8 @@ class Session {
   Phase phase() const { return phase_; }
   // More is to be moved than one edge may: call again in the next pass.
   bool spent() const { return spent_; }
+  // It is done, and its client's connection may serve another request.
+  bool again() const { return phase_ == Phase::done && exchange_ && exchange_->keeps_client(); }
 
  private:
   friend class UpLane;
@@ -69,10 +73,23 @@ class Session {
   Step flush_then(Phase next);
   void count_answer(int status);     // opening_->out is one without an upgrade
   Step unanswered(Error error);
+  Step say_end();
   Step linger();
   void start_relaying();
   std::unique_ptr<relay::Framer> up_framer(bool deflate) const;
   std::unique_ptr<relay::Framer> down_framer(bool deflate) const;
+
+  // ---- a plain request (session/exchanging.cc) ----
+  Result<void> judge_plain();
+  bool plain() const { return opening_->request.kind == http::Request::Kind::http; }
+  void plan_exchange();
+  bool take_idle();                  // a leg on a connection that has served before
+  Step start_exchange(Instant born, bool reused);
+  Step exchange();
+  Step finish_exchange();
+  Step exchange_failed(Error error);
+  Step tick_exchange();
+  void log_exchange(const Error* error);
 
   // ---- relaying (session/relaying.cc) ----
   Step relay();
@@ -149,6 +166,7 @@ class Session {
   const ListenerRuntime* listener_;
   std::unique_ptr<Opening> opening_;   // until the first leg is open and the client is answered
   std::unique_ptr<LegPlan> leg_plan_;  // kept in per-message mode, for further legs
+  std::unique_ptr<Exchange> exchange_;   // of a plain request
   std::unique_ptr<event::Timer> timer_;  // only while something short is awaited
   std::vector<std::unique_ptr<Leg>> legs_;
   std::vector<policy::Permit> permits_;

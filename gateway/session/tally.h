@@ -102,6 +102,7 @@ struct ServerTally {
   Counter connect_failures;                       // no connection came about, on any of its addresses
   Histogram<14> connect_seconds{kSecondsBounds};  // of those that did, without TLS
   Counter retries;                                // its failure led to a further candidate
+  Counter reused;                                 // plain requests on a connection that had served before
 };
 
 }  // namespace sluice::session

@@ -22,6 +22,13 @@ std::string joined(const std::vector<std::string_view>& parts) {
   return text;
 }
 
+// A body goes up as it came, by its length or in chunks.
+void add_body_field(http::HeadWriter& out, const http::BodyLength& body) {
+  using Kind = http::BodyLength::Kind;
+  if (body.kind == Kind::length) out.field("Content-Length", body.length);
+  if (body.kind == Kind::chunked) out.field("Transfer-Encoding", "chunked");
+}
+
 }  // namespace
 
 std::string target_upstream(const Opening& opening) {
@@ -47,6 +54,8 @@ Result<policy::FieldList> fields_upstream(const config::CompiledRoute& route, co
   const policy::Scrubbed& scrubbed = opening.scrubbed;
   std::vector<std::string> dropped = scrubbed.dropped_fields;
   if (scrubbed.cookie_changed) dropped.emplace_back("Cookie");
+  // RFC 9110 §10.1.1: an HTTP/1.0 client cannot mean it.
+  if (request.head->minor_version == 0) dropped.emplace_back("Expect");
   policy::FieldList fields;
   for (const http::Field& field :
        TRY(http::passing_fields(*request.head, {route.owned_fields, dropped, opening.trusted}))) {
@@ -75,6 +84,15 @@ Result<LegPlan> make_leg_plan(const RouteRuntime& route, const Opening& opening,
   if (route.compiled->plan.up == config::FramerKind::ws_to_tcp) return plan;
 
   http::HeadWriter head;
+  if (opening.request.kind == http::Request::Kind::http) {
+    plan.plain = true;
+    head.request(opening.head.method, target_upstream(opening));
+    head.field("Host", host_upstream(opening));
+    add_body_field(head, opening.body);
+    for (const auto& [name, value] : TRY(fields_upstream(*route.compiled, opening))) head.field(name, value);
+    plan.head_before_key = TRY(head.finish());
+    return plan;
+  }
   head.request("GET", target_upstream(opening));
   head.field("Sec-WebSocket-Key", kKeyPlace);
   head.field("Host", host_upstream(opening));

@@ -21,7 +21,8 @@
 
 namespace sluice::upstream {
 
-enum class Scheme : std::uint8_t { ws, wss, tcp };
+enum class Scheme : std::uint8_t { ws, wss, tcp, http, https };
+constexpr bool serves_http(Scheme scheme) { return scheme == Scheme::http || scheme == Scheme::https; }
 
 // What a server is there for, by configuration or by an operator. drain: no new sessions, those that it has live on; down:
 // none at all, where the route says so.
@@ -88,6 +89,13 @@ struct StickySettings {
   Secure secure = Secure::automatic;
 };
 
+// Idle connections that one worker keeps for further requests.
+struct PoolSettings {
+  std::uint32_t max_idle = 64;  // to one server; 0 = each request has its own
+  Duration idle_timeout = std::chrono::seconds(30);
+  Duration max_age = std::chrono::minutes(10);  // 0 = any
+};
+
 struct BackendSettings {
   std::string name;
   std::vector<ServerSettings> servers;
@@ -104,6 +112,7 @@ struct BackendSettings {
   HealthSettings health;
   EjectionSettings ejection;
   StickySettings sticky;
+  PoolSettings pool;
 
   // Legs of a session in per-message mode.
   std::size_t most_legs() const;

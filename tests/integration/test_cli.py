@@ -81,7 +81,7 @@ WRONG = {
     "path in a server": (SMALL.replace("9000", "9000/path"), "7:", ["path"]),
     "unknown scheme": (SMALL.replace("ws://", "gopher://"), "7:", []),
     "missing certificate": (SMALL.replace('8080"', '8080"\ntls = { cert = "missing.crt", key = "missing.key" }'), "3:", ["missing.crt"]),
-    "not yet: http backends": (SMALL.replace('"ws://127.0.0.1:9000"', '"http://127.0.0.1:9000"'), "7:", ["not yet supported"]),
+    "http beside ws": (SMALL.replace('"ws://127.0.0.1:9000"', '"ws://127.0.0.1:9000", "http://127.0.0.1:9000"'), "7:", ["must not stand in one backend"]),
     "not yet: redis": (SMALL + '[redis]\nurl = "redis://x"\n', "8:", ["not yet supported", "redis"]),
     "not yet: api keys": (SMALL + '[auth.x]\ntype = "api_key"\nkeys_file = "x"\n', "9:", ["not yet supported", "api_key"]),
     "not yet: framing": (SMALL.replace("ws://", "tcp://") + 'framing = { type = "delimiter" }\n', "8:", ["not yet supported"]),
@@ -150,7 +150,6 @@ def test_not_yet_supported(folder, name):
 @pytest.mark.parametrize("old, new, word", [
     ('bind = "127.0.0.1:8080"', 'bind = "127.0.0.1:8080"\nalpn = ["h2", "http/1.1"]', "h2"),
     ('"ws://127.0.0.1:9000"', '"dns+http://site.internal:80"', "dns+http"),
-    ('"ws://127.0.0.1:9000"', '"http://site.internal:80"', "http"),
     ('backend = "app"', 'backend = "app"\nauth = ["a", "b"]', "auth"),
     ('backend = "app"', 'backend = "app"\nwebsocket = { compression = true }', "compression")])
 def test_not_yet_supported_inside_what_is(folder, old, new, word):

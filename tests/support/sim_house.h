@@ -133,6 +133,7 @@ class SimHouse final : private HasFakeClock, public TestHouse {
       for_each([](session::StreamOwner& owner) {
         if (owner.tick() == Step::next) owner.wake();
       });
+      upstreams.tend(clock.now());
       run();
     }
   }

@@ -29,9 +29,11 @@ inline config::Settings settings_for(const std::vector<std::string>& urls) {
   for (const std::string& url : urls) {
     upstream::ServerSettings server;
     server.url = url;
-    server.scheme = url.starts_with("tcp:")   ? upstream::Scheme::tcp
-                    : url.starts_with("wss:") ? upstream::Scheme::wss
-                                              : upstream::Scheme::ws;
+    server.scheme = url.starts_with("tcp:")     ? upstream::Scheme::tcp
+                    : url.starts_with("wss:")   ? upstream::Scheme::wss
+                    : url.starts_with("https:") ? upstream::Scheme::https
+                    : url.starts_with("http:")  ? upstream::Scheme::http
+                                                : upstream::Scheme::ws;
     const std::size_t host = url.find("//") + 2;
     const std::size_t colon = url.rfind(':');
     server.host = url.substr(host, colon - host);
@@ -111,6 +113,7 @@ class TestHouse : public session::House, public session::TallyBook {
     owners_.erase(owner.slot);
     loop_.retire(std::unique_ptr<session::StreamOwner>(&owner));
   }
+  const std::shared_ptr<const session::Runtime>& in_force() const override { return runtime_; }
   session::StreamOwner* find(Slot slot) override { return owners_.find(slot); }
   session::RouteTally& route(const std::string& name) override { return routes_[name]; }
   session::ListenerTally& listener(const std::string& name) override { return listeners_[name]; }
@@ -143,6 +146,7 @@ class TestHouse : public session::House, public session::TallyBook {
       owners_.erase(owner->slot);
       delete owner;
     }
+    upstreams.flush();
     pass();
   }
 

@@ -307,7 +307,7 @@ TEST_F(Check, LimitsStandWhereTheirKeyIsKnown) {
   const std::string listener = "[[listener]]\nbind = \":1\"\nrate_limit = [\"l\"]\n";
   expect_error(listener + claim, "limit 'l' of a listener must have key = \"ip\" or \"listener\"");
   expect_error(listener + limit("key = \"ip\"\nrate = \"1/s\""),
-               "limit 'l' of a listener must count handshakes or connections");
+               "limit 'l' of a listener must count handshakes, requests or connections");
   expect_good(listener + limit("key = \"listener\"\nunit = \"connections\"\nlimit = 5"));
 }
 
@@ -468,7 +468,7 @@ TEST_F(Check, BalanceFitsItsServersAndItsKey) {
 }
 
 TEST_F(Check, BackendTablesFitTheirServers) {
-  expect_error(servers("ws://h:1") + "tls = { server_name = \"x\" }\n", "'tls' is only for wss:// servers");
+  expect_error(servers("ws://h:1") + "tls = { server_name = \"x\" }\n", "'tls' is only for wss:// and https:// servers");
   expect_error(servers("wss://h:1") + "tls = { cert = \"server.crt\" }\n", "'cert' needs 'key'");
   expect_error(servers("wss://h:1") + "tls = { ca = \"gone.crt\" }\n", "'ca': cannot read");
   expect_error(servers("ws://h:1") + "framing = { type = \"raw\" }\n",
@@ -490,6 +490,21 @@ TEST_F(Check, BackendTablesFitTheirServers) {
   EXPECT_EQ(backend.ejection.failures, 0U);
   EXPECT_EQ(backend.retries, 0U);
   EXPECT_EQ(backend.connect_timeout, Duration(250ms));
+}
+
+TEST_F(Check, HttpServersServeRequestsWithoutUpgrades) {
+  const Settings settings = expect_good(servers("http://h") + "pool = { max_idle = 0, idle_timeout = \"5s\" }\n");
+  const auto& backend = settings.backends[1];
+  EXPECT_EQ(backend.servers[0].scheme, upstream::Scheme::http);
+  EXPECT_EQ(backend.servers[0].port, 80);
+  EXPECT_EQ(backend.pool.max_idle, 0U);
+  EXPECT_EQ(backend.pool.idle_timeout, Duration(5s));
+  EXPECT_EQ(expect_good(servers("https://h")).backends[1].servers[0].port, 443);
+  expect_error("[backend.b]\nservers = [\"http://h:1\", \"ws://h:2\"]\n",
+               "http:// and ws:// servers must not stand in one backend");
+  expect_error(servers("ws://h:1") + "pool = { max_idle = 1 }\n", "'pool' is only for http:// and https:// servers");
+  expect_error("[[route]]\npath = \"/p\"\nbackend = \"app\"\nhttp = { max_body = \"1KiB\" }\n",
+               "'http' is only for routes to http:// and https:// servers");
 }
 
 TEST_F(Check, OnlyVersionOneIsKnown) {

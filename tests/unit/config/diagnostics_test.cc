@@ -217,8 +217,6 @@ INSTANTIATE_TEST_SUITE_P(
              "11:12: error: 'path' in [backend.b.health] is not yet supported"},
         Case{"[backend.b]\nservers = [\"dns+http://site.internal:80\"]\n",
              "has the scheme dns+http, which is not yet supported"},
-        Case{"[backend.b]\nservers = [\"http://h:1\"]\n",
-             "10:12: error: server \"http://h:1\" has the scheme http, which is not yet supported"},
         Case{"[backend.b]\nservers = [\"srv+ws://h\"]\n", "not yet supported"},
         Case{"[backend.b]\nservers = [\"tcp://h:1\"]\nframing = { type = \"delimiter\", delimiter = "
              "\"\\r\\n\", max_frame = \"1KiB\" }\n",

@@ -155,5 +155,36 @@ TEST(ChunkedDecoder, BlamesWhoSent) {
   EXPECT_EQ(out.side, Side::client);
 }
 
+TEST(BodyReader, ReadsEachKindOfBodyAndNothingBehindIt) {
+  using Kind = BodyLength::Kind;
+  const auto read = [](BodyLength length, std::string_view text, std::size_t step) {
+    BodyReader reader(length, Side::client);
+    std::string body;
+    std::size_t covered = 0;
+    for (std::size_t shown = 0; shown <= text.size(); shown += step) {
+      while (true) {
+        const auto piece = reader.next(as_bytes(text.substr(covered, shown - covered)));
+        if (!piece) return std::string("error");
+        if (piece->size == 0) break;
+        body += as_text(piece->data);
+        covered += piece->size;
+      }
+    }
+    EXPECT_EQ(reader.octets(), body.size());
+    const bool done = reader.done();
+    const bool ended = reader.end();
+    return body + "|" + std::to_string(covered) + (done ? " done" : ended ? " by its end" : " in part");
+  };
+  for (const std::size_t step : {1, 2, 6}) {
+    EXPECT_EQ(read({Kind::none, 0}, "abcdef", step), "|0 done");
+    EXPECT_EQ(read({Kind::length, 0}, "abcdef", step), "|0 done");
+    EXPECT_EQ(read({Kind::length, 4}, "abcdef", step), "abcd|4 done");
+    EXPECT_EQ(read({Kind::length, 7}, "abcdef", step), "abcdef|6 in part");
+    EXPECT_EQ(read({Kind::until_close, 0}, "abcdef", step), "abcdef|6 by its end");
+    EXPECT_EQ(read({Kind::chunked, 0}, "1\r\na\r\n0\r\n\r\nGET ", step).substr(0, 4), "a|11");
+    EXPECT_EQ(read({Kind::chunked, 0}, "2\r\nab\r\n ", step), step == 6 ? "ab|6 in part" : "error");
+  }
+}
+
 }  // namespace
 }  // namespace sluice::http

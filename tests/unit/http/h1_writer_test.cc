@@ -71,5 +71,15 @@ TEST(HeadWriter, PassesObsTextAndTabs) {
   EXPECT_TRUE(writer.finish());
 }
 
+TEST(HeadWriter, TakesAReasonOfItsCallers) {
+  HeadWriter head;
+  head.response(299, "Made Up");
+  EXPECT_EQ(*head.finish(), "HTTP/1.1 299 Made Up\r\n\r\n");
+  head.response(200, "");
+  EXPECT_EQ(*head.finish(), "HTTP/1.1 200 \r\n\r\n");
+  head.response(200, "a\r\nX: b");
+  EXPECT_FALSE(head.finish());
+}
+
 }  // namespace
 }  // namespace sluice::http

@@ -49,5 +49,21 @@ TEST(Head, ClearForgetsEverything) {
   EXPECT_TRUE(head.fields.empty() && head.reason.empty() && head.method.empty() && head.target.empty());
 }
 
+TEST(KeepAlive, SaysHowLongAConnectionMayRest) {
+  const auto timeout = [](std::string_view value) {
+    Head head;
+    head.fields.push_back({"keep-alive", value});
+    const auto found = keep_alive_timeout(head);
+    return found ? std::chrono::duration_cast<std::chrono::seconds>(*found).count() : -1;
+  };
+  EXPECT_EQ(timeout("timeout=5"), 5);
+  EXPECT_EQ(timeout("max=100, Timeout=72"), 72);
+  EXPECT_EQ(timeout("timeout=0"), 0);
+  for (const char* bad : {"", "timeout", "timeout=", "timeout=x", "timeout=5x", "timeout=-1", "timeout=99999999999", "max=5"}) {
+    EXPECT_EQ(timeout(bad), -1) << bad;
+  }
+  EXPECT_FALSE(keep_alive_timeout(Head{}));
+}
+
 }  // namespace
 }  // namespace sluice::http
