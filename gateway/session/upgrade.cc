@@ -1,8 +1,5 @@
 #include "session/upgrade.h"
 
-#include <algorithm>
-#include <iterator>
-
 #include "http/forwarded.h"
 #include "http/h1_writer.h"
 
@@ -48,7 +45,7 @@ std::string host_upstream(const Opening& opening) {
   return opening.request.host.text();
 }
 
-Result<policy::FieldList> fields_upstream(const config::CompiledRoute& route, const Opening& opening) {
+Result<void> add_fields_upstream(http::HeadWriter& out, const config::CompiledRoute& route, const Opening& opening) {
   const http::Request& request = opening.request;
   const policy::HeaderRules& rules = route.settings->request_headers;
   const policy::Scrubbed& scrubbed = opening.scrubbed;
@@ -56,20 +53,21 @@ Result<policy::FieldList> fields_upstream(const config::CompiledRoute& route, co
   if (scrubbed.cookie_changed) dropped.emplace_back("Cookie");
   // RFC 9110 §10.1.1: an HTTP/1.0 client cannot mean it.
   if (request.head->minor_version == 0) dropped.emplace_back("Expect");
-  policy::FieldList fields;
+  const auto add_theirs = [&](std::string_view name, std::string_view value) {
+    if (!rules.drops(name)) out.field(name, value);
+  };
   for (const http::Field& field :
        TRY(http::passing_fields(*request.head, {route.owned_fields, dropped, opening.trusted}))) {
-    fields.emplace_back(field.name, field.value);
+    add_theirs(field.name, field.value);
   }
-  if (scrubbed.cookie_changed && !scrubbed.cookie.empty()) fields.emplace_back("Cookie", scrubbed.cookie);
-  std::erase_if(fields, [&](const auto& field) { return rules.drops(field.first); });
-  std::ranges::move(http::forwarded_fields(request, opening.trusted, opening.forwarded), std::back_inserter(fields));
-  if (!route.settings->strip_prefix.empty()) fields.emplace_back("X-Forwarded-Prefix", route.settings->strip_prefix);
-  fields.insert(fields.end(), opening.identity_fields.begin(), opening.identity_fields.end());
-  for (const auto& field : opening.request_fields) {
-    if (!http::same_name(field.first, "Host")) fields.push_back(field);
+  if (scrubbed.cookie_changed && !scrubbed.cookie.empty()) add_theirs("Cookie", scrubbed.cookie);
+  for (const auto& [name, value] : http::forwarded_fields(request, opening.trusted, opening.forwarded)) out.field(name, value);
+  if (!route.settings->strip_prefix.empty()) out.field("X-Forwarded-Prefix", route.settings->strip_prefix);
+  for (const auto& [name, value] : opening.identity_fields) out.field(name, value);
+  for (const auto& [name, value] : opening.request_fields) {
+    if (!http::same_name(name, "Host")) out.field(name, value);
   }
-  return fields;
+  return {};
 }
 
 Result<LegPlan> make_leg_plan(const RouteRuntime& route, const Opening& opening,
@@ -89,7 +87,7 @@ Result<LegPlan> make_leg_plan(const RouteRuntime& route, const Opening& opening,
     head.request(opening.head.method, target_upstream(opening));
     head.field("Host", host_upstream(opening));
     add_body_field(head, opening.body);
-    for (const auto& [name, value] : TRY(fields_upstream(*route.compiled, opening))) head.field(name, value);
+    TRY_VOID(add_fields_upstream(head, *route.compiled, opening));
     plan.head_before_key = TRY(head.finish());
     return plan;
   }
@@ -102,7 +100,7 @@ Result<LegPlan> make_leg_plan(const RouteRuntime& route, const Opening& opening,
   if (!subprotocols.empty()) head.field("Sec-WebSocket-Protocol", joined(subprotocols));
   if (!extensions.empty()) head.field("Sec-WebSocket-Extensions", joined(extensions));
 
-  for (const auto& [name, value] : TRY(fields_upstream(*route.compiled, opening))) head.field(name, value);
+  TRY_VOID(add_fields_upstream(head, *route.compiled, opening));
 
   const std::string text = TRY(head.finish());
   const std::size_t key = text.find(kKeyPlace);
