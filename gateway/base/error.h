@@ -67,6 +67,11 @@ enum class Stage : std::uint8_t {
   X(be_refused, backend, 502, 1011, info, false)             \
   X(be_lost, backend, 502, 1011, warn, false)                 \
   X(server_down, backend, 503, 1012, info, false)            \
+  X(server_limit, backend, 503, 1013, warn, false)           \
+  X(backend_limit, backend, 503, 1013, warn, false)          \
+  X(pending_full, backend, 503, 1013, warn, false)           \
+  X(pending_timeout, backend, 503, 1013, warn, false)        \
+  X(circuit_open, backend, 503, 1013, warn, false)           \
   X(ws_rsv, ws, 400, 1002, info, false)                      \
   X(ws_mask, ws, 400, 1002, info, false)                     \
   X(ws_opcode, ws, 400, 1002, info, false)                   \

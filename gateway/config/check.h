@@ -53,6 +53,7 @@ class Checker {
   void limit_action(const Section& section, policy::LimitSettings& out);
   void limit_amounts(const Section& section, policy::LimitSettings& out);
   void backend(const std::string& name, const Section& section);
+  void protection(const Section& section, upstream::BackendSettings& out);
   void servers(const Section& section, upstream::BackendSettings& out);
   bool server_url(const Text& url, upstream::ServerSettings& out);
   void balance(const Section& section, upstream::BackendSettings& out);

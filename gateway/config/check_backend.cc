@@ -71,11 +71,13 @@ void Checker::backend(const std::string& name, const Section& section) {
   out.ejection.base = ejection.duration("base");
   out.ejection.most = ejection.duration("max");
   out.ejection.max_percent = static_cast<std::uint32_t>(ejection.number("max_percent"));
+  out.ejection.panic = static_cast<std::uint32_t>(ejection.number("panic"));
   if (ejection && out.ejection.most < out.ejection.base) {
     error(ejection.place(ejection.has("max") ? "max" : "base"), "'max' is shorter than 'base'");
   }
 
   sticky(section.table("sticky"), out);
+  protection(section, out);
 
   const bool tcp = !out.servers.empty() && out.servers.front().scheme == Scheme::tcp;
   const Section framing = section.table("framing");
@@ -89,6 +91,30 @@ void Checker::backend(const std::string& name, const Section& section) {
                       "'handshake_timeout' has no effect for tcp:// servers");
   }
   settings_.backends.push_back(std::move(out));
+}
+
+void Checker::protection(const Section& section, upstream::BackendSettings& out) {
+  const auto count = [](const Section& from, std::string_view key) { return static_cast<std::uint32_t>(from.number(key)); };
+  out.slow_start = section.duration("slow_start");
+  out.max_connections = count(section, "max_connections");
+  if (const Section pending = section.table("pending")) {
+    out.pending.max = count(pending, "max");
+    out.pending.timeout = pending.duration("timeout");
+  }
+  const Section breaker = section.table("circuit_breaker");
+  out.breaker.enabled = static_cast<bool>(breaker);
+  out.breaker.failures = count(breaker, "failures");
+  out.breaker.percent = count(breaker, "percent");
+  out.breaker.attempts = count(breaker, "attempts");
+  out.breaker.window = breaker.duration("window");
+  out.breaker.open = breaker.duration("open");
+  out.breaker.probes = count(breaker, "probes");
+  if (breaker && out.breaker.failures == 0 && out.breaker.percent == 0) {
+    error(breaker.place(), "'circuit_breaker' with failures and percent off never opens", "leave the table out");
+  }
+  if (!out.servers.empty() && std::ranges::all_of(out.servers, [](const auto& server) { return server.backup; })) {
+    error(section.place("servers"), "every server is a backup", "a backup stands in for servers without backup = true");
+  }
 }
 
 void Checker::servers(const Section& section, upstream::BackendSettings& out) {
@@ -106,6 +132,8 @@ void Checker::servers(const Section& section, upstream::BackendSettings& out) {
       url = {entry.text("url"), entry.place("url")};
       server.weight = static_cast<std::uint32_t>(entry.number("weight"));
       server.duty = duty_of(entry.text("state"));
+      server.backup = entry.boolean("backup");
+      server.max_connections = static_cast<std::uint32_t>(entry.number("max_connections"));
     }
     if (!server_url(url, server)) continue;
     const bool twice = std::any_of(out.servers.begin(), out.servers.end(), [&](const auto& other) {

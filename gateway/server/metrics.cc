@@ -66,6 +66,7 @@ std::string Metrics::scrape(const ProcessFacts& facts, const config::Snapshot& s
   for (const auto& [name, end] : not_after_) certificates.add({{"name", name}}, end);
   add_workers(out, tallies_);
   add_listeners(out, tallies_);
+  add_backends(out, snapshot, now);
   add_limits(out, snapshot);
   add_servers(out, tallies_, snapshot, now);
   add_routes(out, tallies_);

@@ -30,6 +30,7 @@ void add_process(Families& out);
 void add_listeners(Families& out, const Tallies& tallies);
 // What is counted per worker and not per route: refusals, tokens, pings, the loops.
 void add_workers(Families& out, const Tallies& tallies);
+void add_backends(Families& out, const config::Snapshot& snapshot, Instant now);
 void add_limits(Families& out, const config::Snapshot& snapshot);
 void add_servers(Families& out, const Tallies& tallies, const config::Snapshot& snapshot, Instant now);
 void add_routes(Families& out, const Tallies& tallies);

@@ -101,6 +101,20 @@ void add_servers(Families& out, const Tallies& tallies, const config::Snapshot& 
   }
 }
 
+void add_backends(Families& out, const config::Snapshot& snapshot, Instant now) {
+  auto pending = out.gauge("sluice_backend_pending", "Clients that wait for a server of the backend.");
+  auto breaker = out.gauge("sluice_circuit_breaker_state", "State of the circuit breaker: 0 closed, 1 half open, 2 open.");
+  for (const auto& cluster : snapshot.clusters()) {
+    const upstream::BackendSettings& settings = cluster->settings();
+    const upstream::Load& load = *cluster->load();
+    if (settings.pending.max != 0) {
+      pending.add({{"backend", settings.name}}, std::uint64_t{load.waiting.load(std::memory_order_relaxed)});
+    }
+    if (!settings.breaker.enabled) continue;
+    breaker.add({{"backend", settings.name}}, static_cast<std::uint64_t>(load.breaker.state(settings.breaker, now)));
+  }
+}
+
 void add_limits(Families& out, const config::Snapshot& snapshot) {
   std::map<std::string, const policy::Limiter*> limiters;
   const auto gather = [&limiters](const auto& compiled) {

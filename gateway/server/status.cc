@@ -90,12 +90,21 @@ void write_routes(JsonWriter& out, const config::Snapshot& snapshot, const Talli
   out.end_array();
 }
 
+void write_limit(JsonWriter& out, std::uint32_t most) {
+  if (most != 0) out.field("max_connections", std::uint64_t{most});
+}
+
 void write_server(JsonWriter& out, const upstream::Server& server, Instant now) {
   out.begin_object();
   out.field("url", std::string_view(server.settings().url));
   out.field("state", upstream::Server::kStateNames[static_cast<std::size_t>(server.state(now))]);
   out.field("weight", std::uint64_t{server.weight.load(std::memory_order_relaxed)});
+  if (server.share.load(std::memory_order_relaxed) != upstream::Server::kFullShare) {
+    out.field("weight_percent", std::uint64_t{server.share * 100 / upstream::Server::kFullShare});
+  }
+  out.field("backup", server.backup.load(std::memory_order_relaxed));
   out.field("connections", std::uint64_t{server.active.load(std::memory_order_relaxed)});
+  write_limit(out, server.max_connections.load(std::memory_order_relaxed));
   out.field("connects_ok", server.connects.load(std::memory_order_relaxed));
   out.field("connects_failed", server.failures.load(std::memory_order_relaxed));
   if (server.ejected(now)) {
@@ -115,6 +124,21 @@ void write_server(JsonWriter& out, const upstream::Server& server, Instant now) 
   for (const net::Address& address : server.addresses()) out.value(std::string_view(address.text()));
   out.end_array();
   out.end_object();
+}
+
+void write_load(JsonWriter& out, const upstream::Cluster& cluster, Instant now) {
+  const upstream::Load& load = *cluster.load();
+  const upstream::BackendSettings& settings = cluster.settings();
+  out.field("connections", std::uint64_t{load.active.load(std::memory_order_relaxed)});
+  write_limit(out, settings.max_connections);
+  if (settings.pending.max != 0) {
+    out.field("pending", std::uint64_t{load.waiting.load(std::memory_order_relaxed)});
+    out.field("max_pending", std::uint64_t{settings.pending.max});
+  }
+  if (settings.breaker.enabled) {
+    out.field("circuit_breaker",
+              Breaker::kStateNames[static_cast<std::size_t>(load.breaker.state(settings.breaker, now))]);
+  }
 }
 
 std::string_view policy_name(upstream::Policy policy) {
@@ -155,6 +179,7 @@ std::string backends_json(const config::Snapshot& snapshot, Instant now) {
     out.field("policy", policy_name(cluster->settings().policy));
     out.field("unit", cluster->settings().unit == upstream::Unit::message ? "message" : "connection");
     out.field("up", std::uint64_t{cluster->up(now)});
+    write_load(out, *cluster, now);
     out.name("servers").begin_array();
     for (const auto& server : cluster->servers()) write_server(out, *server, now);
     out.end_array().end_object();

@@ -43,16 +43,15 @@ void Session::plan_exchange() {
 }
 
 // Not where the last one of them had ended unseen. Whoever may not be asked twice is looked at twice.
-bool Session::take_idle() {
+bool Session::take_idle(upstream::ServerUse& use) {
   Opening& o = *opening_;
   if (o.fresh_only) return false;
-  const std::shared_ptr<upstream::Server>& server = o.candidates[o.next_candidate];
+  upstream::Server& server = *use.get();
   upstream::Pool::Kept kept =
-      house_.upstreams.take(*server, runtime_->snapshot->generation(), now(), !idempotent(o.head.method));
+      house_.upstreams.take(server, runtime_->snapshot->generation(), now(), !idempotent(o.head.method));
   if (!kept) return false;
-  ++o.next_candidate;
-  legs_.push_back(std::make_unique<Leg>(house_, server, ready_, std::move(kept.stream)));
-  route_->servers->of(*server).reused.add();
+  legs_.push_back(std::make_unique<Leg>(house_, std::move(use), ready_, std::move(kept.stream)));
+  route_->servers->of(server).reused.add();
   [[maybe_unused]] const Step step = start_exchange(kept.born, true);
   return true;
 }
@@ -89,7 +88,7 @@ Step Session::finish_exchange() {
   Leg& leg = *legs_.front();
   const upstream::Cluster& cluster = *route_->compiled->cluster;
   const upstream::PoolSettings& pool = cluster.settings().pool;
-  cluster.report(leg.server(), serves(exchange_->status()), now());
+  cluster.attempted(leg.server(), serves(exchange_->status()), now());
   log_exchange(nullptr);
   if (exchange_->keeps_upstream()) {
     // Before the upstream closes it itself, by its own word.
@@ -120,7 +119,7 @@ Step Session::exchange_failed(Error error) {
     phase_ = Phase::choose;
     return Step::next;
   }
-  if (error.side == Side::upstream) cluster.report(leg.server(), false, now());
+  if (error.side == Side::upstream) cluster.attempted(leg.server(), false, now());
   o.last_error = error;
   if (lost && idempotent(o.head.method)) {
     if (o.next_candidate < o.candidates.size()) route_->servers->of(leg.server()).retries.add();

@@ -13,6 +13,7 @@
 #include "event/timer.h"
 #include "net/connector.h"
 #include "net/stream.h"
+#include "session/pending.h"
 #include "session/runtime.h"
 #include "upstream/pool.h"
 
@@ -28,10 +29,11 @@ class StreamOwner;
 class House {
  public:
   House(event::Loop& its_loop, net::Place& its_place, WorkerTally& its_tally)
-      : loop(its_loop), place(its_place), tally(its_tally) {}
+      : loop(its_loop), place(its_place), tally(its_tally), pending(its_loop) {}
   event::Loop& loop;
   net::Place& place;
   WorkerTally& tally;
+  Pending pending;
   unsigned worker = 0;
   bool draining = false;
   upstream::Pool upstreams;  // idle connections; to be flushed before `place` dies

@@ -13,11 +13,11 @@ constexpr unsigned kMostInterim = 5;             // 1xx answers before the final
 
 }  // namespace
 
-Leg::Leg(House& house, std::shared_ptr<upstream::Server> server, net::Ready& owner)
-    : house_(house), use_(std::move(server)), owner_(owner) {}
+Leg::Leg(House& house, upstream::ServerUse use, net::Ready& owner)
+    : house_(house), use_(std::move(use)), owner_(owner) {}
 
-Leg::Leg(House& house, std::shared_ptr<upstream::Server> server, net::Ready& owner, std::unique_ptr<net::Stream> stream)
-    : Leg(house, std::move(server), owner) {
+Leg::Leg(House& house, upstream::ServerUse use, net::Ready& owner, std::unique_ptr<net::Stream> stream)
+    : Leg(house, std::move(use), owner) {
   stream_ = std::move(stream);
   stream_->set_ready(&owner_);
   state_ = State::open;

@@ -45,9 +45,9 @@ class Leg {
  public:
   enum class State : std::uint8_t { connecting, greeting, refusing, open, closed };
 
-  Leg(House& house, std::shared_ptr<upstream::Server> server, net::Ready& owner);
+  Leg(House& house, upstream::ServerUse use, net::Ready& owner);
   // On a connection that stands already.
-  Leg(House& house, std::shared_ptr<upstream::Server> server, net::Ready& owner, std::unique_ptr<net::Stream> stream);
+  Leg(House& house, upstream::ServerUse use, net::Ready& owner, std::unique_ptr<net::Stream> stream);
   ~Leg();
 
   // Starts the first address; false when none could be tried (error() says why).

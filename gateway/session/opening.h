@@ -13,6 +13,7 @@
 #include "policy/authenticator.h"
 #include "policy/header_rules.h"
 #include "session/leg.h"
+#include "session/pending.h"
 #include "upstream/sticky.h"
 #include "ws/handshake.h"
 
@@ -55,6 +56,9 @@ struct Opening {
   std::size_t next_candidate = 0;
   bool fresh_only = false;       // a plain request whose idle connection had ended
   Instant deadline = kNever;     // of the upstream's opening, over all candidates
+  std::unique_ptr<Pending::Place> place;  // while it waits for a server
+  Instant hold_until = kNever;   // and at most until then
+  Instant retry_at{};
   std::uint64_t key_hash = 0;
   upstream::StickyServer sticky;  // what the client's own cookie says
   Error last_error{};

@@ -264,12 +264,13 @@ Step Session::choose() {
       o.key_hash = upstream::hash_of(cluster.settings().key, o.request, o.authenticated.identity);
       record_.key_hash = o.key_hash;
     }
+    if (cluster.settings().pending.max != 0 && must_wait()) return hold(cluster.refusal(now()));
     read_sticky_cookie(cluster, o, house_.loop.wall());
     o.candidates = cluster.order(o.key_hash, now(), {}, o.sticky.server);
-    if (o.candidates.empty()) return refuse({Errc::no_backend, Side::upstream, false, "no server is usable"});
+    if (o.candidates.empty() || !cluster.allow(now())) return hold(cluster.refusal(now()));
     o.deadline = now() + cluster.settings().open_timeout;
   }
-  if (o.next_candidate == o.candidates.size()) return refuse(o.last_error);
+  if (o.next_candidate == o.candidates.size()) return hold(o.last_error);
   if (now() >= o.deadline) return refuse(kOpeningTooLong);
   if (!leg_plan_) {
     auto plan = make_leg_plan(*route_, o, o.subprotocols, o.extensions);
@@ -277,9 +278,15 @@ Step Session::choose() {
     leg_plan_ = std::make_unique<LegPlan>(std::move(*plan));
     if (plain()) plan_exchange();
   }
+  upstream::ServerUse use = cluster.take(o.candidates[o.next_candidate++]);
+  if (!use) {  // others were faster
+    o.last_error = cluster.refusal(now());
+    return Step::next;
+  }
+  o.place.reset();
   legs_.clear();
-  if (plain() && take_idle()) return Step::next;
-  legs_.push_back(std::make_unique<Leg>(house_, o.candidates[o.next_candidate++], ready_));
+  if (plain() && take_idle(use)) return Step::next;
+  legs_.push_back(std::make_unique<Leg>(house_, std::move(use), ready_));
   if (!legs_.front()->start(*leg_plan_)) {
     return candidate_failed({Errc::be_connect, Side::upstream, true, "connect failed"});
   }
@@ -294,7 +301,7 @@ Step Session::open() {
   if (!state) return candidate_failed(state.error());
   if (leg.refused()) {
     Refusal refusal = leg.take_refusal();
-    route_->compiled->cluster->report(leg.server(), refusal.status < 502 || refusal.status > 504, now());
+    route_->compiled->cluster->attempted(leg.server(), refusal.status < 502 || refusal.status > 504, now());
     leg.close();
     return relay_refusal(std::move(refusal));
   }
@@ -305,7 +312,7 @@ Step Session::open() {
     return Step::wait;
   }
   if (plain()) return start_exchange(now(), false);
-  route_->compiled->cluster->report(leg.server(), true, now());
+  route_->compiled->cluster->attempted(leg.server(), true, now());
   o.agreement = leg.take_agreement();
   o.answer_fields = leg.take_answer_fields();
   if (per_message()) {
@@ -343,16 +350,17 @@ Step Session::candidate_failed(Error error) {
 
 void Session::opening_failed(const Leg& leg) {
   if (!leg.reached()) route_->servers->of(leg.server()).connect_failures.add();
-  route_->compiled->cluster->report(leg.server(), false, now());
+  route_->compiled->cluster->attempted(leg.server(), false, now());
 }
 
 // ---- answers ----------------------------------------------------------------------------------------------------------
 
 Step Session::refuse(Error error) {
   Opening& o = *opening_;
+  o.place.reset();
   house_.tally.rejects[static_cast<std::size_t>(error.code)].add();
   record_.error = error;
-  if (error.side == Side::upstream || error.code == Errc::no_backend) o.retry_after = std::chrono::seconds(1);
+  if (error.side == Side::upstream) o.retry_after = std::chrono::seconds(1);
   const bool as_close = o.websocket && route_ && rules().reject_with_close &&
                         (row(error.code).stage == Stage::auth || row(error.code).stage == Stage::ratelimit ||
                          row(error.code).stage == Stage::origin);

@@ -64,6 +64,8 @@ class Session {
   Result<void> judge_limits(bool before_auth);
   Result<void> judge_limit(policy::Limiter& limiter);
   Step choose();
+  bool must_wait() const;            // (session/pending.cc)
+  Step hold(Error error);
   Step open();
   Step candidate_failed(Error error);
   void opening_failed(const Leg& leg);
@@ -83,7 +85,7 @@ class Session {
   Result<void> judge_plain();
   bool plain() const { return opening_->request.kind == http::Request::Kind::http; }
   void plan_exchange();
-  bool take_idle();                  // a leg on a connection that has served before
+  bool take_idle(upstream::ServerUse& use);                  // a leg on a connection that has served before
   Step start_exchange(Instant born, bool reused);
   Step exchange();
   Step finish_exchange();

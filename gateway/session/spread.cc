@@ -50,7 +50,7 @@ Leg* Session::choose_leg() {
   Spread& s = *spread_;
   if (s.candidates.empty()) {
     const upstream::Cluster& cluster = *route_->compiled->cluster;
-    s.candidates = cluster.order(record_.key_hash, now());
+    s.candidates = cluster.order(record_.key_hash, now(), {}, nullptr, upstream::Room::any);
     s.next_candidate = 0;
     s.deadline = now() + cluster.settings().open_timeout;
   }
@@ -79,7 +79,13 @@ Leg* Session::open_leg(const std::shared_ptr<upstream::Server>& server) {
   const bool rests = std::ranges::any_of(
       spread_->resting, [&](const auto& one) { return one.first == server.get() && now() < one.second; });
   if (rests) return nullptr;
-  auto leg = std::make_unique<Leg>(house_, server, ready_);
+  const upstream::Cluster& cluster = *route_->compiled->cluster;
+  upstream::ServerUse use = cluster.take(server);
+  if (!use || !cluster.allow(now())) {
+    rest(*server);
+    return nullptr;
+  }
+  auto leg = std::make_unique<Leg>(house_, std::move(use), ready_);
   if (!leg->start(*leg_plan_)) {
     opening_failed(*leg);
     rest(*server);
@@ -126,7 +132,7 @@ void Session::advance_pending_leg() {
   }
   if (*state == Leg::State::open) {
     if (leg.agreed_subprotocol() != spread_->subprotocol) return drop_pending_leg(true);
-    cluster.report(leg.server(), true, now());
+    cluster.attempted(leg.server(), true, now());
     leg.relay_through(down_framer(false), *this);
     return;
   }

@@ -13,10 +13,13 @@ std::size_t BackendSettings::most_legs() const {
   return named ? kMost : std::min(servers.size(), kMost);
 }
 
-Server::Server(ServerSettings settings)
+Server::Server(ServerSettings settings, std::shared_ptr<Load> load)
     : weight(settings.weight),
       duty(settings.duty),
+      backup(settings.backup),
+      max_connections(settings.max_connections),
       settings_(std::move(settings)),
+      load_(std::move(load)),
       configured_weight_(settings_.weight),
       configured_duty_(settings_.duty) {
   if (auto literal = net::Address::parse(settings_.host, settings_.port)) set_addresses({*literal});
@@ -25,6 +28,8 @@ Server::Server(ServerSettings settings)
 void Server::configure(const ServerSettings& settings) {
   configured_weight_ = settings.weight;
   configured_duty_ = settings.duty;
+  backup.store(settings.backup, std::memory_order_relaxed);
+  max_connections.store(settings.max_connections, std::memory_order_relaxed);
   command_weight(commanded_weight_);
   command_duty(commanded_duty_);
 }
@@ -36,7 +41,29 @@ void Server::command_weight(std::optional<std::uint32_t> wanted) {
 
 void Server::command_duty(std::optional<Duty> wanted) {
   commanded_duty_ = wanted;
-  duty.store(wanted.value_or(configured_duty_), std::memory_order_relaxed);
+  const Duty counts = wanted.value_or(configured_duty_);
+  duty.store(counts, std::memory_order_relaxed);
+  if (counts != Duty::ready) cold.store(true, std::memory_order_relaxed);
+}
+
+void Server::set_healthy(bool fit) {
+  healthy.store(fit, std::memory_order_relaxed);
+  if (!fit) cold.store(true, std::memory_order_relaxed);
+}
+
+void Server::warm(Instant now, Duration rise) {
+  const std::int64_t time = now.time_since_epoch().count();
+  if (cold.load(std::memory_order_relaxed) && cold.exchange(false)) warm_since_.store(time);
+  const std::int64_t since = warm_since_.load(std::memory_order_relaxed);
+  if (since == 0) return;
+  const Duration passed(time - since);
+  if (passed >= rise) {
+    warm_since_.store(0);
+    share.store(kFullShare, std::memory_order_relaxed);
+    return;
+  }
+  const auto risen = static_cast<std::uint32_t>(std::max(passed, Duration::zero()) * kFullShare / rise);
+  share.store(std::max(kLeastShare, risen), std::memory_order_relaxed);
 }
 
 std::vector<net::Address> Server::addresses() const {
@@ -69,7 +96,20 @@ bool Server::eligible() const {
 }
 
 ServerUse::ServerUse(std::shared_ptr<Server> server) : server_(std::move(server)) {
-  if (server_) server_->active.fetch_add(1, std::memory_order_relaxed);
+  if (!server_) return;
+  server_->active.fetch_add(1, std::memory_order_relaxed);
+  server_->load().active.fetch_add(1, std::memory_order_relaxed);
+}
+
+ServerUse ServerUse::within(std::shared_ptr<Server> server, std::uint32_t most) {
+  ServerUse use;
+  if (!take_one(server->load().active, most)) return use;
+  if (!take_one(server->active, server->max_connections.load(std::memory_order_relaxed))) {
+    server->load().active.fetch_sub(1, std::memory_order_relaxed);
+    return use;
+  }
+  use.server_ = std::move(server);
+  return use;
 }
 
 ServerUse& ServerUse::operator=(ServerUse&& other) noexcept {
@@ -81,7 +121,9 @@ ServerUse& ServerUse::operator=(ServerUse&& other) noexcept {
 }
 
 ServerUse::~ServerUse() {
-  if (server_) server_->active.fetch_sub(1, std::memory_order_relaxed);
+  if (!server_) return;
+  server_->active.fetch_sub(1, std::memory_order_relaxed);
+  server_->load().active.fetch_sub(1, std::memory_order_relaxed);
 }
 
 }  // namespace sluice::upstream

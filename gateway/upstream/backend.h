@@ -18,6 +18,7 @@
 #include "base/secret.h"
 #include "base/time.h"
 #include "net/address.h"
+#include "upstream/load.h"
 
 namespace sluice::upstream {
 
@@ -40,6 +41,8 @@ struct ServerSettings {
   std::uint32_t weight = 1;
   Duty duty = Duty::ready;  // the key `state`
   Discovery discovery = Discovery::none;
+  bool backup = false;                // serves only while none of the others can
+  std::uint32_t max_connections = 0;  // 0 = any number
 };
 
 enum class Policy : std::uint8_t { round_robin, least_connections, random_two, consistent_hash };
@@ -73,6 +76,13 @@ struct EjectionSettings {
   Duration base = std::chrono::seconds(10);  // doubles with each ejection
   Duration most = std::chrono::seconds(300);
   std::uint32_t max_percent = 50;
+  std::uint32_t panic = 50;  // percent ejected above which the ejected are used all the same; 0 = never
+};
+
+// Clients that wait while no server can take them.
+struct PendingSettings {
+  std::uint32_t max = 0;  // 0 = none waits
+  Duration timeout = std::chrono::seconds(10);
 };
 
 // A cookie of the gateway's own by which a client comes back to its server (upstream/sticky.h).
@@ -113,6 +123,10 @@ struct BackendSettings {
   EjectionSettings ejection;
   StickySettings sticky;
   PoolSettings pool;
+  Duration slow_start{};              // 0 = off
+  std::uint32_t max_connections = 0;  // 0 = any number
+  PendingSettings pending;
+  BreakerSettings breaker;
 
   // Legs of a session in per-message mode.
   std::size_t most_legs() const;
@@ -141,8 +155,10 @@ struct Lookups {
 // Live state of one server. All members may be read and written from any thread.
 class Server : public std::enable_shared_from_this<Server> {
  public:
-  explicit Server(ServerSettings settings);
+  // `load` is that of its backend.
+  explicit Server(ServerSettings settings, std::shared_ptr<Load> load = std::make_shared<Load>());
   const ServerSettings& settings() const { return settings_; }
+  Load& load() const { return *load_; }
   // Addresses to connect to, in order; empty while the name has not been resolved.
   std::vector<net::Address> addresses() const;
   void set_addresses(std::vector<net::Address> addresses);
@@ -159,11 +175,26 @@ class Server : public std::enable_shared_from_this<Server> {
   // Weight 0 = no new connections.
   std::atomic<std::uint32_t> weight;
   std::atomic<Duty> duty;
+  std::atomic<bool> backup;
+  std::atomic<std::uint32_t> max_connections;
+  bool full() const {
+    const std::uint32_t most = max_connections.load(std::memory_order_relaxed);
+    return most != 0 && active.load(std::memory_order_relaxed) >= most;
+  }
+
+  // Slow start. A server that could not serve is cold; from the first look at it once it can, its share of its weight rises
+  // from kLeastShare to kFullShare over `rise`.
+  static constexpr std::uint32_t kFullShare = 20;
+  static constexpr std::uint32_t kLeastShare = 2;
+  std::atomic<bool> cold{false};
+  std::atomic<std::uint32_t> share{kFullShare};
+  void warm(Instant now, Duration rise);
 
   std::atomic<std::uint32_t> active{0};     // connections (legs) now, counted by ServerUse
   std::atomic<std::uint64_t> connects{0};   // successes and failures that Cluster::report was told
   std::atomic<std::uint64_t> failures{0};
   std::atomic<bool> healthy{true};          // by active check
+  void set_healthy(bool fit);
   std::atomic<std::uint64_t> checks_passed{0};
   std::atomic<std::uint64_t> checks_failed{0};
   Lookups lookups;  // of its name
@@ -197,6 +228,8 @@ class Server : public std::enable_shared_from_this<Server> {
 
  private:
   ServerSettings settings_;
+  std::shared_ptr<Load> load_;
+  std::atomic<std::int64_t> warm_since_{0};  // monotonic ns; 0: its share is full
   std::uint32_t configured_weight_;
   Duty configured_duty_;
   std::optional<std::uint32_t> commanded_weight_;
@@ -206,15 +239,18 @@ class Server : public std::enable_shared_from_this<Server> {
   std::vector<net::Address> addresses_;
 };
 
-// Counts one leg on its server while it lives. Movable.
+// Counts one leg on its server and its backend while it lives. Movable.
 class ServerUse {
  public:
   ServerUse() = default;
-  explicit ServerUse(std::shared_ptr<Server> server);
+  explicit ServerUse(std::shared_ptr<Server> server);  // whatever the limits are
+  // Nobody's where the server is full, or the backend with `most` of all its servers (0: any number).
+  static ServerUse within(std::shared_ptr<Server> server, std::uint32_t most);
   ServerUse(ServerUse&& other) noexcept : server_(std::move(other.server_)) {}
   ServerUse& operator=(ServerUse&& other) noexcept;
   ~ServerUse();
   Server* get() const { return server_.get(); }
+  explicit operator bool() const { return server_ != nullptr; }
 
  private:
   std::shared_ptr<Server> server_;

@@ -16,9 +16,11 @@ namespace {
 
 using Servers = std::span<const std::shared_ptr<Server>>;
 
-// A weight of 0 is the Cluster's business; here it must not divide or vanish.
+// What its weight counts now, in shares: less while it starts slowly. A weight of 0 is the Cluster's business; here it must
+// not divide or vanish.
 std::uint64_t weight_of(const Server& server) {
-  return std::max<std::uint32_t>(1, server.weight.load(std::memory_order_relaxed));
+  return std::max<std::uint64_t>(1, server.weight.load(std::memory_order_relaxed)) *
+         server.share.load(std::memory_order_relaxed);
 }
 
 std::uint64_t total_weight(Servers servers) {

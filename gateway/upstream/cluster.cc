@@ -25,44 +25,70 @@ bool among(std::span<const Server* const> servers, const Server* one) {
 
 }  // namespace
 
-Cluster::Cluster(BackendSettings settings, std::vector<Roster::Entry> entries, std::shared_ptr<const Changes> changes)
+Cluster::Cluster(BackendSettings settings, std::vector<Roster::Entry> entries, std::shared_ptr<const Changes> changes,
+                 std::shared_ptr<Load> load)
     : settings_(std::move(settings)),
       roster_(std::move(entries), std::move(changes)),
-      balancer_(make_balancer(settings_.policy, settings_.max_load)) {}
+      load_(std::move(load)),
+      balancer_(make_balancer(settings_.policy, settings_.max_load)),
+      limited_(std::ranges::any_of(settings_.servers, [](const auto& one) { return one.max_connections != 0; })) {}
 
 Cluster::~Cluster() = default;
 
 // Looks at each server once: other threads change them meanwhile, and two looks could disagree until nobody is left.
-std::size_t Cluster::look(std::span<const std::shared_ptr<Server>> servers, Instant now, std::vector<State>& states) {
+std::size_t Cluster::look(std::span<const std::shared_ptr<Server>> servers, Instant now,
+                          std::vector<State>& states) const {
+  struct Tier {
+    std::size_t ejected = 0;
+    std::size_t fit = 0;
+  };
+  Tier tiers[2];  // primaries, backups
   states.clear();
-  std::size_t ejected = 0;
-  std::size_t fit = 0;
   for (const auto& server : servers) {
-    const State state = !server->eligible() ? State::unfit : server->ejected(now) ? State::ejected : State::fit;
+    State state = State::unfit;
+    if (server->eligible()) {
+      state = server->ejected(now) ? State::ejected : State::fit;
+      Tier& tier = tiers[server->backup.load(std::memory_order_relaxed)];
+      tier.ejected += state == State::ejected;
+      tier.fit += state == State::fit;
+      if (state == State::fit && settings_.slow_start > Duration::zero()) server->warm(now, settings_.slow_start);
+    }
     states.push_back(state);
-    ejected += state == State::ejected;
-    fit += state == State::fit;
   }
-  // More than half of those that could otherwise serve are ejected: then the fault is rather not theirs, and the few that
-  // are left would be trampled. Servers that the active check found down are no part of the sum.
-  if (ejected <= fit) return fit;
-  std::replace(states.begin(), states.end(), State::ejected, State::fit);
-  return ejected + fit;
+  // A backup that is fit is better than a primary that is ejected.
+  const bool backups = tiers[0].fit == 0 && (tiers[1].fit > 0 || tiers[0].ejected == 0);
+  const Tier& tier = tiers[backups];
+  const bool panic = panics(tier.ejected, tier.fit);
+  if (tier.fit == servers.size()) return tier.fit;
+  for (std::size_t i = 0; i < servers.size(); ++i) {
+    if (servers[i]->backup.load(std::memory_order_relaxed) != backups) states[i] = State::unfit;
+    if (panic && states[i] == State::ejected) states[i] = State::fit;
+  }
+  return tier.fit + (panic ? tier.ejected : 0);
+}
+
+// So many of those that could otherwise serve are ejected that the fault is rather not theirs, and the few that are left
+// would be trampled. Servers that the active check found down are no part of the sum.
+bool Cluster::panics(std::size_t ejected, std::size_t fit) const {
+  const std::uint32_t percent = settings_.ejection.panic;
+  return percent != 0 && ejected * 100 > (ejected + fit) * percent;
 }
 
 std::vector<std::shared_ptr<Server>> Cluster::order(std::uint64_t key, Instant now,
-                                                    std::span<const Server* const> exclude,
-                                                    const Server* preferred) const {
+                                                    std::span<const Server* const> exclude, const Server* preferred,
+                                                    Room room) const {
   // These keep their memory between calls, and `usable` keeps no server.
   thread_local std::vector<State> states;
   thread_local std::vector<std::shared_ptr<Server>> usable;
   thread_local std::vector<std::uint32_t> picks;
   const std::span<const std::shared_ptr<Server>> servers = this->servers();
   std::span<const std::shared_ptr<Server>> from = servers;
-  if (look(servers, now, states) < servers.size() || !exclude.empty()) {
+  const bool room_only = limited_ && room == Room::some;
+  if (look(servers, now, states) < servers.size() || !exclude.empty() || room_only) {
     // The balancer sees only who may be chosen, so that the share of a missing server goes to all others alike.
     for (std::size_t i = 0; i < servers.size(); ++i) {
-      if (states[i] == State::fit && !among(exclude, servers[i].get())) usable.push_back(servers[i]);
+      const bool skipped = among(exclude, servers[i].get()) || (room_only && servers[i]->full());
+      if (states[i] == State::fit && !skipped) usable.push_back(servers[i]);
     }
     from = usable;
   }
@@ -91,6 +117,29 @@ std::shared_ptr<Server> Cluster::first_choice(const Server* preferred, std::span
   return nullptr;
 }
 
+Error Cluster::refusal(Instant now) const {
+  const auto error = [](Errc code, const char* detail) { return Error{code, Side::upstream, false, detail}; };
+  if (load_->breaker.state(settings_.breaker, now) != Breaker::State::closed) {
+    return error(Errc::circuit_open, "the circuit breaker of the backend is open");
+  }
+  const std::uint32_t most = settings_.max_connections;
+  if (most != 0 && load_->active.load(std::memory_order_relaxed) >= most) {
+    return error(Errc::backend_limit, "the backend has max_connections");
+  }
+  if (up(now) > 0) return error(Errc::server_limit, "every usable server has max_connections");
+  return error(Errc::no_backend, "no server is usable");
+}
+
+void Cluster::attempted(Server& server, bool success, Instant now) const {
+  report(server, success, now);
+  if (!load_->breaker.report(settings_.breaker, success, now)) return;
+  log::event(Level::warn, "circuit_opened",
+             {{"backend", settings_.name},
+              {"server", server.settings().url},
+              {"seconds", static_cast<std::int64_t>(
+                              std::chrono::duration_cast<std::chrono::seconds>(settings_.breaker.open).count())}});
+}
+
 void Cluster::report(Server& server, bool success, Instant now) const {
   if (success) {
     server.connects.fetch_add(1, std::memory_order_relaxed);
@@ -117,6 +166,7 @@ void Cluster::eject(Server& server, Instant now) const {
     if ((out + 1) * 100 > servers.size() * settings_.ejection.max_percent) return;
     length = ejection_length(settings_.ejection, server.ejections_in_row.fetch_add(1));
     server.failures_in_row.store(0);
+    server.cold.store(true, std::memory_order_relaxed);
     server.ejected_until.store((now + length).time_since_epoch().count());
   }
   log::event(Level::warn, "backend_ejected",
@@ -133,6 +183,8 @@ void Cluster::take_effect() const {
       entries()[i].server->configure(settings_.servers[i]);
     }
   }
+  if (settings_.slow_start > Duration::zero()) return;
+  for (const auto& server : servers()) server->share.store(Server::kFullShare, std::memory_order_relaxed);
 }
 
 std::size_t Cluster::up(Instant now) const {
@@ -156,6 +208,8 @@ std::shared_ptr<Object> known_or(std::map<std::string, std::weak_ptr<Object>>& a
 std::shared_ptr<const Cluster> Registry::cluster(const BackendSettings& settings) {
   std::erase_if(servers_, [](const auto& known) { return known.second.expired(); });
   std::erase_if(groups_, [](const auto& known) { return known.second.expired(); });
+  std::erase_if(loads_, [](const auto& known) { return known.second.expired(); });
+  const auto load = known_or(loads_, settings.name, [] { return std::make_shared<Load>(); });
   std::vector<Roster::Entry> entries;
   entries.reserve(settings.servers.size());
   BackendSettings filled = settings;
@@ -167,15 +221,21 @@ std::shared_ptr<const Cluster> Registry::cluster(const BackendSettings& settings
     // A URL holds no line break, so the two parts cannot run into each other.
     const std::string name = settings.name + '\n' + wanted.url;
     if (wanted.discovery == Discovery::none) {
-      entries.push_back({known_or(servers_, name, [&] { return std::make_shared<Server>(wanted); }), nullptr});
+      entries.push_back({known_or(servers_, name, [&] {
+                           auto server = std::make_shared<Server>(wanted, load);
+                           server->cold.store(in_force_, std::memory_order_relaxed);
+                           return server;
+                         }),
+                         nullptr});
     } else {
-      entries.push_back({nullptr, known_or(groups_, name, [&] { return std::make_shared<Group>(wanted, changes_); })});
+      entries.push_back({nullptr, known_or(groups_, name, [&] { return std::make_shared<Group>(wanted, changes_, load); })});
     }
   }
-  return std::make_shared<const Cluster>(std::move(filled), std::move(entries), changes_);
+  return std::make_shared<const Cluster>(std::move(filled), std::move(entries), changes_, load);
 }
 
 void Registry::take_effect(const std::vector<std::shared_ptr<const Cluster>>& clusters) {
+  in_force_ = true;
   std::set<const void*> named;
   for (const auto& cluster : clusters) {
     for (const Roster::Entry& entry : cluster->entries()) {

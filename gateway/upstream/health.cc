@@ -70,7 +70,7 @@ class Health::Probe {
     server_->checks_passed.fetch_add(1, std::memory_order_relaxed);
     failures_ = 0;
     if (server_->healthy || ++successes_ < settings_.rise) return;
-    server_->healthy = true;
+    server_->set_healthy(true);
     successes_ = 0;
     log::event(Level::info, "backend_up", {{"backend", backend_}, {"server", server_->settings().url}});
   }
@@ -79,7 +79,7 @@ class Health::Probe {
     server_->checks_failed.fetch_add(1, std::memory_order_relaxed);
     successes_ = 0;
     if (!server_->healthy || ++failures_ < settings_.fall) return;
-    server_->healthy = false;
+    server_->set_healthy(false);
     failures_ = 0;
     log::event(Level::warn, "backend_down",
                {{"backend", backend_}, {"server", server_->settings().url}, {"reason", why}});

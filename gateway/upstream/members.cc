@@ -28,10 +28,11 @@ std::string url_of(Scheme scheme, const Found& found) {
 
 // ---- Group --------------------------------------------------------------------------------------------------------------
 
-Group::Group(ServerSettings settings, std::shared_ptr<Changes> changes)
+Group::Group(ServerSettings settings, std::shared_ptr<Changes> changes, std::shared_ptr<Load> load)
     : settings_(std::move(settings)),
       newest_(settings_),
       changes_(std::move(changes)),
+      load_(std::move(load)),
       members_(std::make_shared<const ServerList>()) {}
 
 std::shared_ptr<const ServerList> Group::members() const {
@@ -46,6 +47,7 @@ ServerSettings Group::settings_for(const Found& found) const {
   settings.port = found.port;
   settings.weight = newest_.weight * found.weight;
   settings.discovery = Discovery::none;
+  settings.backup = newest_.backup || found.backup;
   return settings;
 }
 
@@ -66,7 +68,8 @@ void Group::update(const std::vector<Found>& found) {
     const auto same = [&](const auto& server) { return server->settings().url == settings.url; };
     if (std::ranges::any_of(*after, same)) continue;
     const auto old = std::ranges::find_if(known, same);
-    std::shared_ptr<Server> server = old != known.end() ? *old : std::make_shared<Server>(settings);
+    std::shared_ptr<Server> server = old != known.end() ? *old : std::make_shared<Server>(settings, load_);
+    if (old == known.end() && !before->empty()) server->cold.store(true, std::memory_order_relaxed);  // it starts slowly
     server->set_addresses(one.addresses);
     server->configure(settings);
     server->vanished.store(false, std::memory_order_relaxed);

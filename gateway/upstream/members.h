@@ -35,7 +35,7 @@ struct Found {
 
 class Group {
  public:
-  Group(ServerSettings settings, std::shared_ptr<Changes> changes);
+  Group(ServerSettings settings, std::shared_ptr<Changes> changes, std::shared_ptr<Load> load = std::make_shared<Load>());
 
   const ServerSettings& settings() const { return settings_; }
   // Any thread.
@@ -63,6 +63,7 @@ class Group {
   std::vector<Found> found_;       // of members, in their order
   ServerList left_;                // vanished, and perhaps not without sessions
   const std::shared_ptr<Changes> changes_;
+  std::shared_ptr<Load> load_;  // of the backend
   mutable std::mutex mutex_;
   std::shared_ptr<const ServerList> members_;
 };

@@ -507,6 +507,40 @@ TEST_F(Check, HttpServersServeRequestsWithoutUpgrades) {
                "'http' is only for routes to http:// and https:// servers");
 }
 
+TEST_F(Check, ProtectionOfABackend) {
+  const auto backend = expect_good("[backend.b]\nservers = [\"ws://h:1\", { url = \"ws://h:2\", backup = true, "
+                                   "max_connections = 7, state = \"drain\" }]\nmax_connections = 9\nslow_start = \"30s\"\n"
+                                   "pending = { max = 3 }\nejection = { panic = \"off\" }\n"
+                                   "circuit_breaker = { failures = \"off\", open = \"1s\" }\n")
+                           .backends[1];
+  EXPECT_FALSE(backend.servers[0].backup);
+  EXPECT_EQ(backend.servers[0].duty, upstream::Duty::ready);
+  EXPECT_EQ(backend.servers[0].max_connections, 0U);
+  EXPECT_TRUE(backend.servers[1].backup);
+  EXPECT_EQ(backend.servers[1].duty, upstream::Duty::drain);
+  EXPECT_EQ(backend.servers[1].max_connections, 7U);
+  EXPECT_EQ(backend.max_connections, 9U);
+  EXPECT_EQ(backend.slow_start, Duration(30s));
+  EXPECT_EQ(backend.pending.max, 3U);
+  EXPECT_EQ(backend.pending.timeout, Duration(10s));
+  EXPECT_EQ(backend.ejection.panic, 0U);
+  EXPECT_TRUE(backend.breaker.enabled);
+  EXPECT_EQ(backend.breaker.failures, 0U);
+  EXPECT_EQ(backend.breaker.open, Duration(1s));
+  const auto plain = expect_good(servers("ws://h:1")).backends[1];
+  EXPECT_EQ(plain.pending.max, 0U) << "nobody waits without the table";
+  EXPECT_FALSE(plain.breaker.enabled);
+  EXPECT_EQ(plain.slow_start, Duration::zero());
+  EXPECT_EQ(plain.ejection.panic, 50U);
+  expect_error(servers("ws://h:1") + "circuit_breaker = { failures = \"off\", percent = \"off\" }\n",
+               "'circuit_breaker' with failures and percent off never opens");
+  expect_error("[backend.b]\nservers = [{ url = \"ws://h:1\", backup = true }]\n", "every server is a backup");
+  expect_error("[backend.b]\nservers = [{ url = \"ws://h:1\", state = \"up\" }]\n", "'state'");
+  const auto route = expect_good("[[route]]\npath = \"/r\"\nbackend = \"app\"\non_server_down = \"close\"\n");
+  EXPECT_TRUE(route.routes.back().close_on_server_down);
+  EXPECT_FALSE(route.routes.front().close_on_server_down);
+}
+
 TEST_F(Check, OnlyVersionOneIsKnown) {
   EXPECT_TRUE(load_text("version = 1\n" + around(""), "t.toml").ok());
   EXPECT_EQ(brief(load_text("version = 2\n" + around(""), "t.toml")),

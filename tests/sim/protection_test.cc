@@ -1,0 +1,292 @@
+// Limits, the waiting room and the circuit breaker, as a client meets them; and the faults F30 and F31.
+#include <gtest/gtest.h>
+
+#include "support/sim_house.h"
+
+namespace sluice::test {
+namespace {
+
+using namespace std::chrono_literals;
+using Script = SimHouse::Script;
+
+config::Settings limited(std::size_t servers, std::uint32_t each, std::uint32_t pending = 0) {
+  std::vector<std::string> urls;
+  for (std::size_t i = 1; i <= servers; ++i) urls.push_back("ws://10.0.0." + std::to_string(i) + ":9000");
+  config::Settings settings = settings_for(urls);
+  for (auto& server : settings.backends[0].servers) server.max_connections = each;
+  settings.backends[0].pending = {pending, 5s};
+  return settings;
+}
+
+std::string status_of(const Client& client) {
+  return client.peer.head.empty() ? "none" : client.peer.head.substr(9, 3);
+}
+
+void expect_refused(const Client& client, const std::string& reason) {
+  EXPECT_EQ(status_of(client), "503");
+  EXPECT_NE(client.peer.body.find(reason), std::string::npos) << client.peer.head << client.peer.body;
+  EXPECT_NE(client.peer.head.find("Retry-After: "), std::string::npos);
+}
+
+std::uint64_t rejects(SimHouse& house, Errc code) {
+  return house.worker_tally().rejects[static_cast<std::size_t>(code)].get();
+}
+
+// In place of a 101.
+void answer_instead(Upstream& upstream, int status) {
+  upstream.peer.greeting = WsPeer::Greeting::none;
+  upstream.wire.send("HTTP/1.1 " + std::to_string(status) + " Fault\r\nContent-Length: 5\r\n\r\nsorry");
+}
+
+// ---- limits -----------------------------------------------------------------------------------------------------------
+
+TEST(Protection, EveryRefusalNamesItsLimit) {
+  {
+    SimHouse house(limited(2, 1));
+    house.open();
+    house.open();
+    expect_refused(house.open(), "server_limit");
+    EXPECT_EQ(rejects(house, Errc::server_limit), 1u);
+    EXPECT_EQ(house.dials(), 2u);
+  }
+  {
+    config::Settings settings = limited(2, 0);
+    settings.backends[0].max_connections = 3;
+    SimHouse house(std::move(settings));
+    for (int i = 0; i < 3; ++i) house.open();
+    expect_refused(house.open(), "backend_limit");
+    EXPECT_EQ(rejects(house, Errc::backend_limit), 1u);
+  }
+  {
+    SimHouse house(limited(2, 0));
+    house.server(0).healthy = house.server(1).healthy = false;
+    expect_refused(house.open(), "no_backend");
+  }
+}
+
+TEST(Protection, ASessionThatEndsMakesRoom) {
+  SimHouse house(limited(1, 1));
+  Client& first = house.open();
+  first.wire.finish();
+  house.advance(2s);
+  EXPECT_EQ(status_of(house.open()), "101");
+  EXPECT_EQ(house.server(0).active.load(), 1u);
+}
+
+TEST(Protection, PerMessageLegsStayWithinTheLimits) {
+  config::Settings settings = limited(2, 1);
+  settings.backends[0].unit = upstream::Unit::message;
+  SimHouse house(std::move(settings));
+  Client& first = house.open();
+  for (int i = 0; i < 4; ++i) {
+    first.peer.text("one");
+    house.run();
+  }
+  EXPECT_EQ(house.dials(), 2u);
+  expect_refused(house.open(), "server_limit");
+  EXPECT_EQ(house.server(0).active.load() + house.server(1).active.load(), 2u);
+  for (int i = 0; i < 4; ++i) {
+    first.peer.text("two");
+    house.run();
+  }
+  EXPECT_EQ(house.upstream(0).peer.messages().size() + house.upstream(1).peer.messages().size(), 8u);
+  EXPECT_EQ(house.upstream(0).peer.messages().size(), 4u) << "a full server still serves who has a leg to it";
+}
+
+// ---- waiting ----------------------------------------------------------------------------------------------------------
+
+TEST(Pending, HoldsClientsWhileAllServersAreFull) {
+  SimHouse house(limited(1, 1, 10));
+  Client& first = house.open();
+  Client& second = house.open();
+  Client& third = house.open();
+  EXPECT_TRUE(second.peer.head.empty());
+  EXPECT_EQ(house.runtime().snapshot->clusters()[0]->load()->waiting.load(), 2u);
+  first.wire.finish();
+  house.advance(2s);
+  EXPECT_EQ(status_of(second), "101") << "first come, first served";
+  EXPECT_TRUE(third.peer.head.empty());
+  second.wire.finish();
+  house.advance(2s);
+  EXPECT_EQ(status_of(third), "101");
+  EXPECT_EQ(house.runtime().snapshot->clusters()[0]->load()->waiting.load(), 0u);
+  EXPECT_EQ(house.server(0).active.load(), 1u);
+}
+
+TEST(Pending, HoldsClientsWhileNoServerIsUsableInTheOrderInWhichTheyCame) {
+  SimHouse house(limited(1, 0, 10));
+  house.server(0).set_healthy(false);
+  std::vector<Client*> clients;
+  for (int i = 0; i < 5; ++i) clients.push_back(&house.open("GET /" + std::to_string(i) + upgrade_request().substr(7)));
+  EXPECT_EQ(house.dials(), 0u);
+  house.advance(1s);
+  house.server(0).set_healthy(true);
+  house.advance(100ms);
+  ASSERT_EQ(house.dials(), 5u);
+  for (std::size_t i = 0; i < 5; ++i) {
+    EXPECT_EQ(status_of(*clients[i]), "101");
+    EXPECT_TRUE(house.upstream(i).peer.head.starts_with("GET /" + std::to_string(i) + " ")) << house.upstream(i).peer.head;
+  }
+}
+
+TEST(Pending, RefusesWhoHasWaitedTooLong) {
+  SimHouse house(limited(1, 1, 10));
+  house.open();
+  Client& second = house.open();
+  house.advance(4900ms);
+  EXPECT_TRUE(second.peer.head.empty());
+  house.advance(200ms);
+  expect_refused(second, "pending_timeout");
+  EXPECT_EQ(rejects(house, Errc::pending_timeout), 1u);
+  EXPECT_EQ(house.runtime().snapshot->clusters()[0]->load()->waiting.load(), 0u);
+}
+
+TEST(Pending, IsBounded) {
+  SimHouse house(limited(1, 1, 2));
+  house.open();
+  for (int i = 0; i < 2; ++i) EXPECT_TRUE(house.open().peer.head.empty());
+  expect_refused(house.open(), "pending_full");
+  EXPECT_EQ(rejects(house, Errc::pending_full), 1u);
+}
+
+TEST(Pending, OutlivesARestartOfTheOnlyServer) {
+  SimHouse house(limited(1, 0, 10));
+  bool up = false;
+  house.on_dial = [&](Upstream& upstream) { upstream.script = up ? Script::accept : Script::refuse; };
+  Client& client = house.open();
+  EXPECT_TRUE(client.peer.head.empty()) << client.peer.head;
+  house.advance(1s);
+  EXPECT_LE(house.dials(), 6u) << "it is not asked in a hurry";
+  up = true;
+  house.advance(500ms);
+  EXPECT_EQ(status_of(client), "101");
+}
+
+TEST(Pending, ForgetsWhoIsGone) {
+  SimHouse house(limited(1, 1, 10));
+  Client& first = house.open();
+  house.open();
+  Client& third = house.open();
+  house.hang_up();
+  house.advance(8s);
+  EXPECT_EQ(house.runtime().snapshot->clusters()[0]->load()->waiting.load(), 0u);
+  EXPECT_EQ(house.server(0).active.load(), 0u);
+  EXPECT_EQ(house.alive(), 0u);
+  (void)first;
+  (void)third;
+}
+
+TEST(Pending, LetsNobodyWaitForADrain) {
+  SimHouse house(limited(1, 1, 10));
+  house.open();
+  Client& second = house.open();
+  Client& third = house.open();
+  house.drain_all();
+  house.advance(100ms);
+  EXPECT_EQ(status_of(second), "503");
+  EXPECT_EQ(status_of(third), "503");
+  EXPECT_EQ(house.runtime().snapshot->clusters()[0]->load()->waiting.load(), 0u);
+}
+
+// ---- the circuit breaker ----------------------------------------------------------------------------------------------
+
+struct Broken {
+  static config::Settings settings() {
+    config::Settings settings = limited(2, 0);
+    settings.backends[0].breaker.enabled = true;
+    settings.backends[0].breaker.failures = 4;
+    settings.backends[0].breaker.probes = 1;
+    settings.backends[0].retries = 0;
+    settings.backends[0].ejection.failures = 0;
+    return settings;
+  }
+  Broken() : house(settings()) {
+    house.on_dial = [this](Upstream& upstream) { upstream.script = up ? Script::accept : Script::refuse; };
+    for (int i = 0; i < 4; ++i) EXPECT_EQ(status_of(house.open()), "503");
+  }
+  bool up = false;
+  SimHouse house;
+};
+
+TEST(CircuitBreaker, RefusesAtOnceAndTriesAgainLater) {
+  Broken one;
+  ASSERT_EQ(one.house.dials(), 4u);
+  for (int i = 0; i < 10; ++i) expect_refused(one.house.open(), "circuit_open");
+  EXPECT_EQ(one.house.dials(), 4u) << "nobody is asked";
+  EXPECT_EQ(rejects(one.house, Errc::circuit_open), 10u);
+  one.house.advance(10s);
+  EXPECT_EQ(status_of(one.house.open()), "503");
+  EXPECT_EQ(one.house.dials(), 5u) << "one probe";
+  expect_refused(one.house.open(), "circuit_open");
+  one.up = true;
+  one.house.advance(10s);
+  for (int i = 0; i < 5; ++i) EXPECT_EQ(status_of(one.house.open()), "101");
+}
+
+TEST(CircuitBreaker, AnAnswerOtherThanUnavailabilityIsNoFailure) {
+  SimHouse house(Broken::settings());
+  house.on_dial = [](Upstream& upstream) {
+    answer_instead(upstream, 500);
+  };
+  for (int i = 0; i < 10; ++i) EXPECT_EQ(status_of(house.open()), "500");
+  EXPECT_EQ(house.dials(), 10u);
+}
+
+// ---- F30: all backends down ---------------------------------------------------------------------------------------------
+
+TEST(Faults, F30AllBackendsDownIsRefusedAtOnceAndRecoversSlowly) {
+  config::Settings settings = limited(2, 0);
+  settings.backends[0].slow_start = 10s;
+  SimHouse house(std::move(settings));
+  house.server(0).set_healthy(false);
+  house.server(1).set_healthy(false);
+  for (int i = 0; i < 200; ++i) expect_refused(house.open(), "no_backend");  // no time passes: at once
+  EXPECT_EQ(house.dials(), 0u);
+  EXPECT_EQ(house.runtime().snapshot->clusters()[0]->load()->waiting.load(), 0u);
+  house.hang_up();
+  house.advance(3s);
+  EXPECT_EQ(house.alive(), 0u) << "nothing grows";
+  house.server(0).set_healthy(true);
+  EXPECT_EQ(status_of(house.open()), "101") << "as soon as a probe succeeds";
+  house.advance(5s);
+  house.server(1).set_healthy(true);
+  std::array<std::size_t, 2> early{};
+  for (int i = 0; i < 44; ++i) ++early[house.open().peer.head.empty() ? 0 : house.last().address == "10.0.0.2:9000"];
+  EXPECT_LT(early[1], 12u) << "the one that came later has a small share at first";
+  EXPECT_GT(early[1], 0u);
+  house.advance(10s);
+  std::array<std::size_t, 2> late{};
+  for (int i = 0; i < 40; ++i) ++late[house.open().peer.head.empty() ? 0 : house.last().address == "10.0.0.2:9000"];
+  EXPECT_EQ(late[1], 20u);
+}
+
+// ---- F31: half of the cluster answers upgrades with a fault ------------------------------------------------------------
+
+std::size_t dials_to_the_faulty(SimHouse& house, int status, int handshakes) {
+  house.on_dial = [status](Upstream& upstream) {
+    const bool faulty = upstream.address == "10.0.0.1:9000" || upstream.address == "10.0.0.2:9000";
+    if (!faulty) return;
+    answer_instead(upstream, status);
+  };
+  std::size_t relayed = 0;
+  for (int i = 0; i < handshakes; ++i) {
+    const Client& client = house.open();
+    if (status_of(client) == std::to_string(status)) ++relayed;
+  }
+  return relayed;
+}
+
+TEST(Faults, F31HalfOfTheClusterAnswers500) {
+  SimHouse house(limited(4, 0));
+  EXPECT_EQ(dials_to_the_faulty(house, 500, 40), 20u) << "relayed, and no reason to eject";
+  EXPECT_EQ(house.runtime().snapshot->clusters()[0]->up(house.clock.now()), 4u);
+}
+
+TEST(Faults, F31HalfOfTheClusterAnswers503) {
+  SimHouse house(limited(4, 0));
+  EXPECT_EQ(dials_to_the_faulty(house, 503, 60), 6u) << "three each, then they are ejected";
+  EXPECT_EQ(house.runtime().snapshot->clusters()[0]->up(house.clock.now()), 2u);
+}
+
+}  // namespace
+}  // namespace sluice::test
