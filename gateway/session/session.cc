@@ -492,14 +492,6 @@ void Session::start_relaying() {
   log_open(101, nullptr);
 
   record_.keep(o.words);
-  client_.consume(o.head_size);
-  client_.settle();
-  const bool deflate = o.agreement.deflate;
-  up_framer_ = up_framer(deflate);
-  up_.emplace(client_, *up_framer_, up_lane_, house_.place.pool);
-  leg.relay_through(down_framer(deflate), *this);
-  target_ = &leg;
-
   if (per_message()) {
     // Later legs are offered only what was agreed with the first.
     std::vector<std::string_view> only;
@@ -510,6 +502,14 @@ void Session::start_relaying() {
   } else {
     leg_plan_.reset();
   }
+  client_.consume(o.head_size);  // from here on the head's views are dead
+  client_.settle();
+  const bool deflate = o.agreement.deflate;
+  up_framer_ = up_framer(deflate);
+  up_.emplace(client_, *up_framer_, up_lane_, house_.place.pool);
+  leg.relay_through(down_framer(deflate), *this);
+  target_ = &leg;
+
   opening_.reset();
   if (timer_) house_.loop.retire(std::move(timer_));  // this may run inside its call
 

@@ -92,6 +92,21 @@ TEST(PerMessage, OffersLaterLegsWhatTheFirstAgreedTo) {
   EXPECT_EQ(all_messages(house), 4u);
 }
 
+TEST(PerMessage, SendsLaterLegsTheFieldsOfTheHandshake) {
+  SimHouse house(spread(2));
+  Client& client = house.open(upgrade_request("/ws?a=b", "Cookie: c=d\r\nX-Mine: yes\r\n"));
+  for (int i = 0; house.dials() < 2 && i < 10; ++i) {
+    client.peer.text("m");
+    house.run();
+  }
+  ASSERT_EQ(house.dials(), 2u);
+  for (std::size_t i = 0; i < 2; ++i) {
+    EXPECT_TRUE(house.upstream(i).peer.head.starts_with("GET /ws?a=b HTTP/1.1\r\n"));
+    EXPECT_EQ(field_of(house.upstream(i).peer.head, "Cookie"), "c=d");
+    EXPECT_EQ(field_of(house.upstream(i).peer.head, "X-Mine"), "yes");
+  }
+}
+
 TEST(PerMessage, TakesALegThatAgreesToSomethingElseForAFailedOne) {
   SimHouse house(spread(2));
   house.on_dial = [&](Upstream& up) {
