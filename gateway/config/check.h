@@ -70,6 +70,8 @@ class Checker {
   void strip_prefix(const Section& section, RouteSettings& out);
   void route_path(const Section& section, RouteSettings& out);
   void websocket(const Section& section, WebSocketSettings& out);
+  void survive(const Section& section, RouteSettings& out);
+  void survive_backend(const Section& table, const RouteSettings& out);
   void route_effects(const Section& section, RouteSettings& out);
   void route_duplicates(const Section& section, const RouteSettings& route);
   void route_limits(const Section& section, const RouteSettings& route);

@@ -61,6 +61,7 @@ void Checker::route(const Section& section) {
   websocket(section.table("websocket"), out.websocket);
   route_http(section.table("http"), out);
   route_limits(section, out);
+  if (section.has("survive")) survive(section, out);
   route_effects(section, out);
   route_duplicates(section, out);
   settings_.routes.push_back(std::move(out));

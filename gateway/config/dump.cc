@@ -121,6 +121,13 @@ std::string text(const RouteSettings& route) {
   if (!route.strip_prefix.empty()) out += fmt::format("    strip_prefix {}\n", route.strip_prefix);
   if (!route.request_headers.empty()) out += fmt::format("    request_headers {}\n", text(route.request_headers));
   if (!route.response_headers.empty()) out += fmt::format("    response_headers {}\n", text(route.response_headers));
+  if (const auto& survive = route.survive) {
+    constexpr std::string_view kPolicies[] = {"hold", "fail", "drop"};
+    out += fmt::format("    survives {}: in_flight {}, timeout {}, retry {}, buffer {}, close_code {}\n",
+                       joined(survive->codes, "nothing"), kPolicies[static_cast<std::size_t>(survive->in_flight)],
+                       duration_text(survive->timeout), duration_text(survive->retry), size_text(survive->buffer),
+                       survive->close_code);
+  }
   return out;
 }
 

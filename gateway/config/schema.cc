@@ -594,6 +594,44 @@ constexpr Key kHttp[] = {
 constexpr Table kHttpTable{"route.http", "Rules of requests without an upgrade, which http and https backends serve.",
                            kHttp};
 
+constexpr Key kSurvive[] = {
+    {.name = "in_flight",
+     .type = choice,
+     .fallback = "\"hold\"",
+     .meaning = "A client's message that the lost server has had in part: send it again from its first octet (hold), "
+                "close the client (fail), or drop it and count it (drop).",
+     .values = "hold|fail|drop"},
+    {.name = "codes",
+     .type = texts,
+     .fallback = "[\"1001\", \"1006\", \"1011\", \"1012\", \"1013\"]",
+     .meaning = "Closes of a server that are a loss and not its last word; 1006 is an end without Close."},
+    {.name = "timeout",
+     .type = duration,
+     .fallback = "\"30s\"",
+     .meaning = "Until another server has taken over; then the client is closed.",
+     .least = 100 * kMs,
+     .most = kHour},
+    {.name = "retry",
+     .type = duration,
+     .fallback = "\"100ms\"",
+     .meaning = "Longest pause before the first attempt; it doubles up to 5s, and each pause is a random part of it.",
+     .least = kMs,
+     .most = 5 * kSecond},
+    {.name = "buffer",
+     .type = size,
+     .fallback = "\"64KiB\"",
+     .meaning = "Octets of a client that are kept while it has no server, and with hold the largest message that can be sent again.",
+     .least = kKiB,
+     .most = 16 * kMiB},
+    {.name = "close_code",
+     .type = integer,
+     .fallback = "1011",
+     .meaning = "Close code where the client cannot be kept.",
+     .least = 1000,
+     .most = 4999},
+};
+constexpr Table kSurviveTable{"route.survive", "With this table a client outlives the loss of its server.", kSurvive};
+
 constexpr Key kRoute[] = {
     {.name = "name",
      .type = text,
@@ -643,6 +681,7 @@ constexpr Key kRoute[] = {
     {.name = "response_headers", .type = table, .table = &kResponseHeadersTable},
     {.name = "websocket", .type = table, .table = &kWebSocketTable},
     {.name = "http", .type = table, .table = &kHttpTable},
+    {.name = "survive", .type = table, .table = &kSurviveTable},
 };
 constexpr Table kRouteTable{
     "route",

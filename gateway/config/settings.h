@@ -85,6 +85,19 @@ struct HttpSettings {
   Duration idle_timeout = std::chrono::seconds(120);     // without an octet of the upstream's inside its body; 0 = off
 };
 
+// What becomes of a message that its server has had in part when the server is lost.
+enum class InFlight : std::uint8_t { hold, fail, drop };
+
+// A client outlives the loss of its server.
+struct SurviveSettings {
+  InFlight in_flight = InFlight::hold;
+  std::vector<std::uint16_t> codes{1001, 1006, 1011, 1012, 1013};  // Closes that are a loss; 1006: none at all
+  Duration timeout = std::chrono::seconds(30);       // until another server has taken over
+  Duration retry = std::chrono::milliseconds(100);   // longest first pause before servers are tried; it doubles
+  std::size_t buffer = 64 * 1024;
+  std::uint16_t close_code = 1011;                   // where the client cannot be kept
+};
+
 // A fixed answer to plain GET and HEAD requests: the demo's page. Not a configuration key.
 struct FixedAnswer {
   std::string type;  // Content-Type
@@ -106,6 +119,7 @@ struct RouteSettings {
   WebSocketSettings websocket;
   HttpSettings http;
   std::optional<FixedAnswer> answer;
+  std::optional<SurviveSettings> survive;
 };
 
 struct Settings {

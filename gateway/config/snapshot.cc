@@ -35,7 +35,8 @@ RoutePlan plan_of(const Snapshot& snapshot, const CompiledRoute& route) {
     plan.when = RouteWhen::each_message;
     plan.max_legs = static_cast<std::uint8_t>(std::clamp<std::size_t>(backend.most_legs(), 1, 64));
   }
-  const bool one_websocket_each = !tcp && plan.when == RouteWhen::once;
+  // Nor where another server may take over, which knows nothing of a ping or a window of its predecessor.
+  const bool one_websocket_each = !tcp && plan.when == RouteWhen::once && !route.settings->survive;
   plan.forward_control = one_websocket_each && route.settings->websocket.forward_pings;
   plan.pass_deflate = one_websocket_each && route.settings->websocket.pass_compression &&
                       !route.settings->websocket.validate_utf8 && !drops_messages(snapshot, route);

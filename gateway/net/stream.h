@@ -68,6 +68,8 @@ class Stream {
 
   // Octets of earlier writes that it keeps itself.
   virtual std::size_t owed() const { return 0; }
+  // Whether it may: then what write() took is not known to have left before unsent() says so.
+  virtual bool keeps() const { return false; }
   // Octets written that the other end has not acknowledged: asked of a jammed stream, to tell slow from stalled.
   virtual std::size_t undelivered() const { return 0; }
 

@@ -36,6 +36,7 @@ class TlsStream final : public SocketStream {
   std::string client_san() const;       // first URI, else first DNS name, of those in visible ASCII; empty when none
   // The ciphertext that waits for the kernel: what the connection keeps beyond OpenSSL's own.
   std::size_t owed() const override { return out_.size(); }
+  bool keeps() const override { return true; }
   // What went wrong, for the log: OpenSSL's words, a literal. Empty when nothing did.
   std::string_view failure() const { return failure_; }
 

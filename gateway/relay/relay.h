@@ -90,6 +90,7 @@ class Relay {
   bool at_message_boundary() const { return owed_.empty() && !inside_message_; }
   // A frame has been forwarded in part, owed octets counted as forwarded.
   bool inside_frame() const { return inside_frame_; }
+  bool inside_message() const { return inside_message_; }
   bool owes() const { return !owed_.empty(); }
   std::size_t owed() const { return owed_.size(); }  // octets
   // Tries to send what is owed; true when nothing is.

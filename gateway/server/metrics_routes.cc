@@ -110,6 +110,22 @@ void add_messages(Families& out, const Routes& routes) {
   }
 }
 
+void add_survivors(Families& out, const Routes& routes) {
+  auto revivals = out.counter("sluice_revivals_total", "Losses of a server on routes where the client survives them.");
+  auto dropped = out.counter("sluice_messages_dropped_total",
+                             "Messages that were taken from clients and reached no server, on the same routes.");
+  for (const Route& route : routes) {
+    for (std::size_t i = 0; i < session::kRevivedNames.size(); ++i) {
+      revivals.add_used({{"route", route.name}, {"result", session::kRevivedNames[i]}},
+                        sum_of(route.copies, [i](const RouteTally& t) -> auto& { return t.revivals[i]; }));
+    }
+    for (std::size_t i = 0; i < session::kDroppedNames.size(); ++i) {
+      dropped.add_used({{"route", route.name}, {"reason", session::kDroppedNames[i]}},
+                       sum_of(route.copies, [i](const RouteTally& t) -> auto& { return t.dropped[i]; }));
+    }
+  }
+}
+
 void add_faults(Families& out, const Routes& routes) {
   auto invalid = out.counter("sluice_frames_invalid_total", "Frames that broke the protocol or a bound.");
   auto discarded =
@@ -135,6 +151,7 @@ void add_routes(Families& out, const Tallies& tallies) {
   add_lives(out, routes);
   add_messages(out, routes);
   add_faults(out, routes);
+  add_survivors(out, routes);
 }
 
 }  // namespace sluice::server

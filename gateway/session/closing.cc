@@ -14,6 +14,7 @@
 //   is to be left           messages still pass
 //
 // A Close of the gateway's own waits for its boundary at most 1 s, then that side is cut.
+// With [route.survive] the loss of an upstream between two of its messages ends nothing: session/revival.h is asked first.
 #include <algorithm>
 #include <array>
 
@@ -101,7 +102,8 @@ Errc Session::unwanted(const Leg& leg) const {
 
 // Per message the other legs serve on, and one that was left makes room for another.
 void Session::leave_server(Leg& leg, Errc why) {
-  const bool others = std::ranges::any_of(legs_, [&](const auto& other) {
+  if (revival_ && revival_->move(leg, why)) return;
+  const bool others = spread_ && std::ranges::any_of(legs_, [&](const auto& other) {
     return other.get() != &leg && other->relaying() && !other->leaving();
   });
   if (!others) return take_leave({why, Side::gateway, false, "its server is not to be used"});
@@ -143,7 +145,8 @@ bool Session::on_client_close(const ws::CloseContent& close) {
   note_close(close.code, Side::client, close.reason);
   closing_until(rules().close_timeout);
   if (ending_) return false;
-  if (!per_message() && !tcp()) {
+  const bool away = this->away();
+  if (!per_message() && !tcp() && !away) {
     Leg& leg = *legs_.front();
     if (!leg.relaying() || leg.close_out) return false;
     leg.close_out = true;
@@ -154,11 +157,12 @@ bool Session::on_client_close(const ws::CloseContent& close) {
   client_close_code_ = close.code;
   rare().close_reason = close.reason;
   // Before TCP the echo waits for the upstream's last octets; before several legs nobody else will send one.
-  if (!tcp() && !client_close_out_) client_close_due_ = true;
+  if ((!tcp() || away) && !client_close_out_) client_close_due_ = true;
   return false;
 }
 
 bool Session::on_leg_close(Leg& leg, const ws::CloseContent& close) {
+  if (revival_ && revival_->on_close(leg, close.code)) return false;
   leg.close_in = true;
   if (leg.leaving()) return false;
   note_close(close.code, Side::upstream, close.reason);
@@ -214,6 +218,7 @@ void Session::on_leg_end(Leg& leg, bool in_order) {
   if (leg.state() == Leg::State::closed) return;
   if (leg.leaving() && !ending_) return leg_left(leg);
   if (tcp() && in_order && !leg.close_in) {
+    if (revival_ && revival_->lost(leg, false)) return;
     // The end of a TCP stream is its Close. Ours to it follows when the client has answered.
     leg.close_in = true;
     note_close(1000, Side::upstream, "");
@@ -242,6 +247,7 @@ void Session::on_leg_end(Leg& leg, bool in_order) {
 
 // Lost without a Close of its own.
 void Session::leg_died(Leg& leg, Error error) {
+  if (revival_ && revival_->lost(leg, true)) return;
   const bool inside_frame = leg.relay().inside_frame();
   route_->compiled->cluster->report(leg.server(), false, now());
   retire_leg(leg);
@@ -261,6 +267,7 @@ void Session::leg_died(Leg& leg, Error error) {
 
 void Session::retire_leg(Leg& leg) {
   up_->forget(leg.stream());
+  if (revival_) revival_->forget(leg);
   end_pause(Direction::up, leg.jammed_since);
   if (gate_ == &leg) gate_ = nullptr;
   if (spread_) {
@@ -287,7 +294,10 @@ void Session::emit_to_client() {
     if (!leg->flush_owed() || !leg->at_frame_boundary()) return;
   }
   // A drain ends between messages, everything else between frames.
-  const bool whole = !draining_ || writer->at_message_boundary();
+  const bool whole =
+      !draining_ || std::ranges::all_of(legs_, [&](const auto& leg) {
+        return (leg.get() != writer && spread_) || leg->at_message_boundary();
+      });
   if (pong_due_ &&
       writer->inject(client_, ws::ControlFrame::make(ws::kPong, as_bytes(rare().pong), false).bytes())) {
     pong_due_ = false;
@@ -308,7 +318,7 @@ void Session::emit_to_client() {
 void Session::emit_to_leg(Leg& leg) {
   if (!leg.relaying() || leg.close_out) return;
   if (tcp()) {
-    if (!up_->at_frame_boundary() || !leg.close_due) return;
+    if (!leg.close_due || !(revival_ ? revival_->through(leg) : up_->at_frame_boundary())) return;
     leg.stream().finish();
     leg.close_out = true;
     leg.close_due = false;
@@ -333,6 +343,7 @@ void Session::emit_to_leg(Leg& leg) {
 
 // Only the leg that a message runs to waits for the end of a frame; the others stand at a boundary of their own.
 bool Session::tell_leg(Leg& leg, Bytes frame) {
+  if (revival_) return revival_->tell(leg, frame);
   if (!per_message() || up_->to() == &leg.stream()) return up_->inject(leg.stream(), frame);
   up_->forget(leg.stream());  // a message that waits for it asks again: it may not go now, or no more
   return leg.tell(frame);
@@ -368,7 +379,7 @@ Step Session::settle_closing() {
     }
     boundary_deadline_ = kNever;
   }
-  const bool owing = up_->owes() || std::ranges::any_of(legs_, [](const auto& leg) {
+  const bool owing = up_->owes() || (revival_ && revival_->owes()) || std::ranges::any_of(legs_, [](const auto& leg) {
                        return !leg->flush_owed() || (leg->relaying() && leg->owes_told());
                      });
   const bool legs_done =

@@ -45,7 +45,7 @@ Verdict UpLane::admit(const relay::Run& run) {
   // Per message the leg is known once a message has begun.
   const Leg* leg = session_.legs_.front().get();
   if (session_.per_message()) leg = run.begins ? nullptr : session_.target_;
-  if (leg && (leg->close_out || leg->state() == Leg::State::closed)) return Verdict::consume();
+  if (leg && (leg->close_out || leg->state() == Leg::State::closed) && !session_.away()) return Verdict::consume();
   const Verdict verdict = session_.ending_ ? Verdict::allow() : meter(run);
   if (verdict.allowed()) count(run);
   return verdict;
@@ -53,7 +53,7 @@ Verdict UpLane::admit(const relay::Run& run) {
 
 // Only where every limit has room for all of it: whoever must wait or be dropped is asked for one by one.
 net::Stream* UpLane::pass(const relay::Batch& batch) {
-  if (session_.client_close_in_ || session_.ending_ || session_.per_message()) return nullptr;
+  if (session_.client_close_in_ || session_.ending_ || session_.per_message() || session_.revival_) return nullptr;
   Leg& leg = *session_.legs_.front();
   if (!leg.relaying() || leg.close_out) return nullptr;
   const Instant now = session_.now();
@@ -152,6 +152,7 @@ Verdict UpLane::control(const relay::Run& run) {
 
 net::Stream* UpLane::route(const relay::Run& run) {
   if (session_.per_message()) return session_.leg_for(run);
+  if (session_.revival_) return session_.revival_->route(run);
   Leg& leg = *session_.legs_.front();
   return leg.relaying() ? &leg.stream() : nullptr;
 }

@@ -24,11 +24,14 @@ Step Session::relay() {
   if (spread_) tend_legs();
   relay::Budget up_budget;
   pump_up(up_budget);
+  if (revival_) revival_->tend();
   relay::Budget down_budget;
   if (legs_.size() == 1) [[likely]] {
     pump_down(*legs_.front(), down_budget);
-  } else {
+  } else if (spread_) {
     pump_legs(down_budget);
+  } else {
+    for (const auto& leg : legs_) pump_down(*leg, down_budget);
   }
   emit();
   return deadline_ == kNever ? Step::wait : settle_closing();
@@ -43,7 +46,8 @@ void Session::pump_up(relay::Budget& budget) {
   if (up_->take_activity()) last_client_in_ = now();
   Leg* sink = nullptr;
   for (const auto& leg : legs_) {
-    if (leg->state() == Leg::State::open && &leg->stream() == up_->to()) sink = leg.get();
+    if (leg->state() != Leg::State::open) continue;
+    if (&leg->stream() == up_->to() || (revival_ && revival_->feeds(*leg))) sink = leg.get();
   }
   if (sink && why != Why::jammed && sink->jammed_since != Instant{}) end_pause(Direction::up, sink->jammed_since);
   switch (why) {
@@ -163,6 +167,7 @@ Step Session::tick() {
   }
   work = tick_client(time) || work;
   for (const auto& leg : legs_) work = tick_leg(*leg, time) || work;
+  work = (revival_ && revival_->restless()) || work;
   if (time >= deadline_ || time >= boundary_deadline_) work = true;
   return work ? Step::next : Step::wait;
 }
@@ -175,6 +180,7 @@ void Session::count_kept() {
     kept[static_cast<std::size_t>(Direction::up)] += leg->stream().owed();
     kept[static_cast<std::size_t>(Direction::down)] += leg->stream().received().size() + leg->relay().owed();
   }
+  if (revival_) kept[static_cast<std::size_t>(Direction::up)] += revival_->kept();
   note_kept(kept);
 }
 
@@ -219,7 +225,7 @@ bool Session::tick_client(Instant time) {
 
 // Octets of the client may wait that we do not read: for a limit, or because an upstream is full.
 bool Session::client_unread() const {
-  return up_->holds() || std::ranges::any_of(legs_, [](const auto& leg) { return leg->jammed_since != Instant{}; });
+  return up_->holds() || (revival_ && revival_->full()) || std::ranges::any_of(legs_, [](const auto& leg) { return leg->jammed_since != Instant{}; });
 }
 
 bool Session::tick_leg(Leg& leg, Instant time) {

@@ -319,6 +319,9 @@ Step Session::open() {
     spread_ = std::make_unique<Spread>();
     spread_->subprotocol = o.agreement.subprotocol;
   }
+  if (const auto& survive = route_->compiled->settings->survive) {
+    revival_ = std::make_unique<Revival>(*this, *survive, o.agreement.subprotocol);
+  }
   if (tcp()) o.agreement.subprotocol = o.chosen_subprotocol;
   // The marker, never the token, when nothing else was offered.
   if (o.agreement.subprotocol.empty() && o.authenticated.marker_only &&
@@ -492,10 +495,11 @@ void Session::start_relaying() {
   log_open(101, nullptr);
 
   record_.keep(o.words);
-  if (per_message()) {
+  if (spread_ || revival_) {
     // Later legs are offered only what was agreed with the first.
+    const std::string& agreed = spread_ ? spread_->subprotocol : revival_->subprotocol();
     std::vector<std::string_view> only;
-    if (!spread_->subprotocol.empty()) only.push_back(spread_->subprotocol);
+    if (!agreed.empty()) only.push_back(agreed);
     auto plan = make_leg_plan(*route_, o, only, {});
     check(plan.has_value(), "a head that was good is bad");
     *leg_plan_ = std::move(*plan);
@@ -510,6 +514,7 @@ void Session::start_relaying() {
   leg.relay_through(down_framer(deflate), *this);
   target_ = &leg;
 
+  if (revival_) revival_->join(leg);
   opening_.reset();
   if (timer_) house_.loop.retire(std::move(timer_));  // this may run inside its call
 

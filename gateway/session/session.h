@@ -20,6 +20,7 @@
 #include "session/lane.h"
 #include "session/leg.h"
 #include "session/opening.h"
+#include "session/revival.h"
 #include "session/spread.h"
 #include "ws/control.h"
 
@@ -52,6 +53,7 @@ class Session {
  private:
   friend class UpLane;
   friend class DownLane;
+  friend class Revival;
 
   // ---- opening (session/session.cc) ----
   Step admit();
@@ -156,6 +158,7 @@ class Session {
   }
   const config::WebSocketSettings& rules() const { return route_->compiled->settings->websocket; }
   bool per_message() const { return route_->compiled->plan.when == config::RouteWhen::each_message; }
+  bool away() const { return revival_ && revival_->away(); }
   bool tcp() const { return route_->compiled->plan.up == config::FramerKind::ws_to_tcp; }
   void log_open(int status, const Error* error);
   void log_close();
@@ -167,7 +170,7 @@ class Session {
   const RouteRuntime* route_ = nullptr;
   const ListenerRuntime* listener_;
   std::unique_ptr<Opening> opening_;   // until the first leg is open and the client is answered
-  std::unique_ptr<LegPlan> leg_plan_;  // kept in per-message mode, for further legs
+  std::unique_ptr<LegPlan> leg_plan_;  // kept where further legs may be opened
   std::unique_ptr<Exchange> exchange_;   // of a plain request
   std::unique_ptr<event::Timer> timer_;  // only while something short is awaited
   std::vector<std::unique_ptr<Leg>> legs_;
@@ -180,6 +183,7 @@ class Session {
   Leg* gate_ = nullptr;                // per message: the leg that writes to the client now
   Leg* target_ = nullptr;              // the leg of the message at hand
   std::unique_ptr<Spread> spread_;     // per message
+  std::unique_ptr<Revival> revival_;   // where the client survives the loss of its leg
   bool gate_freed_ = false;
 
   Record record_;                      // what the close line says

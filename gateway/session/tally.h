@@ -49,6 +49,22 @@ class RequestTally {
   Histogram<14> seconds_{kSecondsBounds};
 };
 
+// How a client's leg was replaced, or why it was not: label `result` of sluice_revivals_total.
+enum class Revived : std::uint8_t {
+  revived,    // another server took over from one that was lost
+  moved,      // likewise from one that was to be left
+  timeout,    // none did in time
+  in_flight,  // a message of the client was on its way and could not be sent again
+  half_sent,  // the server was lost inside a message to the client
+  abandoned,  // the client left or was closed meanwhile
+};
+inline constexpr std::array<std::string_view, 6> kRevivedNames{"revived",   "moved",     "timeout",
+                                                               "in_flight", "half_sent", "abandoned"};
+
+// Why a message that was taken from a client reached no server: label `reason` of sluice_messages_dropped_total.
+enum class Dropped : std::uint8_t { in_flight, no_server, closing };
+inline constexpr std::array<std::string_view, 3> kDroppedNames{"in_flight", "no_server", "closing"};
+
 struct RouteTally {
   std::array<Counter, kOutcomeNames.size()> handshakes;
   Histogram<14> handshake_seconds{kSecondsBounds};
@@ -69,6 +85,8 @@ struct RouteTally {
   Counter discarded_closing;  // messages_discarded_total{reason="closing"}
   Counter discarded_limit;    // messages_discarded_total{reason="rate_limit"}
   Counter slow_consumers;
+  std::array<Counter, kRevivedNames.size()> revivals;  // [Revived]
+  std::array<Counter, kDroppedNames.size()> dropped;   // [Dropped]
 };
 
 // What a client connection speaks now: label `protocol` of sluice_connections. tls: its TLS handshake.

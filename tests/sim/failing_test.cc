@@ -77,6 +77,16 @@ config::Settings short_lived() {
   return settings;
 }
 
+config::Settings surviving(config::InFlight in_flight) {
+  config::Settings settings = two_ws();
+  settings.routes[0].survive.emplace();
+  settings.routes[0].survive->in_flight = in_flight;
+  settings.routes[0].survive->timeout = 3s;
+  return settings;
+}
+config::Settings holding() { return surviving(config::InFlight::hold); }
+config::Settings dropping() { return surviving(config::InFlight::drop); }
+
 void exchange(SimHouse& house, Client& client) {
   client.peer.text("hello");
   if (house.dials() > 0) house.last().peer.text("welcome");
@@ -220,6 +230,30 @@ void client_hangs_up(SimHouse& house) {
   house.run();
 }
 
+// The server is lost between two messages, then with one on its way, then it says goodbye.
+void loses_servers(SimHouse& house) {
+  house.on_dial = [](Upstream& up) { lives(up.peer); };
+  Client& client = come(house);
+  exchange(house, client);
+  const auto next = [&house] {
+    house.run();
+    house.advance(1s);
+  };
+  if (house.dials() > 0) house.last().wire.reset();
+  next();
+  const std::string frame = frame_octets(0x82, std::string(100, 'u'), true);
+  client.wire.send(frame.substr(0, 50));
+  house.run();
+  if (house.dials() > 0) house.last().wire.finish();
+  next();
+  client.wire.send(frame.substr(50));
+  house.run();
+  if (house.dials() > 0) house.last().peer.close(1012);
+  next();
+  client.peer.close(1000);
+  house.run();
+}
+
 const std::vector<Conversation>& conversations() {
   static const std::vector<Conversation> all = {
       {"ClientCloses", one_ws, client_closes},
@@ -246,6 +280,10 @@ const std::vector<Conversation>& conversations() {
       {"ShortLived", short_lived, waits},
       {"SmallPieces", one_ws, octet_by_octet},
       {"ClientHangsUp", one_ws, client_hangs_up},
+      {"Survives", holding, loses_servers},
+      {"SurvivesNarrowWindows", holding, narrow},
+      {"SurvivesNarrowWindowsLikeTls", holding, narrow_like_tls},
+      {"SurvivesWithLosses", dropping, loses_servers},
   };
   return all;
 }

@@ -127,6 +127,7 @@ class MemoryStream final : public net::Stream, public WireEnd {
     close();
   }
   std::size_t owed() const override { return owed_.size(); }
+  bool keeps() const override { return wire_.takes_all; }
   std::size_t undelivered() const override { return wire_.unacknowledged; }
   void set_ready(net::Ready* ready) override { ready_ = ready; }
 

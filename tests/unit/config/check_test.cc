@@ -398,6 +398,41 @@ TEST_F(Check, WebSocketRulesFollowWhatStandsBehindThem) {
   EXPECT_FALSE(ws.pass_compression);
 }
 
+TEST_F(Check, ClientsSurviveWhereMessagesHaveBoundaries) {
+  const auto with = [](std::string_view keys, std::string_view server = "ws://h:1", std::string_view more = "") {
+    return servers(server) + std::string(more) + "[[route]]\npath = \"/r\"\nbackend = \"b\"\n[route.survive]\n" + std::string(keys);
+  };
+  const RouteSettings plain = expect_good(with("")).routes.back();
+  ASSERT_TRUE(plain.survive);
+  EXPECT_EQ(plain.survive->in_flight, InFlight::hold);
+  EXPECT_EQ(plain.survive->codes, (std::vector<std::uint16_t>{1001, 1006, 1011, 1012, 1013}));
+  EXPECT_EQ(plain.survive->timeout, Duration(30s));
+  EXPECT_EQ(plain.survive->retry, Duration(100ms));
+  EXPECT_EQ(plain.survive->buffer, 65536U);
+  EXPECT_EQ(plain.survive->close_code, 1011U);
+  EXPECT_FALSE(plain.websocket.forward_pings);
+  EXPECT_FALSE(plain.websocket.pass_compression);
+  const RouteSettings other =
+      expect_good(with("in_flight = \"drop\"\ncodes = [\"1006\", \"4100\"]\ntimeout = \"2m\"\nretry = \"1s\"\n"
+                       "buffer = \"1MiB\"\nclose_code = 1012\n"))
+          .routes.back();
+  EXPECT_EQ(other.survive->in_flight, InFlight::drop);
+  EXPECT_EQ(other.survive->codes, (std::vector<std::uint16_t>{1006, 4100}));
+  EXPECT_EQ(other.survive->timeout, Duration(2min));
+  EXPECT_EQ(other.survive->retry, Duration(1s));
+  EXPECT_EQ(other.survive->buffer, 1048576U);
+  EXPECT_EQ(other.survive->close_code, 1012U);
+  expect_error(with("codes = [\"999\"]\n"), "\"999\" is no close code");
+  expect_error(with("codes = [\"lost\"]\n"), "\"lost\" is no close code");
+  expect_error(with("codes = [\"1001\", \"1001\"]\n"), "close code 1001 is listed twice");
+  expect_error(with("codes = []\n"), "'codes' is empty");
+  expect_error(with("close_code = 1006\n"), "close code 1006 must not be sent");
+  expect_error(with("", "tcp://h:1"), "survive before backend 'b', which speaks raw TCP");
+  expect_error(with("", "ws://h:1", "balance = { unit = \"message\" }\n"), "survive before backend 'b', whose unit is \"message\", is not yet supported");
+  expect_warning(with("[route.websocket]\nping = \"forward\"\n"), "pings are answered by the gateway on routes with survive");
+  expect_warning(with("[route.websocket]\ncompression = \"pass\"\n"), "compression is off because of survive");
+}
+
 TEST_F(Check, ServersAreASchemeAHostAndAPort) {
   struct Good {
     const char* url;
