@@ -247,7 +247,7 @@ void Session::on_leg_end(Leg& leg, bool in_order) {
 
 // Lost without a Close of its own.
 void Session::leg_died(Leg& leg, Error error) {
-  if (revival_ && revival_->lost(leg, true)) return;
+  if (revival_ && revival_->lost(leg, true, error.code != Errc::slow_reader)) return;
   const bool inside_frame = leg.relay().inside_frame();
   route_->compiled->cluster->report(leg.server(), false, now());
   retire_leg(leg);

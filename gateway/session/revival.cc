@@ -68,9 +68,9 @@ void Revival::count_lost_inside() {
   if (lasts()) count(Revived::half_sent);
 }
 
-bool Revival::lost(Leg& leg, bool fault) {
+bool Revival::lost(Leg& leg, bool fault, bool ended) {
   Session& s = session_;
-  if (leg.relay().inside_message()) {
+  if (leg.relay().inside_message() && (ended || &leg != leg_)) {
     count_lost_inside();
     return false;  // the client waits for the rest, and nothing else may stand in its place
   }
@@ -81,7 +81,11 @@ bool Revival::lost(Leg& leg, bool fault) {
   if (!lasts() || !counts(1006)) return false;
   if (fault) s.route_->compiled->cluster->report(leg.server(), false, s.now());
   leg_ = nullptr;
-  s.retire_leg(leg);
+  if (ended && leg.stream().received().empty()) {
+    s.retire_leg(leg);
+  } else {
+    leg.close_out = true;  // the client has not had all of its words yet
+  }
   seek_after(leg, hold_.lose());
   return true;
 }
@@ -217,7 +221,7 @@ void Revival::tend_left() {
     if (&leg == leg_ || !leg.relaying()) continue;
     if (leg.flush_told() && leg.close_in && leg.close_out) leg.stream().finish();
     if (now < leave_until_) continue;
-    const bool stalled = now - leg.last_in >= kLeftStall;
+    const bool stalled = now - leg.last_in >= kLeftStall && s.client_jammed_since_ == Instant{};
     if (!leg.relay().inside_message() && (stalled || leg.stream().received().empty())) {
       s.retire_leg(leg);
     } else if (stalled) {
@@ -323,7 +327,7 @@ bool Revival::advance() {
 
 bool Revival::failed(bool fault) {
   if (fault) session_.opening_failed(*next_);
-  if (next_candidate_ < candidates_.size()) session_.route_->servers->at(&next_->server())->retries.add();
+  if (next_candidate_ < candidates_.size()) session_.route_->servers->of(next_->server()).retries.add();
   next_.reset();
   return true;
 }

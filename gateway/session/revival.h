@@ -38,8 +38,9 @@ class Revival {
   // Where a run of the client's goes.
   net::Stream* route(const relay::Run& run);
 
-  // `leg` is lost without a Close. `fault`: its server is to blame. True: the client stays, and the leg is closed.
-  bool lost(Leg& leg, bool fault);
+  // `leg` is lost without a Close. `fault`: its server is to blame; `ended`: nothing comes from it any more. True: the client
+  // stays.
+  bool lost(Leg& leg, bool fault, bool ended = true);
   // It has sent a Close. True: the client stays, and is not told.
   bool on_close(Leg& leg, std::uint16_t code);
   // Its server is to be left. True: it will be, when another has taken over.

@@ -421,6 +421,33 @@ TEST(SurviveHalfSent, WhatASlowClientHasNotTakenYetIsDelivered) {
   }
 }
 
+// A server that takes nothing any more is given up; what it had said before, and a slow client has not taken, passes.
+TEST(SurviveHalfSent, WhatAStalledServerHasSaidIsDelivered) {
+  config::Settings settings = surviving();
+  rules_of(settings).write_stall = 5s;
+  Survivor s(settings);
+  s.first().wire.open_window(10);
+  s.client.wire.open_window(10);
+  const std::string big(90'000, 'd');
+  s.first().peer.binary(big);
+  s.first().peer.text("last words");
+  s.client.peer.binary(std::string(1000, 'u'));
+  s.house.run();
+  for (int i = 0; i < 8; ++i) {
+    s.client.wire.open_window(100);  // slow, but not stalled
+    s.client.wire.unacknowledged = static_cast<std::size_t>(i);
+    s.house.advance(1s);
+  }
+  EXPECT_EQ(s.house.dials(), 2u);
+  s.client.wire.open_window(Wire::kUnlimited);
+  s.house.run();
+  s.house.advance(10s);
+  s.expect_alive();
+  EXPECT_EQ(s.delivered(), Messages{std::string(1000, 'u')});
+  EXPECT_EQ(s.client.peer.messages(), (Messages{big, "last words"}));
+  s.leave();
+}
+
 // ---- while there is no server ----------------------------------------------------------------------------------------------
 
 // The servers that are dialled after the first do as the script says.
