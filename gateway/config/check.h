@@ -60,9 +60,10 @@ class Checker {
   void hash_key(const Text& text, upstream::BackendSettings& out);
   void pool(const Section& section, upstream::BackendSettings& out);
   void route_http(const Section& section, RouteSettings& out);
-  void upstream_tls(const Section& section, upstream::BackendSettings& out);
   void sticky(const Section& section, upstream::BackendSettings& out);
   void sticky_beside(const policy::JwtSettings& auth, const Section& section, const RouteSettings& route);
+  void upstream_socket(const Section& section, upstream::BackendSettings& out);
+  void upstream_tls(const Section& section, Place servers, upstream::BackendSettings& out);
   void route(const Section& section);
   void route_host(const Section& section, RouteSettings& out);
   bool ruled_field(const Text& name, bool request, bool set);
@@ -106,6 +107,9 @@ class Checker {
   std::vector<Place> listener_places_;
   std::vector<std::pair<std::size_t, Place>> redirects_;  // listeners that redirect to a port which is not said
 };
+
+// Why a server's unix socket may not have that path; empty: it may.
+std::string bad_socket_path(std::string_view path);
 
 // Whether the text may stand as an HTTP token (RFC 9110 §5.6.2).
 bool is_token(std::string_view text);

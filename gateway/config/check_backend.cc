@@ -30,6 +30,7 @@ std::optional<Scheme> scheme_of(std::string_view text) {
   if (text == "http") return Scheme::http;
   if (text == "https") return Scheme::https;
   if (text == "tcp") return Scheme::tcp;
+  if (text == "tls") return Scheme::tls;
   return std::nullopt;
 }
 
@@ -56,7 +57,7 @@ void Checker::backend(const std::string& name, const Section& section) {
   out.handshake_timeout = section.duration("handshake_timeout");
   out.open_timeout = section.duration("open_timeout");
   out.retries = static_cast<std::uint32_t>(section.number("retries"));
-  upstream_tls(section.table("tls"), out);
+  upstream_tls(section.table("tls"), section.place("servers"), out);
   pool(section.table("pool"), out);
 
   const Section health = section.table("health");
@@ -78,11 +79,12 @@ void Checker::backend(const std::string& name, const Section& section) {
 
   sticky(section.table("sticky"), out);
   protection(section, out);
+  upstream_socket(section.table("socket"), out);
 
-  const bool tcp = !out.servers.empty() && out.servers.front().scheme == Scheme::tcp;
+  const bool tcp = !out.servers.empty() && upstream::bridged(out.servers.front().scheme);
   const Section framing = section.table("framing");
   if (framing && !tcp && !out.servers.empty()) {
-    error(framing.place(), "'framing' is only for tcp:// servers");
+    error(framing.place(), "'framing' is only for tcp://, tls:// and unix:// servers");
   } else if (framing) {
     text_backends_[name] = framing.text("message") == "text";
   }
@@ -137,7 +139,8 @@ void Checker::servers(const Section& section, upstream::BackendSettings& out) {
     }
     if (!server_url(url, server)) continue;
     const bool twice = std::any_of(out.servers.begin(), out.servers.end(), [&](const auto& other) {
-      return other.scheme == server.scheme && other.host == server.host && other.port == server.port;
+      return other.scheme == server.scheme && other.host == server.host && other.port == server.port &&
+             other.unix_path == server.unix_path;
     });
     if (twice) {
       error(url.place, fmt::format("server {} is listed twice", shown(url.text)),
@@ -145,7 +148,7 @@ void Checker::servers(const Section& section, upstream::BackendSettings& out) {
       continue;
     }
     if (!out.servers.empty() &&
-        (out.servers.front().scheme == Scheme::tcp) != (server.scheme == Scheme::tcp)) {
+        upstream::bridged(out.servers.front().scheme) != upstream::bridged(server.scheme)) {
       error(url.place, "tcp:// and ws:// servers must not stand in one backend", "make two backends");
       continue;
     }
@@ -169,12 +172,23 @@ bool Checker::server_url(const Text& url, upstream::ServerSettings& out) {
     return refuse("is no URL", "write \"ws://HOST:PORT\", \"wss://...\", \"http://...\" or \"tcp://...\"");
   const std::string_view scheme = text.substr(0, colon);
   std::string_view rest = text.substr(colon + 3);
-  if (is_later_scheme(scheme))
+  // "unix:///run/app.sock" is TCP's, "ws+unix:///run/app.sock" a WebSocket server's.
+  const bool unix = scheme == "unix" || scheme.ends_with("+unix");
+  const std::string_view spoken = scheme == "unix" ? "tcp" : unix ? scheme.substr(0, scheme.size() - 5) : scheme;
+  if (is_later_scheme(spoken))
     return refuse(fmt::format("has the scheme {}, which is not yet supported", scheme));
-  const auto known = scheme_of(scheme);
-  if (!known) return refuse(fmt::format("has the unknown scheme {}", shown(scheme)), "allowed: ws, wss, http, https, tcp");
+  const auto known = scheme_of(spoken);
+  if (!known) {
+    return refuse(fmt::format("has the unknown scheme {}", shown(scheme)),
+                  "allowed: ws, wss, http, https, tcp, tls; unix, and each with +unix");
+  }
   out.scheme = *known;
   out.url = url.text;
+  if (unix) {
+    if (const std::string why = bad_socket_path(rest); !why.empty()) return refuse(why, "write unix:///run/app.sock");
+    out.unix_path = rest;
+    return true;
+  }
   if (rest.find('@') != std::string_view::npos)
     return refuse("holds a user name", "leave out what stands before '@'");
   if (const std::size_t end = rest.find_first_of("/?#"); end != std::string_view::npos) {
@@ -201,8 +215,8 @@ bool Checker::server_url(const Text& url, upstream::ServerSettings& out) {
     if (!is_host_name(out.host)) return refuse("has no valid host");
   }
   if (port.empty()) {
-    if (out.scheme == Scheme::tcp) return refuse("has no port", "tcp:// has no default port");
-    out.port = out.scheme == Scheme::ws || out.scheme == Scheme::http ? 80 : 443;
+    if (upstream::bridged(out.scheme)) return refuse("has no port", fmt::format("{}:// has no default port", scheme));
+    out.port = upstream::encrypted(out.scheme) ? 443 : 80;
     return true;
   }
   port.remove_prefix(1);
@@ -223,7 +237,7 @@ void Checker::balance(const Section& section, upstream::BackendSettings& out) {
   const Section table = section.table("balance");
   out.policy = policy_of(table.text("policy"));
   out.unit = table.text("unit") == "message" ? upstream::Unit::message : upstream::Unit::connection;
-  const bool tcp = !out.servers.empty() && out.servers.front().scheme == Scheme::tcp;
+  const bool tcp = !out.servers.empty() && upstream::bridged(out.servers.front().scheme);
   if (tcp && out.unit == upstream::Unit::message) {
     error(table.place("unit"), "unit = \"message\" for tcp:// servers is not yet supported",
           "octets without frames have no messages to balance");
@@ -291,11 +305,17 @@ void Checker::pool(const Section& section, upstream::BackendSettings& out) {
   }
 }
 
-void Checker::upstream_tls(const Section& section, upstream::BackendSettings& out) {
+void Checker::upstream_tls(const Section& section, Place servers, upstream::BackendSettings& out) {
+  for (const upstream::ServerSettings& server : out.servers) {
+    if (server.unix_path.empty() || !upstream::encrypted(server.scheme) || section.has("server_name")) continue;
+    error(section ? section.place() : servers, fmt::format("server \"{}\" needs tls.server_name", shown(server.url)),
+          "a path is no name that a certificate could be for");
+    break;
+  }
   if (!section) return;
   const bool any = std::any_of(out.servers.begin(), out.servers.end(),
-                               [](const auto& server) { return server.scheme == Scheme::wss || server.scheme == Scheme::https; });
-  if (!any && !out.servers.empty()) error(section.place(), "'tls' is only for wss:// and https:// servers");
+                               [](const auto& server) { return upstream::encrypted(server.scheme); });
+  if (!any && !out.servers.empty()) error(section.place(), "'tls' is only for wss://, https:// and tls:// servers");
   out.tls.ca = read(section, "ca", FileKind::certificate);
   out.tls.certificate = read(section, "cert", FileKind::certificate);
   out.tls.key = Secret(read(section, "key", FileKind::private_key));

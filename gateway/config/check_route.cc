@@ -212,7 +212,7 @@ void Checker::route_effects(const Section& section, RouteSettings& out) {
   });
   const upstream::BackendSettings* backend = find_backend(out.backend);
   const bool tcp = backend != nullptr && !backend->servers.empty() &&
-                   backend->servers.front().scheme == upstream::Scheme::tcp;
+                   upstream::bridged(backend->servers.front().scheme);
   const bool per_message = backend != nullptr && backend->unit == upstream::Unit::message;
   if (tcp || per_message) {
     out.websocket.forward_pings = false;

@@ -772,6 +772,37 @@ constexpr Key kFraming[] = {
 constexpr Table kFramingTable{"backend.NAME.framing", "tcp backends: how messages become octets and back.",
                               kFraming};
 
+constexpr Key kSocket[] = {
+    {.name = "nodelay", .type = boolean, .fallback = "true", .meaning = "TCP_NODELAY: small writes leave at once."},
+    {.name = "keepalive",
+     .type = duration,
+     .fallback = "\"30s\"",
+     .meaning = "TCP keepalive after so long a silence.",
+     .word = "off",
+     .least = kSecond,
+     .most = 32767 * kSecond},
+    {.name = "keepalive_interval",
+     .type = duration,
+     .fallback = "\"10s\"",
+     .meaning = "Between two probes.",
+     .least = kSecond,
+     .most = 32767 * kSecond},
+    {.name = "keepalive_count",
+     .type = integer,
+     .fallback = "2",
+     .meaning = "Probes without an answer that end the connection, where `user_timeout` is off.",
+     .least = 1,
+     .most = 127},
+    {.name = "user_timeout",
+     .type = duration,
+     .fallback = "\"25s\"",
+     .meaning = "TCP_USER_TIMEOUT: octets, or probes, that the server has not acknowledged for so long end the connection.",
+     .word = "off",
+     .least = 100 * kMs,
+     .most = kHour},
+};
+constexpr Table kSocketTable{"backend.NAME.socket", "TCP sockets towards the servers.", kSocket};
+
 constexpr Key kUpstreamTls[] = {
     {.name = "ca",
      .type = file,
@@ -784,10 +815,10 @@ constexpr Key kUpstreamTls[] = {
     {.name = "key", .type = file, .meaning = "Its private key, PEM.", .example = "\"gateway.key\""},
     {.name = "server_name",
      .type = text,
-     .meaning = "SNI and verified name; default: the URL's host.",
+     .meaning = "SNI and verified name; default: the URL's host. Required for a unix socket.",
      .example = "\"app.internal\""},
 };
-constexpr Table kUpstreamTlsTable{"backend.NAME.tls", "TLS towards wss and https servers, which are always verified.",
+constexpr Table kUpstreamTlsTable{"backend.NAME.tls", "TLS towards wss, https and tls servers, which are always verified.",
                                   kUpstreamTls};
 
 constexpr Key kHealth[] = {
@@ -986,8 +1017,9 @@ constexpr Table kPoolTable{"backend.NAME.pool", "http and https backends: connec
 constexpr Key kBackend[] = {
     {.name = "servers",
      .type = entries,
-     .meaning = "ws:// or wss://; http:// or https://, which serve requests without an upgrade, too; or tcp://. "
-                "With host and port, each a URL or { url, weight }. No path.",
+     .meaning = "ws:// or wss://; http:// or https://, which serve requests without an upgrade, too; tcp:// or tls://. With host "
+                "and port, without a path; or unix:///PATH (TCP's octets), ws+unix:///PATH, http+unix:///PATH of a unix "
+                "socket. Each a URL or { url, weight }.",
      .table = &kEntryTable,
      .example = "[\"ws://127.0.0.1:9000\"]",
      .required = true},
@@ -1045,6 +1077,7 @@ constexpr Key kBackend[] = {
     {.name = "framing", .type = table, .table = &kFramingTable},
     {.name = "tls", .type = table, .table = &kUpstreamTlsTable},
     {.name = "pool", .type = table, .table = &kPoolTable},
+    {.name = "socket", .type = table, .table = &kSocketTable},
     {.name = "health", .type = table, .table = &kHealthTable},
     {.name = "ejection", .type = table, .table = &kEjectionTable},
     {.name = "sticky", .type = table, .table = &kStickyTable},

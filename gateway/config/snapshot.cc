@@ -26,7 +26,7 @@ RoutePlan plan_of(const Snapshot& snapshot, const CompiledRoute& route) {
   RoutePlan plan;
   if (!route.cluster) return plan;
   const upstream::BackendSettings& backend = route.cluster->settings();
-  const bool tcp = !backend.servers.empty() && backend.servers.front().scheme == upstream::Scheme::tcp;
+  const bool tcp = !backend.servers.empty() && upstream::bridged(backend.servers.front().scheme);
   plan.plain = !backend.servers.empty() && upstream::serves_http(backend.servers.front().scheme);
   if (tcp) {
     plan.up = FramerKind::ws_to_tcp;

@@ -15,8 +15,7 @@ constexpr SocketBounds kUpstreamBounds{.receive_buffer = 256 * 1024};
 
 class SocketConnector final : public Connector {
  public:
-  SocketConnector(const Place& place, const Address& address, const TlsClient* tls, const std::string& name,
-                  Ready& ready) {
+  SocketConnector(const Place& place, const Address& address, const Way& way, Ready& ready) {
     int error = 0;
     Fd fd = connect_to(address, kUpstreamBounds, error);
     if (!fd) {
@@ -24,8 +23,10 @@ class SocketConnector final : public Connector {
       error_ = {exhausted ? Errc::fd_limit : Errc::be_connect, Side::upstream, false, "connect failed"};
       return;
     }
-    if (tls) {
-      auto stream = std::make_unique<TlsStream>(place, std::move(fd), tls->connect(name), true);
+    if (!address.is_unix()) set_options(fd.get(), way.socket);
+    if (way.tls) {
+      speaks_first_ = !way.tls->http();
+      auto stream = std::make_unique<TlsStream>(place, std::move(fd), way.tls->connect(way.name), true);
       tls_ = stream.get();
       stream_ = std::move(stream);
     } else {
@@ -65,7 +66,7 @@ class SocketConnector final : public Connector {
     }
     tls_->settle();
     // Data before anything was asked is not an answer to us.
-    if (!tls_->received().empty()) return fail(Errc::be_preface_data, "data before the request");
+    if (!speaks_first_ && !tls_->received().empty()) return fail(Errc::be_preface_data, "data before the request");
     return Io::ok;
   }
 
@@ -73,13 +74,13 @@ class SocketConnector final : public Connector {
   TlsStream* tls_ = nullptr;
   Error error_{};
   bool connected_ = false;
+  bool speaks_first_ = false;
 };
 
 }  // namespace
 
-std::unique_ptr<Connector> connect_socket(const Place& place, const Address& address, const TlsClient* tls,
-                                          const std::string& name, Ready& ready) {
-  return std::make_unique<SocketConnector>(place, address, tls, name, ready);
+std::unique_ptr<Connector> connect_socket(const Place& place, const Address& address, const Way& way, Ready& ready) {
+  return std::make_unique<SocketConnector>(place, address, way, ready);
 }
 
 }  // namespace sluice::net

@@ -7,6 +7,7 @@
 
 #include "base/result.h"
 #include "net/address.h"
+#include "net/socket.h"
 #include "net/stream.h"
 
 namespace sluice::net {
@@ -24,9 +25,14 @@ class Connector {
   virtual std::unique_ptr<Stream> take() = 0;
 };
 
-// Over a socket. `tls` may be null; `name` is what its certificate must be for. Errors: be_connect, be_tls,
-// be_preface_data (octets before the handshake was over), fd_limit.
-std::unique_ptr<Connector> connect_socket(const Place& place, const Address& address, const TlsClient* tls,
-                                          const std::string& name, Ready& ready);
+// How an upstream is reached, whatever its address.
+struct Way {
+  const TlsClient* tls = nullptr;  // null: plain
+  std::string name;                // what its certificate must be for
+  SocketOptions socket;
+};
+
+// Over a socket. Errors: be_connect, be_tls, be_preface_data (octets of an HTTP server that was not asked yet), fd_limit.
+std::unique_ptr<Connector> connect_socket(const Place& place, const Address& address, const Way& way, Ready& ready);
 
 }  // namespace sluice::net

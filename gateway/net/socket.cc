@@ -79,6 +79,20 @@ void set_bounds(int fd, const SocketBounds& bounds) {
   if (bounds.receive_buffer) set_option(fd, SOL_SOCKET, SO_RCVBUF, static_cast<int>(bounds.receive_buffer));
 }
 
+void set_options(int fd, const SocketOptions& options) {
+  const auto whole = [](auto duration) { return static_cast<int>(duration.count()); };
+  if (!options.nodelay) set_option(fd, IPPROTO_TCP, TCP_NODELAY, 0);
+  if (options.keepalive_idle > Duration::zero()) {
+    set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, whole(std::chrono::ceil<std::chrono::seconds>(options.keepalive_idle)));
+    set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, whole(std::chrono::ceil<std::chrono::seconds>(options.keepalive_interval)));
+    set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, static_cast<int>(options.keepalive_count));
+    set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+  }
+  if (options.user_timeout > Duration::zero()) {
+    set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, whole(std::chrono::ceil<std::chrono::milliseconds>(options.user_timeout)));
+  }
+}
+
 int socket_error(int fd) {
   int error = 0;
   socklen_t size = sizeof error;

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/result.h"
+#include "base/time.h"
 #include "net/address.h"
 
 namespace sluice::net {
@@ -37,6 +38,15 @@ struct SocketBounds {
   std::uint32_t receive_buffer = 0; // SO_RCVBUF; before connect, so that the window scale fits
 };
 
+// What is set on the socket of an upstream connection, beside its bounds. Zero durations leave that mechanism off.
+struct SocketOptions {
+  bool nodelay = true;                                       // TCP_NODELAY
+  Duration keepalive_idle = std::chrono::seconds(30);        // SO_KEEPALIVE, TCP_KEEPIDLE
+  Duration keepalive_interval = std::chrono::seconds(10);    // TCP_KEEPINTVL
+  std::uint32_t keepalive_count = 2;                         // TCP_KEEPCNT
+  Duration user_timeout = std::chrono::seconds(25);          // TCP_USER_TIMEOUT: octets that nobody acknowledges
+};
+
 // A bound and listening socket, non-blocking, SO_REUSEADDR and SO_REUSEPORT (TCP), or a fresh unix socket. -1 errno in
 // `error` on failure.
 Fd listen_on(const Address& address, int& error);
@@ -46,6 +56,8 @@ Fd accept_from(int listener, Address& peer, int& error);
 Fd connect_to(const Address& address, const SocketBounds& bounds, int& error);
 
 void set_bounds(int fd, const SocketBounds& bounds);
+// Of a TCP socket, connected or about to be.
+void set_options(int fd, const SocketOptions& options);
 // What became of a connect: 0 or an errno.
 int socket_error(int fd);
 Address local_address(int fd);

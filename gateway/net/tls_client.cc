@@ -15,7 +15,7 @@ struct TlsClient::Impl {
   ~Impl() { SSL_CTX_free(ctx); }
 };
 
-TlsClient::TlsClient(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+TlsClient::TlsClient(std::unique_ptr<Impl> impl, bool http) : impl_(std::move(impl)), http_(http) {}
 TlsClient::~TlsClient() = default;
 
 namespace {
@@ -77,7 +77,7 @@ std::unique_ptr<TlsClient> TlsClient::make(CryptoContext& context, const TlsClie
     why = "the client certificate and its key do not belong together";
     return nullptr;
   }
-  return std::unique_ptr<TlsClient>(new TlsClient(std::move(impl)));
+  return std::unique_ptr<TlsClient>(new TlsClient(std::move(impl), settings.http));
 }
 
 ssl_st* TlsClient::connect(const std::string& name) const {
@@ -92,6 +92,7 @@ ssl_st* TlsClient::connect(const std::string& name) const {
     X509_VERIFY_PARAM_set_hostflags(verify, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
     X509_VERIFY_PARAM_set1_host(verify, name.c_str(), name.size());
   }
+  if (!http_) return ssl;
   constexpr unsigned char kAlpn[] = "\x08http/1.1";
   SSL_set_alpn_protos(ssl, kAlpn, sizeof kAlpn - 1);
   return ssl;

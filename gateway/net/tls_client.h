@@ -15,6 +15,7 @@ struct TlsClientSettings {
   std::string ca;           // PEM text; empty: the system's store
   std::string certificate;  // PEM text; empty: none
   Secret key;               // PEM text
+  bool http = true;         // what is spoken inside: offered by ALPN. Without, the server may also speak first
 };
 
 class TlsClient {
@@ -23,11 +24,13 @@ class TlsClient {
   static std::unique_ptr<TlsClient> make(CryptoContext& context, const TlsClientSettings& settings, std::string& why);
   // A fresh SSL in connect state that will verify `name` (a DNS name, sent as SNI, or an IP literal); owned by the caller.
   ssl_st* connect(const std::string& name) const;
+  bool http() const { return http_; }
 
  private:
   struct Impl;
-  explicit TlsClient(std::unique_ptr<Impl> impl);
+  TlsClient(std::unique_ptr<Impl> impl, bool http);
   std::unique_ptr<Impl> impl_;
+  bool http_;
 };
 
 }  // namespace sluice::net

@@ -58,9 +58,9 @@ class Worker final : private session::House, private session::TallyBook {
  private:
   void adopt(std::unique_ptr<session::StreamOwner> owner) override;
   void retire(session::StreamOwner& owner) override;
-  std::unique_ptr<net::Connector> dial(const net::Address& address, const net::TlsClient* tls,
-                                       const std::string& name, net::Ready& ready) override {
-    return net::connect_socket(place_, address, tls, name, ready);
+  std::unique_ptr<net::Connector> dial(const net::Address& address, const net::Way& way,
+                                       net::Ready& ready) override {
+    return net::connect_socket(place_, address, way, ready);
   }
   const std::shared_ptr<const session::Runtime>& in_force() const override { return runtime_; }
   session::StreamOwner* find(Slot slot) override { return owners_.find(slot); }

@@ -45,8 +45,8 @@ class House {
   // What new connections begin with.
   virtual const std::shared_ptr<const Runtime>& in_force() const = 0;
   // One attempt to reach an upstream.
-  virtual std::unique_ptr<net::Connector> dial(const net::Address& address, const net::TlsClient* tls,
-                                               const std::string& name, net::Ready& ready) = 0;
+  virtual std::unique_ptr<net::Connector> dial(const net::Address& address, const net::Way& way,
+                                               net::Ready& ready) = 0;
   // The owner of that name, or null when it is gone.
   virtual StreamOwner* find(Slot slot) = 0;
 

@@ -85,7 +85,9 @@ Result<void> Leg::next_address(const LegPlan& plan, Error last) {
   }
   const std::string& name =
       plan.backend->tls.server_name.empty() ? server().settings().host : plan.backend->tls.server_name;
-  opening.connector = house_.dial(opening.addresses[opening.next_address++], plan.tls, name, owner_);
+  const net::TlsClient* const tls = upstream::encrypted(server().settings().scheme) ? plan.tls : nullptr;
+  opening.connector =
+      house_.dial(opening.addresses[opening.next_address++], {tls, name, plan.backend->socket}, owner_);
   state_ = State::connecting;
   return {};
 }
@@ -123,7 +125,7 @@ Result<Leg::State> Leg::connected(const LegPlan& plan) {
   ServerTally& tally = plan.servers->of(server());
   tally.connected.add();
   tally.connect_seconds.observe(std::chrono::duration<double>(connect_time()).count());
-  if (server().settings().scheme == upstream::Scheme::tcp || plan.plain) {
+  if (upstream::bridged(server().settings().scheme) || plan.plain) {
     state_ = State::open;
     deadline_ = kNever;
     return state_;

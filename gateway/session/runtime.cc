@@ -1,5 +1,7 @@
 #include "session/runtime.h"
 
+#include <algorithm>
+
 #include "session/limit_key.h"
 
 namespace sluice::session {
@@ -32,11 +34,11 @@ bool add_route(Runtime& runtime, const config::CompiledRoute& compiled, net::Cry
     }
     route.authenticator = authenticator.get();
   }
-  const upstream::Scheme scheme =
-      compiled.cluster ? compiled.cluster->settings().servers.front().scheme : upstream::Scheme::ws;
-  if (scheme == upstream::Scheme::wss || scheme == upstream::Scheme::https) {
+  const auto encrypted = [](const upstream::ServerSettings& server) { return upstream::encrypted(server.scheme); };
+  if (compiled.cluster && std::ranges::any_of(compiled.cluster->settings().servers, encrypted)) {
     const upstream::UpstreamTls& tls = compiled.cluster->settings().tls;
-    auto client = net::TlsClient::make(crypto, {tls.ca, tls.certificate, tls.key}, why);
+    const bool http = compiled.plan.up != config::FramerKind::ws_to_tcp;
+    auto client = net::TlsClient::make(crypto, {tls.ca, tls.certificate, tls.key, http}, why);
     if (!client) {
       why = "backend '" + compiled.cluster->settings().name + "': " + why;
       return false;

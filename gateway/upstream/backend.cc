@@ -13,6 +13,11 @@ std::size_t BackendSettings::most_legs() const {
   return named ? kMost : std::min(servers.size(), kMost);
 }
 
+std::optional<net::Address> literal_address(const ServerSettings& server) {
+  if (!server.unix_path.empty()) return net::Address::parse_bind("unix:" + server.unix_path);
+  return net::Address::parse(server.host, server.port);
+}
+
 Server::Server(ServerSettings settings, std::shared_ptr<Load> load)
     : weight(settings.weight),
       duty(settings.duty),
@@ -22,7 +27,7 @@ Server::Server(ServerSettings settings, std::shared_ptr<Load> load)
       load_(std::move(load)),
       configured_weight_(settings_.weight),
       configured_duty_(settings_.duty) {
-  if (auto literal = net::Address::parse(settings_.host, settings_.port)) set_addresses({*literal});
+  if (auto literal = literal_address(settings_)) set_addresses({*literal});
 }
 
 void Server::configure(const ServerSettings& settings) {

@@ -18,12 +18,19 @@
 #include "base/secret.h"
 #include "base/time.h"
 #include "net/address.h"
+#include "net/socket.h"
 #include "upstream/load.h"
 
 namespace sluice::upstream {
 
-enum class Scheme : std::uint8_t { ws, wss, tcp, http, https };
+enum class Scheme : std::uint8_t { ws, wss, tcp, tls, http, https };
 constexpr bool serves_http(Scheme scheme) { return scheme == Scheme::http || scheme == Scheme::https; }
+// TLS towards the server.
+constexpr bool encrypted(Scheme scheme) {
+  return scheme == Scheme::wss || scheme == Scheme::tls || scheme == Scheme::https;
+}
+// The server speaks no WebSocket: its octets become messages (ws/tunnel.h).
+constexpr bool bridged(Scheme scheme) { return scheme == Scheme::tcp || scheme == Scheme::tls; }
 
 // What a server is there for, by configuration or by an operator. drain: no new sessions, those that it has live on; down:
 // none at all, where the route says so.
@@ -36,14 +43,17 @@ enum class Discovery : std::uint8_t { none, addresses, services };
 struct ServerSettings {
   std::string url;   // as configured: its identity
   Scheme scheme = Scheme::ws;
-  std::string host;  // name or literal without brackets
+  std::string host;  // name or literal without brackets; empty with `unix_path`
   std::uint16_t port = 0;
+  std::string unix_path;  // of a unix socket; empty: host and port
   std::uint32_t weight = 1;
   Duty duty = Duty::ready;  // the key `state`
   Discovery discovery = Discovery::none;
   bool backup = false;                // serves only while none of the others can
   std::uint32_t max_connections = 0;  // 0 = any number
 };
+// The server's address where it needs no resolving; nullopt for a name.
+std::optional<net::Address> literal_address(const ServerSettings& server);
 
 enum class Policy : std::uint8_t { round_robin, least_connections, random_two, consistent_hash };
 enum class Unit : std::uint8_t { connection, message };
@@ -119,6 +129,7 @@ struct BackendSettings {
   Duration open_timeout = std::chrono::seconds(20);  // of both together, over all candidates
   std::uint32_t retries = 2;   // further candidates after the first
   UpstreamTls tls;
+  net::SocketOptions socket;
   HealthSettings health;
   EjectionSettings ejection;
   StickySettings sticky;

@@ -38,6 +38,7 @@ struct Upstream {
   WsPeer peer;
   std::string address;  // ip:port
   std::string name;     // what its certificate must be for
+  bool encrypted = false;
   ScriptedConnector::Script script = ScriptedConnector::Script::accept;
   net::Ready* ready = nullptr;
   bool answered = false;  // the edge of the connect has been delivered
@@ -144,12 +145,13 @@ class SimHouse final : private HasFakeClock, public TestHouse {
   }
 
  private:
-  std::unique_ptr<net::Connector> dial(const net::Address& address, const net::TlsClient*, const std::string& name,
+  std::unique_ptr<net::Connector> dial(const net::Address& address, const net::Way& way,
                                        net::Ready& ready) override {
     upstreams_.push_back(std::make_unique<Upstream>(faults));
     Upstream& upstream = *upstreams_.back();
     upstream.address = address.text();
-    upstream.name = name;
+    upstream.name = way.name;
+    upstream.encrypted = way.tls != nullptr;
     upstream.ready = &ready;
     if (on_dial) on_dial(upstream);
     return std::make_unique<ScriptedConnector>(place_, upstream.wire, upstream.script, upstream.answered, ready);

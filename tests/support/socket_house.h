@@ -88,18 +88,17 @@ class SocketHouse final : public TestHouse {
 
  private:
   // Connects to a listener of this very loop, whose accepted end becomes the upstream of the test.
-  std::unique_ptr<net::Connector> dial(const net::Address&, const net::TlsClient* tls, const std::string& name,
-                                       net::Ready& ready) override {
+  std::unique_ptr<net::Connector> dial(const net::Address&, const net::Way& way, net::Ready& ready) override {
     int error = 0;
     const net::Fd listener = net::listen_on(*net::Address::parse("127.0.0.1", 0), error);
-    auto connector = net::connect_socket(place_, net::local_address(listener.get()), tls, name, ready);
+    auto connector = net::connect_socket(place_, net::local_address(listener.get()), way, ready);
     net::Fd fd;
     while (!fd) {
       net::Address peer;
       fd = net::accept_from(listener.get(), peer, error);
     }
     upstreams_.push_back(std::make_unique<SocketPeer>(
-        stream(std::move(fd), tls ? upstream_profile_->accept() : nullptr), WsPeer::Role::server));
+        stream(std::move(fd), way.tls ? upstream_profile_->accept() : nullptr), WsPeer::Role::server));
     if (on_upstream) on_upstream(upstreams_.back()->peer);
     return connector;
   }

@@ -444,6 +444,7 @@ TEST_F(Check, ServersAreASchemeAHostAndAPort) {
                            {"tcp://h:7", "h", 7},
                            {"ws://[::1]:9", "::1", 9},
                            {"ws://127.0.0.1", "127.0.0.1", 80},
+                           {"tls://h:7", "h", 7},
                            {"wss://[::1]", "::1", 443}}) {
     const Settings settings = expect_good(servers(good.url));
     EXPECT_EQ(settings.backends[1].servers[0].host, good.host);
@@ -467,6 +468,16 @@ TEST_F(Check, ServersAreASchemeAHostAndAPort) {
                                                      {"ws://[::1]x", "has something behind ']'"},
                                                      {"ws://[h]:1", "is no IPv6 address"},
                                                      {"tcp://h", "has no port"},
+                                                     {"tls://h", "has no port"},
+                                                     {"udp+unix:///run/x", "has the unknown scheme udp+unix"},
+                                                     {"unix://run/x", "has no absolute path"},
+                                                     {"unix:///run/../x", "has a path that is not in its plain form"},
+                                                     {"unix:///run/./x", "has a path that is not in its plain form"},
+                                                     {"unix:///run//x", "has a path that is not in its plain form"},
+                                                     {"unix:///run/x/", "has a path that is not in its plain form"},
+                                                     {"unix:///", "has a path that is not in its plain form"},
+                                                     {"ws+unix:///run/%2e", "has a path with a blank, a control, % ? or #"},
+                                                     {"unix:///run/a b", "has a path with a blank, a control, % ? or #"},
                                                      {"ftp://h:1", "has the unknown scheme ftp"},
                                                      {"ws://h h:1", "has no valid host"}};
   for (const auto& [url, why] : bad) expect_error(servers(url), "server \"" + std::string(url) + "\" " + why);
@@ -474,6 +485,46 @@ TEST_F(Check, ServersAreASchemeAHostAndAPort) {
   expect_error("[backend.b]\nservers = [\"ws://h:1\", \"ws://h:1\"]\n", "server ws://h:1 is listed twice");
   expect_error("[backend.b]\nservers = [\"ws://h:1\", \"tcp://h:2\"]\n",
                "tcp:// and ws:// servers must not stand in one backend");
+}
+
+TEST_F(Check, ServersMayBeUnixSockets) {
+  const std::pair<const char*, upstream::Scheme> good[] = {{"unix", upstream::Scheme::tcp},
+                                                           {"tcp+unix", upstream::Scheme::tcp},
+                                                           {"ws+unix", upstream::Scheme::ws}};
+  for (const auto& [scheme, spoken] : good) {
+    const auto server = expect_good(servers(std::string(scheme) + ":///run/app.sock")).backends[1].servers[0];
+    EXPECT_EQ(server.scheme, spoken);
+    EXPECT_EQ(server.unix_path, "/run/app.sock");
+    EXPECT_EQ(upstream::literal_address(server)->text(), "unix:/run/app.sock");
+  }
+  expect_error("[backend.b]\nservers = [\"unix:///run/x\", \"tcp+unix:///run/x\"]\n", "is listed twice");
+  expect_error(servers("unix:///" + std::string(107, 'x')), "has a path longer than 107 octets");
+  expect_good(servers("unix:///" + std::string(106, 'x')));
+  // A path is no name that a certificate could be for.
+  expect_error(servers("tls+unix:///run/x"), "server \"tls+unix:///run/x\" needs tls.server_name");
+  expect_error(servers("wss+unix:///run/x") + "tls = { ca = \"server.crt\" }\n", "needs tls.server_name");
+  expect_good(servers("tls+unix:///run/x") + "tls = { server_name = \"x.internal\" }\n");
+  expect_warning(servers("unix:///run/x") + "socket = { nodelay = false }\n",
+                 "'socket' has no effect for unix sockets");
+}
+
+TEST_F(Check, SocketOptionsOfABackend) {
+  const auto plain = expect_good(servers("tcp://h:1")).backends[1].socket;
+  EXPECT_TRUE(plain.nodelay);
+  EXPECT_EQ(plain.keepalive_idle, Duration(30s));
+  EXPECT_EQ(plain.user_timeout, Duration(25s));
+  const auto set = expect_good(servers("ws://h:1") +
+                               "socket = { nodelay = false, keepalive = \"5s\", keepalive_interval = \"2s\", "
+                               "keepalive_count = 9, user_timeout = \"off\" }\n")
+                       .backends[1]
+                       .socket;
+  EXPECT_FALSE(set.nodelay);
+  EXPECT_EQ(set.keepalive_idle, Duration(5s));
+  EXPECT_EQ(set.keepalive_interval, Duration(2s));
+  EXPECT_EQ(set.keepalive_count, 9U);
+  EXPECT_EQ(set.user_timeout, Duration::zero());
+  expect_error(servers("ws://h:1") + "socket = { keepalive = \"off\", keepalive_count = 9 }\n",
+               "'keepalive_count' needs 'keepalive'");
 }
 
 TEST_F(Check, BalanceFitsItsServersAndItsKey) {
@@ -503,11 +554,11 @@ TEST_F(Check, BalanceFitsItsServersAndItsKey) {
 }
 
 TEST_F(Check, BackendTablesFitTheirServers) {
-  expect_error(servers("ws://h:1") + "tls = { server_name = \"x\" }\n", "'tls' is only for wss:// and https:// servers");
+  expect_error(servers("ws://h:1") + "tls = { server_name = \"x\" }\n", "'tls' is only for wss://, https:// and tls:// servers");
   expect_error(servers("wss://h:1") + "tls = { cert = \"server.crt\" }\n", "'cert' needs 'key'");
   expect_error(servers("wss://h:1") + "tls = { ca = \"gone.crt\" }\n", "'ca': cannot read");
   expect_error(servers("ws://h:1") + "framing = { type = \"raw\" }\n",
-               "'framing' is only for tcp:// servers");
+               "'framing' is only for tcp://, tls:// and unix:// servers");
   expect_error(servers("ws://h:1") + "ejection = { base = \"10s\", max = \"5s\" }\n",
                "'max' is shorter than 'base'");
   const auto backend =
