@@ -72,6 +72,10 @@ enum class Stage : std::uint8_t {
   X(pending_full, backend, 503, 1013, warn, false)           \
   X(pending_timeout, backend, 503, 1013, warn, false)        \
   X(circuit_open, backend, 503, 1013, warn, false)           \
+  X(tcp_frame_too_big, backend, 502, 1011, warn, false)      \
+  X(tcp_frame_bad, backend, 502, 1011, warn, false)          \
+  X(tcp_frame_cut, backend, 502, 1011, warn, false)          \
+  X(tcp_utf8, backend, 502, 1007, warn, false)               \
   X(ws_rsv, ws, 400, 1002, info, false)                      \
   X(ws_mask, ws, 400, 1002, info, false)                     \
   X(ws_opcode, ws, 400, 1002, info, false)                   \
@@ -80,6 +84,8 @@ enum class Stage : std::uint8_t {
   X(ws_len, ws, 400, 1002, info, false)                      \
   X(ws_close, ws, 400, 1002, info, false)                    \
   X(ws_utf8, ws, 400, 1007, info, false)                     \
+  X(ws_delimiter, ws, 400, 1008, info, false)                \
+  X(ws_base64, ws, 400, 1007, info, false)                   \
   X(too_big, ws, 413, 1009, info, false)                     \
   X(flood_ctl, ws, 429, 1008, info, false)                   \
   X(flood_frag, ws, 429, 1008, info, false)                  \

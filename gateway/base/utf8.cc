@@ -35,6 +35,31 @@ bool valid_utf8(Bytes bytes) {
   return bytes.empty() || simdjson::validate_utf8(reinterpret_cast<const char*>(bytes.data()), bytes.size());
 }
 
+std::size_t valid_utf8_prefix(Bytes bytes) {
+  constexpr std::size_t kBlock = 256;  // judged at once; only a block that is not all valid is looked at one by one
+  std::size_t good = 0;
+  while (good < bytes.size()) {
+    const Bytes block = bytes.subspan(good, std::min(kBlock, bytes.size() - good));
+    const Bytes whole = block.first(block.size() - cut_code_point(block));
+    if (whole.empty() || !valid_utf8(whole)) break;
+    good += whole.size();
+  }
+  while (good < bytes.size()) {
+    std::size_t size = 1;
+    const std::size_t most = std::min<std::size_t>(4, bytes.size() - good);
+    while (size < most && judge(bytes.data() + good, size) == CodePoint::cut) ++size;
+    if (judge(bytes.data() + good, size) != CodePoint::whole) break;
+    good += size;
+  }
+  return good;
+}
+
+std::size_t invalid_subpart(Bytes bytes) {
+  std::size_t size = 1;
+  while (size < bytes.size() && judge(bytes.data(), size + 1) == CodePoint::cut) ++size;
+  return size;
+}
+
 std::size_t cut_code_point(Bytes bytes) {
   const std::size_t most = std::min<std::size_t>(bytes.size(), 3);
   for (std::size_t size = 1; size <= most; ++size) {

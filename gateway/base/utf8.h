@@ -25,6 +25,12 @@ class Utf8Validator {
   std::uint8_t carried_ = 0;
 };
 
+// Octets at the front of `bytes` that are whole code points, all of them valid.
+std::size_t valid_utf8_prefix(Bytes bytes);
+// Octets that one U+FFFD stands for where the front of `bytes` is no valid code point, or one that will never be finished:
+// its maximal subpart (Unicode, section 3.9), 1 to 3.
+std::size_t invalid_subpart(Bytes bytes);
+
 // Octets at the end of `bytes` that begin a code point without finishing it (0-3); the rest may be judged.
 std::size_t cut_code_point(Bytes bytes);
 

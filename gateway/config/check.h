@@ -62,6 +62,9 @@ class Checker {
   void route_http(const Section& section, RouteSettings& out);
   void sticky(const Section& section, upstream::BackendSettings& out);
   void sticky_beside(const policy::JwtSettings& auth, const Section& section, const RouteSettings& route);
+  void tcp_framing(const Section& section, ws::TcpFraming& out);
+  void delimiter(const Section& section, ws::TcpFraming& out);
+  void length(const Section& section, ws::LengthPrefix& out);
   void upstream_socket(const Section& section, upstream::BackendSettings& out);
   void upstream_tls(const Section& section, Place servers, upstream::BackendSettings& out);
   void route(const Section& section);

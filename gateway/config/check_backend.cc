@@ -87,6 +87,11 @@ void Checker::backend(const std::string& name, const Section& section) {
     error(framing.place(), "'framing' is only for tcp://, tls:// and unix:// servers");
   } else if (framing) {
     text_backends_[name] = framing.text("message") == "text";
+    tcp_framing(framing, out.framing);
+  }
+  if (tcp && out.unit == upstream::Unit::message && !out.framing.framed() && !framing.refused("type")) {
+    error(section.table("balance").place("unit"), "unit = \"message\" before TCP servers needs a framing",
+          "octets without frames have no messages to balance: framing = { type = \"delimiter\" } or \"length\"");
   }
   if (tcp && section.has("handshake_timeout")) {
     reporter_.warning(section.place("handshake_timeout"),
@@ -174,7 +179,8 @@ bool Checker::server_url(const Text& url, upstream::ServerSettings& out) {
   std::string_view rest = text.substr(colon + 3);
   // "unix:///run/app.sock" is TCP's, "ws+unix:///run/app.sock" a WebSocket server's.
   const bool unix = scheme == "unix" || scheme.ends_with("+unix");
-  const std::string_view spoken = scheme == "unix" ? "tcp" : unix ? scheme.substr(0, scheme.size() - 5) : scheme;
+  const std::string_view spoken =
+      scheme == "unix" ? std::string_view("tcp") : unix ? scheme.substr(0, scheme.size() - 5) : scheme;
   if (is_later_scheme(spoken))
     return refuse(fmt::format("has the scheme {}, which is not yet supported", scheme));
   const auto known = scheme_of(spoken);
@@ -237,11 +243,6 @@ void Checker::balance(const Section& section, upstream::BackendSettings& out) {
   const Section table = section.table("balance");
   out.policy = policy_of(table.text("policy"));
   out.unit = table.text("unit") == "message" ? upstream::Unit::message : upstream::Unit::connection;
-  const bool tcp = !out.servers.empty() && upstream::bridged(out.servers.front().scheme);
-  if (tcp && out.unit == upstream::Unit::message) {
-    error(table.place("unit"), "unit = \"message\" for tcp:// servers is not yet supported",
-          "octets without frames have no messages to balance");
-  }
   out.max_legs = static_cast<std::uint32_t>(table.number("max_legs"));
   if (table.has("max_legs") && out.unit != upstream::Unit::message && !table.refused("unit")) {
     error(table.place("max_legs"), "'max_legs' needs unit = \"message\"");

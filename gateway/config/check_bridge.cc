@@ -1,8 +1,10 @@
 // Checker: what concerns servers that are reached by a socket of a certain kind, or that speak no WebSocket: paths of unix
-// sockets, [backend.NAME.socket].
+// sockets, [backend.NAME.framing], [backend.NAME.socket].
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <initializer_list>
+#include <map>
 
 #include "config/check.h"
 
@@ -22,6 +24,75 @@ std::string bad_socket_path(std::string_view path) {
   }
   if (!net::Address::parse_bind("unix:" + std::string(path))) return "has a path longer than 107 octets";
   return {};
+}
+
+void Checker::tcp_framing(const Section& section, ws::TcpFraming& out) {
+  using Framing = ws::TcpFraming::Type;
+  using Invalid = ws::TcpFraming::InvalidText;
+  const std::string type = section.text("type");
+  out.type = type == "delimiter" ? Framing::delimiter : type == "length" ? Framing::length : Framing::raw;
+  const std::string invalid = section.text("invalid_utf8");
+  out.invalid_text = invalid == "binary" ? Invalid::binary : invalid == "replace" ? Invalid::replace : Invalid::close;
+  out.max_frame = static_cast<std::uint64_t>(section.number("max_frame"));
+  if (section.refused("type")) return;
+
+  const auto only = [&](std::initializer_list<std::string_view> keys, std::string_view wanted) {
+    for (const std::string_view key : keys) {
+      if (section.has(key) && type != wanted)
+        error(section.place(key), fmt::format("'{}' needs type = \"{}\"", key, wanted));
+    }
+  };
+  only({"delimiter", "delimiter_hex", "keep"}, "delimiter");
+  only({"length", "endian", "counted"}, "length");
+  if (section.has("max_frame") && !out.framed()) {
+    error(section.place("max_frame"), "'max_frame' needs type = \"delimiter\" or \"length\"", "octets without frames have no longest one");
+  }
+  if (out.type == Framing::delimiter) {
+    out.keep = section.boolean("keep");
+    delimiter(section, out);
+  } else if (out.type == Framing::length) {
+    length(section, out.length);
+  }
+}
+
+void Checker::delimiter(const Section& section, ws::TcpFraming& out) {
+  const bool both = section.has("delimiter") && section.has("delimiter_hex");
+  if (both || (!section.has("delimiter") && !section.has("delimiter_hex"))) {
+    return error(section.place(both ? "delimiter_hex" : "type"),
+                 both ? "'delimiter' and 'delimiter_hex' stand for the same" : "type = \"delimiter\" needs 'delimiter'",
+                 both ? "" : "write delimiter = \"\\n\", or delimiter_hex = \"0d0a\"");
+  }
+  std::string octets;
+  const std::string_view key = section.has("delimiter") ? "delimiter" : "delimiter_hex";
+  if (!section.good(key)) return;
+  const std::string text = section.text(key);
+  if (key == "delimiter") {
+    octets = text;
+  } else {
+    const auto digit = [](char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1; };
+    if (text.size() % 2 != 0 || std::ranges::any_of(text, [&](char c) { return digit(c) < 0; })) {
+      return error(section.place(key), fmt::format("\"{}\" is no hexadecimal", shown(text)), "two digits an octet: \"0d0a\"");
+    }
+    for (std::size_t i = 0; i < text.size(); i += 2) octets += static_cast<char>(digit(text[i]) * 16 + digit(text[i + 1]));
+  }
+  if (octets.empty() || octets.size() > ws::Delimiter::kMost) {
+    return error(section.place(key), "a delimiter has 1 to 64 octets");
+  }
+  out.delimiter = ws::Delimiter(std::move(octets));
+}
+
+void Checker::length(const Section& section, ws::LengthPrefix& out) {
+  using Kind = ws::LengthPrefix::Kind;
+  static const std::map<std::string_view, Kind> kKinds{{"u8", Kind::u8},   {"u16", Kind::u16}, {"u24", Kind::u24},
+                                                       {"u32", Kind::u32}, {"u64", Kind::u64}, {"varint", Kind::varint}};
+  if (section.good("length")) out.kind = kKinds.at(section.text("length"));
+  out.little_endian = section.text("endian") == "little";
+  out.counted = section.boolean("counted");
+  if (out.kind != Kind::varint) return;
+  for (const std::string_view key : {"endian", "counted"}) {
+    if (section.has(key)) error(section.place(key), fmt::format("'{}' means nothing with length = \"varint\"", key));
+  }
+  out.little_endian = out.counted = false;
 }
 
 void Checker::upstream_socket(const Section& section, upstream::BackendSettings& out) {

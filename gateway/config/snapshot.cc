@@ -31,7 +31,8 @@ RoutePlan plan_of(const Snapshot& snapshot, const CompiledRoute& route) {
   if (tcp) {
     plan.up = FramerKind::ws_to_tcp;
     plan.down = FramerKind::tcp_to_ws;
-  } else if (backend.unit == upstream::Unit::message) {
+  }
+  if (backend.unit == upstream::Unit::message) {
     plan.when = RouteWhen::each_message;
     plan.max_legs = static_cast<std::uint8_t>(std::clamp<std::size_t>(backend.most_legs(), 1, 64));
   }

@@ -1,8 +1,8 @@
 // Framer: finds message boundaries in a byte stream without touching payload. Run: what it found.
 //
 // The Relay shows a Framer the bytes received and not yet covered; the Framer covers a prefix of them with one Run, and
-// the Relay decides what happens to it. A Framer never does I/O, never keeps bytes (only counters and a few octets of
-// state) and never looks at the same payload twice.
+// the Relay decides what happens to it. A Framer never does I/O, keeps counters and a few octets of state (one that must know
+// a length first: so much of a message as it bounds) and never looks at the same payload twice.
 #pragma once
 
 #include <array>
@@ -23,9 +23,12 @@ struct Run {
   bool ends = false;        // last run of a message
   bool control = false;     // one whole WebSocket control frame: `opcode` says which, `content` its unmasked payload
   std::uint8_t opcode = 0;  // of the message (1 text, 2 binary) or of the control frame (8, 9, 10)
+  std::uint8_t tail = 0;    // octets at the end that are not forwarded; only with a prefix or content
   std::uint8_t prefix_size = 0;
   std::array<std::uint8_t, 14> prefix{};  // octets to send before the run (a frame header in front of TCP bytes)
-  Bytes content;            // control frames only; dies at the next call of next()
+  // Of a control frame: its payload, which dies at the next call of next(). Of a data run: octets to send behind it; they
+  // live until sent() or the next run of the same framer (a few that are always the same: for ever).
+  Bytes content;
 };
 
 // Whole small messages that stand back to back, taken together: what a batch of tiny frames costs is mostly the asking.
@@ -81,6 +84,9 @@ class Framer {
                           bool /*last*/) const {
     return {};
   }
+
+  // The content that the latest data run lent has been sent or copied: its memory may go.
+  virtual void sent() {}
 
   // Whether everything covered so far ends with a whole frame (a control frame may be inserted here) ...
   virtual bool at_frame_boundary() const = 0;

@@ -8,6 +8,13 @@ namespace sluice::relay {
 
 namespace {
 
+// What runs are wrapped in is gathered here until the round's write, and small runs with it: 200 lines of a TCP server
+// leave in one part. One relay pumps at a time, so the thread needs one.
+constexpr std::size_t kGathering = 16 * 1024;
+constexpr std::size_t kGathered = 512;  // the largest run that is copied
+constexpr std::size_t kCopied = 64;     // the largest content that is copied, whatever the run
+thread_local std::array<std::uint8_t, kGathering> gathering;
+
 constexpr std::size_t kReceiveCost = 2 * 1024;  // of one receive, in octets of the budget
 
 }  // namespace
@@ -19,13 +26,40 @@ void Relay::hold(const Run& run, bool admitted, net::Stream* to) {
 
 // False when the parts are full.
 bool Relay::add(Approved& approved, const Run& run, Bytes octets) {
-  auto& parts = approved.parts;
-  if (run.prefix_size > 0) {
-    if (parts.size() + 2 > parts.capacity() || approved.prefixes.full()) return false;
-    parts.push_back({approved.prefixes.push_back(run.prefix).data(), run.prefix_size});
-  }
+  if (run.prefix_size > 0 || (!run.content.empty() && !run.control)) return add_wrapped(approved, run, octets);
   octets = octets.subspan(run.skip);
   return octets.empty() || add(approved, octets);
+}
+
+bool Relay::add_wrapped(Approved& approved, const Run& run, Bytes octets) {
+  if (approved.parts.size() + 3 > approved.parts.capacity() || approved.lent) return false;
+  octets = octets.subspan(run.skip, octets.size() - run.skip - run.tail);
+  const Bytes prefix = Bytes(run.prefix).first(run.prefix_size);
+  const Bytes content = run.content;
+  const bool gather = octets.size() <= kGathered;
+  const bool lent = content.size() > kCopied;
+  const std::size_t room = prefix.size() + (gather ? octets.size() : 0) + (lent ? 0 : content.size());
+  if (room > kGathering - approved.gathered) return false;
+  const auto copy = [&](Bytes piece) {
+    if (piece.empty()) return;
+    std::uint8_t* const at = gathering.data() + approved.gathered;
+    std::ranges::copy(piece, at);
+    approved.gathered += piece.size();
+    check(add(approved, Bytes(at, piece.size())), "no part left for what is gathered");
+  };
+  copy(prefix);
+  if (gather) {
+    copy(octets);
+  } else {
+    check(add(approved, octets), "no part left for a run");
+  }
+  if (lent) {
+    approved.lent = true;
+    check(add(approved, content), "no part left for what is lent");
+  } else {
+    copy(content);
+  }
+  return true;
 }
 
 bool Relay::add(Approved& approved, Bytes octets) {
@@ -102,7 +136,7 @@ void Relay::approve(Approved& approved) {
     } else {
       if (approved.covered == all.size()) return;
       // Room for whatever comes: a control frame must not be held.
-      if (approved.parts.size() + 2 > approved.parts.capacity()) {
+      if (approved.lent || approved.parts.size() + 2 > approved.parts.capacity()) {
         approved.more = true;
         return;
       }
@@ -222,6 +256,7 @@ Relay::Why Relay::pump_turn(Budget& budget) {
       SLUICE_UNINITIALIZED Approved approved;
       approve(approved);
       const bool written = approved.parts.empty() || write(approved);
+      if (approved.lent) framer_.sent();
       from_.consume(approved.covered);  // also when it was in vain: the framer has moved on
       if (!written) return Why::to_error;
       budget.octets -= std::min(budget.octets, approved.covered);

@@ -105,14 +105,16 @@ class Relay {
   void forget(const net::Stream& stream);
 
  private:
-  // What one round of approving came to. Parts point into from.received() and into `prefixes`.
+  // What one round of approving came to. Parts point into from.received(), into the thread's room for what is gathered, and
+  // into what a framer lent.
   struct Approved {
     InplaceVector<Bytes, net::kMostParts> parts;
-    InplaceVector<std::array<std::uint8_t, 14>, 4> prefixes;
+    std::size_t gathered = 0;  // octets in the thread's room
     std::size_t covered = 0;  // octets of from.received() dealt with
     net::Stream* to = nullptr;
     Why stop = Why::starved;  // why approving went no further
     bool one_by_one = false;  // the host has refused a batch of this turn
+    bool lent = false;        // ends with what its framer lent
     bool more = false;        // stopped only because the parts were full or the destination changes
   };
   // A data run that the framer has found and that has not passed: it lies at the front of from.received().
@@ -124,6 +126,7 @@ class Relay {
   void approve(Approved& approved);
   bool add(Approved& approved, const Run& run, Bytes octets);
   bool add(Approved& approved, Bytes octets);
+  bool add_wrapped(Approved& approved, const Run& run, Bytes octets);
   bool pass_batch(Approved& approved, Bytes octets);
   bool look_ahead(Approved& approved, MutableBytes octets);
   void hold(const Run& run, bool admitted, net::Stream* to = nullptr);

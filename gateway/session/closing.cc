@@ -49,7 +49,9 @@ void Session::end(Error error, Side initiator) {
   ending_ = true;
   record_.error = error;
   if (error.side != Side::upstream) house_.tally.rejects[static_cast<std::size_t>(error.code)].add();
-  std::uint16_t code = error.side == Side::upstream ? std::uint16_t{1011} : row(error.code).close_code;
+  // A WebSocket server's mistakes are none of the client's.
+  const bool theirs = error.side == Side::upstream && row(error.code).stage == Stage::ws;
+  std::uint16_t code = theirs ? std::uint16_t{1011} : row(error.code).close_code;
   if (close_override_ != 0) code = close_override_;
   note_close(code == 0 ? 1006 : code, initiator, row(error.code).name);
   if (code == 0) {
@@ -218,13 +220,25 @@ void Session::on_leg_end(Leg& leg, bool in_order) {
   if (leg.state() == Leg::State::closed) return;
   if (leg.leaving() && !ending_) return leg_left(leg);
   if (tcp() && in_order && !leg.close_in) {
+    const bool listens = !client_close_out_ && !client_gone_;
+    if (listens && (!leg.at_message_boundary() || !leg.stream().received().empty())) {
+      return leg_died(leg, {Errc::tcp_frame_cut, Side::upstream, false, "ended inside a frame"});
+    }
     if (revival_ && revival_->lost(leg, false)) return;
     // The end of a TCP stream is its Close. Ours to it follows when the client has answered.
     leg.close_in = true;
     note_close(1000, Side::upstream, "");
     closing_until(rules().close_timeout);
+    if (per_message() && !client_close_in_) {
+      ending_ = true;  // as with a WebSocket server's Close
+      close_legs(1001);
+    }
     leg.close_due = !leg.close_out;
-    if (!client_close_out_ && !client_close_due_ && !client_gone_) {
+    // The answer to a client's Close waits for the rest of all that were opened for it.
+    const bool rest = client_close_in_ && !std::ranges::all_of(legs_, [](const auto& one) {
+                        return one->close_in || one->state() == Leg::State::closed;
+                      });
+    if (!rest && !client_close_out_ && !client_close_due_ && !client_gone_) {
       client_close_due_ = true;
       client_close_code_ = client_close_in_ ? client_close_code_ : std::uint16_t{1000};
       boundary_deadline_ = std::min(boundary_deadline_, now() + kBoundaryWait);
@@ -266,6 +280,8 @@ void Session::leg_died(Leg& leg, Error error) {
 }
 
 void Session::retire_leg(Leg& leg) {
+  // A server must not take the beginning of a frame for all of it.
+  const bool cut_short = tcp() && framing().framed() && up_->to() == &leg.stream() && up_->inside_frame();
   up_->forget(leg.stream());
   if (revival_) revival_->forget(leg);
   end_pause(Direction::up, leg.jammed_since);
@@ -274,7 +290,7 @@ void Session::retire_leg(Leg& leg) {
     if (spread_->pending == &leg) spread_->pending = nullptr;
     std::erase(spread_->queue, &leg);
   }
-  leg.close();
+  cut_short ? leg.abort() : leg.close();
 }
 
 // ---- control frames of the gateway's own ---------------------------------------------------------------------------------
@@ -318,7 +334,10 @@ void Session::emit_to_client() {
 void Session::emit_to_leg(Leg& leg) {
   if (!leg.relaying() || leg.close_out) return;
   if (tcp()) {
-    if (!leg.close_due || !(revival_ ? revival_->through(leg) : up_->at_frame_boundary())) return;
+    if (!leg.close_due) return;
+    // Only the leg that a message runs to waits for its end.
+    const bool meant = !per_message() || up_->to() == &leg.stream();
+    if (revival_ ? !revival_->through(leg) : meant && !up_->at_frame_boundary()) return;
     leg.stream().finish();
     leg.close_out = true;
     leg.close_due = false;

@@ -15,6 +15,7 @@
 #include "session/stickiness.h"
 #include "session/upgrade.h"
 #include "upstream/hash_key.h"
+#include "ws/base64_tunnel.h"
 #include "ws/tunnel.h"
 
 namespace sluice::session {
@@ -191,7 +192,9 @@ Result<void> Session::judge_identity() {
 Result<void> Session::judge_subprotocols() {
   Opening& o = *opening_;
   const std::vector<std::string>& allowed = rules().subprotocols;
+  const bool framed = tcp() && framing().framed();
   for (const std::string_view offered : o.scrubbed.subprotocols) {
+    if (framed && offered == ws::kBase64Subprotocol) continue;  // is about octets without frames
     if (allowed.empty() || std::ranges::find(allowed, offered) != allowed.end()) o.subprotocols.push_back(offered);
   }
   if (!o.scrubbed.subprotocols.empty() && o.subprotocols.empty()) {
@@ -530,18 +533,19 @@ void Session::start_relaying() {
 }
 
 std::unique_ptr<relay::Framer> Session::up_framer(bool deflate) const {
-  const ws::FramingRules framing{.side = Side::client,
-                                 .max_message = rules().max_message,
-                                 .max_fragments = rules().max_fragments,
-                                 .rsv1 = deflate,
-                                 .validate_utf8 = rules().validate_utf8};
-  if (route_->compiled->plan.up == config::FramerKind::ws_to_tcp) return std::make_unique<ws::WsToTcp>(framing);
-  return std::make_unique<ws::WsFramer>(framing);
+  const ws::FramingRules rules_of_frames{.side = Side::client,
+                                         .max_message = rules().max_message,
+                                         .max_fragments = rules().max_fragments,
+                                         .rsv1 = deflate,
+                                         .validate_utf8 = rules().validate_utf8};
+  if (tcp()) return ws::framer_to_tcp(rules_of_frames, framing(), record_.subprotocol() == ws::kBase64Subprotocol);
+  return std::make_unique<ws::WsFramer>(rules_of_frames);
 }
 
 std::unique_ptr<relay::Framer> Session::down_framer(bool deflate) const {
   if (route_->compiled->plan.down == config::FramerKind::tcp_to_ws) {
-    return std::make_unique<ws::TcpToWs>(rules().text_frames ? ws::kText : ws::kBinary);
+    return ws::framer_from_tcp(framing(), rules().text_frames ? ws::kText : ws::kBinary,
+                               record_.subprotocol() == ws::kBase64Subprotocol);
   }
   return std::make_unique<ws::WsFramer>(ws::FramingRules{.side = Side::upstream,
                                                          .max_message = rules().max_message_to_client,

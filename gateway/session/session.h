@@ -159,6 +159,7 @@ class Session {
   const config::WebSocketSettings& rules() const { return route_->compiled->settings->websocket; }
   bool per_message() const { return route_->compiled->plan.when == config::RouteWhen::each_message; }
   bool away() const { return revival_ && revival_->away(); }
+  const ws::TcpFraming& framing() const { return route_->compiled->cluster->settings().framing; }
   bool tcp() const { return route_->compiled->plan.up == config::FramerKind::ws_to_tcp; }
   void log_open(int status, const Error* error);
   void log_close();

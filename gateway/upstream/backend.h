@@ -20,6 +20,7 @@
 #include "net/address.h"
 #include "net/socket.h"
 #include "upstream/load.h"
+#include "ws/tcp_framing.h"
 
 namespace sluice::upstream {
 
@@ -45,12 +46,12 @@ struct ServerSettings {
   Scheme scheme = Scheme::ws;
   std::string host;  // name or literal without brackets; empty with `unix_path`
   std::uint16_t port = 0;
-  std::string unix_path;  // of a unix socket; empty: host and port
   std::uint32_t weight = 1;
   Duty duty = Duty::ready;  // the key `state`
   Discovery discovery = Discovery::none;
   bool backup = false;                // serves only while none of the others can
   std::uint32_t max_connections = 0;  // 0 = any number
+  std::string unix_path;  // of a unix socket; empty: host and port
 };
 // The server's address where it needs no resolving; nullopt for a name.
 std::optional<net::Address> literal_address(const ServerSettings& server);
@@ -130,6 +131,7 @@ struct BackendSettings {
   std::uint32_t retries = 2;   // further candidates after the first
   UpstreamTls tls;
   net::SocketOptions socket;
+  ws::TcpFraming framing;  // of bridged servers
   HealthSettings health;
   EjectionSettings ejection;
   StickySettings sticky;

@@ -13,6 +13,9 @@ std::string_view scheme_text(Scheme scheme) {
     case Scheme::ws: return "ws://";
     case Scheme::wss: return "wss://";
     case Scheme::tcp: return "tcp://";
+    case Scheme::tls: return "tls://";
+    case Scheme::http: return "http://";
+    case Scheme::https: return "https://";
   }
   return "";
 }

@@ -37,6 +37,10 @@ class WsFramer final : public relay::Framer {
   bool at_frame_boundary() const override { return left_ == 0; }
   bool at_message_boundary() const override { return left_ == 0 && opcode_ == kContinuation; }
 
+  // Of the frame at hand: payload octets that have not been covered, and whether it ends its message.
+  std::uint64_t left() const { return left_; }
+  bool fin() const { return fin_; }
+
   // As next(), but unmasks the payload of data frames in place and reports the frame header in Run.skip (for a control
   // frame: all of it), because what stands behind does not speak frames.
   Result<relay::Run> next_unmasked(MutableBytes bytes);

@@ -84,7 +84,6 @@ WRONG = {
     "http beside ws": (SMALL.replace('"ws://127.0.0.1:9000"', '"ws://127.0.0.1:9000", "http://127.0.0.1:9000"'), "7:", ["must not stand in one backend"]),
     "not yet: redis": (SMALL + '[redis]\nurl = "redis://x"\n', "8:", ["not yet supported", "redis"]),
     "not yet: api keys": (SMALL + '[auth.x]\ntype = "api_key"\nkeys_file = "x"\n', "9:", ["not yet supported", "api_key"]),
-    "not yet: framing": (SMALL.replace("ws://", "tcp://") + 'framing = { type = "delimiter" }\n', "8:", ["not yet supported"]),
     "not yet: compression": (SMALL.replace('backend = "app"', 'backend = "app"\nwebsocket = { compression = true }'), "6:", ["not yet supported"]),
     "mixed algorithms": (SMALL + '[auth.x]\ntype = "jwt"\nalgorithms = ["HS256", "RS256"]\nsecret_file = "hs256.secret"\n', "10:", ["HS"]),
     "secret too short": (SMALL + '[auth.x]\ntype = "jwt"\nalgorithms = ["HS256"]\nsecret_file = "short"\n', "11:", ["32"]),
@@ -134,7 +133,6 @@ LATER = {
     "health path": ('health = { path = "/healthz" }\n', "8:12", "path"),
     "circuit breaker": ('circuit_breaker = { max_pending = 200 }\n', "8:1", "circuit_breaker"),
     "preamble": ('preamble = "PROXY2"\n', "8:12", "PROXY2"),
-    "delimiter": ('framing = { type = "delimiter" }\n', "8:20", "delimiter"),
 }
 
 

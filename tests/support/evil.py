@@ -1,6 +1,6 @@
 """Scripted backends: each connection is handed to a function that answers as the test needs, well or badly.
 
-`Backend(handler)` listens on loopback and runs handler(peer) in a thread for each connection. A peer is a Wire that also
+`Backend(handler)` listens on loopback (with `path`, on a unix socket) and runs handler(peer) in a thread for each connection. A peer is a Wire that also
 remembers the head that it was sent and the frames that it took. Ready-made handlers: echo, label, silent and others.
 """
 
@@ -84,11 +84,13 @@ Handler = Callable[[Peer], None]
 
 
 class Backend:
-    def __init__(self, handler: Handler, *, tls: Optional[ssl.SSLContext] = None, port: int = 0, name: str = ""):
+    def __init__(self, handler: Handler, *, tls: Optional[ssl.SSLContext] = None, port: int = 0, name: str = "",
+                 path: str = ""):
         self.handler = handler
         self.tls = tls
         self.name = name
-        self.port = port or free_port()
+        self.path = path
+        self.port = 0 if path else port or free_port()
         self.peers: List[Peer] = []
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
@@ -97,9 +99,9 @@ class Backend:
 
     # ---- life
     def start(self) -> None:
-        self.listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        self.listener = socket.socket(socket.AF_UNIX if self.path else socket.AF_INET, socket.SOCK_STREAM)
         self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.listener.bind(("127.0.0.1", self.port))
+        self.listener.bind(self.path or ("127.0.0.1", self.port))
         self.listener.listen(512)
         threading.Thread(target=self._accept, args=(self.listener,), daemon=True).start()
 
@@ -135,7 +137,8 @@ class Backend:
             threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
 
     def _serve(self, sock: socket.socket) -> None:
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if not self.path:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if self.tls:
             try:
                 sock.settimeout(10)

@@ -497,15 +497,44 @@ TEST_F(Check, ServersMayBeUnixSockets) {
     EXPECT_EQ(server.unix_path, "/run/app.sock");
     EXPECT_EQ(upstream::literal_address(server)->text(), "unix:/run/app.sock");
   }
-  expect_error("[backend.b]\nservers = [\"unix:///run/x\", \"tcp+unix:///run/x\"]\n", "is listed twice");
-  expect_error(servers("unix:///" + std::string(107, 'x')), "has a path longer than 107 octets");
+  expect_error("[backend.b]\nservers = [\"unix:///run/x\", \"tcp+unix:///run/x\"]\n", "server tcp+unix:///run/x is listed twice");
+  EXPECT_THAT(brief(load_with(servers("unix:///" + std::string(107, 'x')))), HasSubstr("has a path longer than 107 octets"));
   expect_good(servers("unix:///" + std::string(106, 'x')));
   // A path is no name that a certificate could be for.
   expect_error(servers("tls+unix:///run/x"), "server \"tls+unix:///run/x\" needs tls.server_name");
-  expect_error(servers("wss+unix:///run/x") + "tls = { ca = \"server.crt\" }\n", "needs tls.server_name");
+  expect_error(servers("wss+unix:///run/x") + "tls = { ca = \"server.crt\" }\n", "server \"wss+unix:///run/x\" needs tls.server_name");
   expect_good(servers("tls+unix:///run/x") + "tls = { server_name = \"x.internal\" }\n");
   expect_warning(servers("unix:///run/x") + "socket = { nodelay = false }\n",
                  "'socket' has no effect for unix sockets");
+}
+
+TEST_F(Check, FramingOfTcpServers) {
+  const auto with = [](std::string_view framing) {
+    return servers("tcp://h:1") + "framing = { " + std::string(framing) + " }\n";
+  };
+  const auto lines = expect_good(with("type = \"delimiter\", delimiter = \"\\r\\n\", keep = true, max_frame = \"1KiB\"")).backends[1].framing;
+  EXPECT_EQ(lines.type, ws::TcpFraming::Type::delimiter);
+  EXPECT_EQ(as_text(lines.delimiter.octets()), "\r\n");
+  EXPECT_TRUE(lines.keep);
+  EXPECT_EQ(lines.max_frame, 1024U);
+  const auto hex = expect_good(with("type = \"delimiter\", delimiter_hex = \"00fF\", invalid_utf8 = \"replace\"")).backends[1].framing;
+  EXPECT_EQ(as_text(hex.delimiter.octets()), std::string_view("\0\xFF", 2));
+  EXPECT_EQ(hex.invalid_text, ws::TcpFraming::InvalidText::replace);
+  const auto length = expect_good(with("type = \"length\", length = \"u24\", endian = \"little\", counted = true")).backends[1].framing;
+  EXPECT_EQ(length.length.kind, ws::LengthPrefix::Kind::u24);
+  EXPECT_TRUE(length.length.little_endian && length.length.counted);
+  EXPECT_EQ(length.max_frame, 1024U * 1024);
+  expect_error(with("type = \"delimiter\""), "type = \"delimiter\" needs 'delimiter'");
+  expect_error(with("type = \"delimiter\", delimiter = \"a\", delimiter_hex = \"00\""), "'delimiter' and 'delimiter_hex' stand for the same");
+  expect_error(with("type = \"delimiter\", delimiter = \"\""), "'delimiter' is empty");
+  expect_error(with("type = \"delimiter\", delimiter = \"" + std::string(65, 'x') + "\""), "a delimiter has 1 to 64 octets");
+  for (const char* bad : {"0", "0g", "0x0a"}) {
+    expect_error(with("type = \"delimiter\", delimiter_hex = \"" + std::string(bad) + "\""), "\"" + std::string(bad) + "\" is no hexadecimal");
+  }
+  expect_error(with("type = \"raw\", delimiter = \"x\""), "'delimiter' needs type = \"delimiter\"");
+  expect_error(with("type = \"delimiter\", delimiter = \"x\", counted = true"), "'counted' needs type = \"length\"");
+  expect_error(with("max_frame = \"1KiB\""), "'max_frame' needs type");
+  expect_error(with("type = \"length\", length = \"varint\", endian = \"little\""), "'endian' means nothing with length = \"varint\"");
 }
 
 TEST_F(Check, SocketOptionsOfABackend) {
@@ -532,7 +561,8 @@ TEST_F(Check, BalanceFitsItsServersAndItsKey) {
     return servers("ws://h:1") + "balance = " + std::string(balance) + "\n";
   };
   expect_error(servers("tcp://h:1") + "balance = { unit = \"message\" }\n",
-               "unit = \"message\" for tcp:// servers is not yet supported");
+               "unit = \"message\" before TCP servers needs a framing");
+  expect_good(servers("tcp://h:1") + "balance = { unit = \"message\" }\nframing = { type = \"length\" }\n");
   expect_error(with("{ max_legs = 2 }"), "'max_legs' needs unit = \"message\"");
   expect_error(with("{ key = \"ip\" }"), "'key' needs policy = \"consistent_hash\"");
   for (const char* key : {"port", "header", "header:", "ip:x", "path:0", "path:x", "claim:", "cookie:a b"}) {

@@ -216,11 +216,6 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"[backend.b]\nservers = [\"dns+http://site.internal:80\"]\n",
              "has the scheme dns+http, which is not yet supported"},
         Case{"[backend.b]\nservers = [\"srv+ws://h\"]\n", "not yet supported"},
-        Case{"[backend.b]\nservers = [\"tcp://h:1\"]\nframing = { type = \"delimiter\", delimiter = "
-             "\"\\r\\n\", max_frame = \"1KiB\" }\n",
-             "11:20: error: 'type' = \"delimiter\" is not yet supported\n11:33: error: 'delimiter' in "
-             "[backend.b.framing] is not yet "
-             "supported\n11:53: error: 'max_frame'"},
         Case{"[backend.b]\nservers = [\"tcp://h:1\"]\npreamble = \"PROXY2\"\n",
              "'preamble' = \"PROXY2\" is not yet supported"},
         Case{"[[route]]\npath = \"/a\"\nbackend = \"app\"\nwebsocket = { compression = true }\n",

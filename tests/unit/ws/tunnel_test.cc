@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "unit/ws/frames.h"
+#include "unit/ws/carry.h"
 
 namespace sluice::ws {
 namespace {
@@ -105,10 +105,33 @@ TEST(TcpToWs, RefusesTextThatIsNotUtf8) {
     Octets bytes = bad;
     const auto run = framer.next(bytes);
     ASSERT_FALSE(run);
-    EXPECT_EQ(run.error().code, Errc::ws_utf8);
+    EXPECT_EQ(run.error().code, Errc::tcp_utf8);
     EXPECT_EQ(run.error().side, Side::upstream);
     TcpToWs binary(kBinary);
     EXPECT_TRUE(binary.next(bytes));
+  }
+}
+
+TEST(TcpToWs, TextThatIsNotUtf8MayGoAsBinary) {
+  TcpToWs framer(kText, TcpFraming::InvalidText::binary);
+  EXPECT_EQ(messages(carry_whole(framer, text("fine")).sent), (std::vector<Message>{textual("fine")}));
+  EXPECT_EQ(messages(carry_whole(framer, text("a\xFFz")).sent), (std::vector<Message>{binary(text("a\xFFz"))}));
+}
+
+TEST(TcpToWs, TextThatIsNotUtf8MayBeReplaced) {
+  const Octets octets = text("a\xFF\xFF\xFF\xFF\xFFz\xE2\x82");
+  for (std::size_t cut = 0; cut <= octets.size(); ++cut) {
+    TcpToWs framer(kText, TcpFraming::InvalidText::replace);
+    const Carried got = carry(framer, octets, {cut, octets.size()});
+    EXPECT_EQ(got.error, Errc::none);
+    EXPECT_EQ(got.covered, octets.size() - 2) << "a cut character waits";
+    Octets all;
+    for (const Message& message : messages(got.sent)) {
+      EXPECT_EQ(message.opcode, kText);
+      EXPECT_TRUE(valid_utf8(message.payload));
+      all = all + message.payload;
+    }
+    EXPECT_EQ(all, text("a\uFFFD\uFFFD\uFFFD\uFFFD\uFFFDz"));
   }
 }
 
