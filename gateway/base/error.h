@@ -33,6 +33,9 @@ enum class Stage : std::uint8_t {
   X(head_timeout, head, 408, 0, info, false)                 \
   X(body_too_large, head, 413, 0, info, false)               \
   X(body_timeout, head, 408, 0, info, false)                 \
+  X(proxy_hdr, proxy_hdr, 0, 0, info, false)                 \
+  X(proxy_untrusted, proxy_hdr, 0, 0, info, false)           \
+  X(proxy_timeout, proxy_hdr, 0, 0, info, false)             \
   X(tls_timeout, tls, 0, 0, info, false)                     \
   X(tls_failed, tls, 0, 0, info, false)                      \
   X(host, head, 400, 0, info, false)                        \
