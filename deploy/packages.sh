@@ -10,7 +10,7 @@ BUILD_PACKAGES=(
 TEST_PACKAGES=(
   libgtest-dev libgmock-dev librapidcheck-dev libbenchmark-dev libboost-dev
   python3-pytest python3-websockets python3-cryptography
-  nginx-light redis-server strace iproute2 openssl curl chromium
+  nginx-light haproxy redis-server strace iproute2 openssl curl chromium
   tigervnc-standalone-server mosquitto postgresql inetutils-telnetd
 )
 

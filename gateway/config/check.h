@@ -39,6 +39,8 @@ class Checker {
   void admin(const Section& section);
   void listener(const Section& section);
   void listener_limits(const Section& section, ListenerSettings& out);
+  void proxy_protocol(const Section& section, ListenerSettings& out);
+  std::vector<net::Cidr> blocks(const Section& section, std::string_view key);
   void listener_tls(const Section& section, ListenerSettings& out);
   void certificate(const Section& section, net::TlsSettings& out);
   void plain_http(const Section& section, ListenerSettings& out);

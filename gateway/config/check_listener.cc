@@ -29,14 +29,8 @@ void Checker::listener(const Section& section) {
           fmt::format("listener '{}' is defined twice", shown(out.name)),
           "give each a name and a bind of its own");
   }
-  for (const Text& text : section.texts("trusted_proxies")) {
-    if (const auto block = net::Cidr::parse(text.text)) {
-      out.trusted_proxies.push_back(*block);
-    } else {
-      error(text.place, fmt::format("'{}' is no block of addresses", shown(text.text)),
-            "write \"10.0.0.0/8\" or a single address; bits behind the prefix must be zero");
-    }
-  }
+  out.trusted_proxies = blocks(section, "trusted_proxies");
+  proxy_protocol(section, out);
   const std::string forwarded = section.text("forwarded");
   out.forwarded = forwarded == "rfc7239" ? http::ForwardedStyle::forwarded
                   : forwarded == "both"  ? http::ForwardedStyle::both
@@ -72,6 +66,31 @@ void Checker::listener(const Section& section) {
   }
   plain_http(section, out);
   settings_.listeners.push_back(std::move(out));
+}
+
+std::vector<net::Cidr> Checker::blocks(const Section& section, std::string_view key) {
+  std::vector<net::Cidr> out;
+  for (const Text& text : section.texts(key)) {
+    if (const auto block = net::Cidr::parse(text.text)) {
+      out.push_back(*block);
+    } else {
+      error(text.place, fmt::format("'{}' is no block of addresses", shown(text.text)),
+            "write \"10.0.0.0/8\" or a single address; bits behind the prefix must be zero");
+    }
+  }
+  return out;
+}
+
+void Checker::proxy_protocol(const Section& section, ListenerSettings& out) {
+  out.proxy_protocol = section.text("proxy_protocol") == "required";
+  out.proxy_protocol_from = blocks(section, "proxy_protocol_from");
+  if (out.proxy_protocol && section.texts("proxy_protocol_from").empty() && !section.refused("proxy_protocol_from")) {
+    // A header from anywhere would let every client choose its own address.
+    error(section.place("proxy_protocol"), "'proxy_protocol' needs 'proxy_protocol_from'",
+          "name the proxies: proxy_protocol_from = [\"10.0.0.0/8\"]");
+  } else if (!out.proxy_protocol && section.has("proxy_protocol_from") && !section.refused("proxy_protocol")) {
+    error(section.place("proxy_protocol_from"), "'proxy_protocol_from' has no effect without proxy_protocol = \"required\"");
+  }
 }
 
 void Checker::listener_limits(const Section& section, ListenerSettings& out) {

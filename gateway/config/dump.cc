@@ -131,6 +131,12 @@ std::string text(const RouteSettings& route) {
   return out;
 }
 
+std::string blocks(const std::vector<net::Cidr>& all) {
+  std::vector<std::string> texts;
+  for (const auto& block : all) texts.push_back(block.text());
+  return joined(texts, "none");
+}
+
 std::string text(const ListenerSettings& listener) {
   std::string out = fmt::format("{}", listener.bind.text());
   if (listener.tls) {
@@ -146,10 +152,9 @@ std::string text(const ListenerSettings& listener) {
                      joined(listener.rate_limit, "none"));
   if (listener.redirect_port != 0) out += fmt::format(", redirect to https on {}", listener.redirect_port);
   if (!listener.acme_folder.empty()) out += fmt::format(", acme_folder {}", listener.acme_folder);
-  std::vector<std::string> proxies;
-  for (const auto& block : listener.trusted_proxies) proxies.push_back(block.text());
+  if (listener.proxy_protocol) out += ", proxy_protocol from " + blocks(listener.proxy_protocol_from);
   constexpr std::string_view kStyles[] = {"x-forwarded", "rfc7239", "both"};
-  return out + fmt::format(", trusted_proxies {}, forwarded {}\n", joined(proxies, "none"),
+  return out + fmt::format(", trusted_proxies {}, forwarded {}\n", blocks(listener.trusted_proxies),
                            kStyles[static_cast<std::size_t>(listener.forwarded)]);
 }
 

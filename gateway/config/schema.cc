@@ -245,6 +245,17 @@ constexpr Key kListener[] = {
      .meaning = "Folder (webroot of certbot or lego) below which /.well-known/acme-challenge/ is served, on this listener "
                 "and before any redirect.",
      .example = "\"/var/lib/sluice/acme\""},
+    {.name = "proxy_protocol",
+     .type = choice,
+     .fallback = "\"off\"",
+     .meaning = "Whether every connection must begin with a PROXY header, version 1 or 2, ahead of TLS; the address that it "
+                "names is the client's.",
+     .values = "off|required"},
+    {.name = "proxy_protocol_from",
+     .type = texts,
+     .fallback = "[]",
+     .meaning = "Blocks of addresses that may connect to a listener with proxy_protocol; all others are reset.",
+     .example = "[\"10.0.0.5\"]"},
     {.name = "forwarded",
      .type = choice,
      .fallback = "\"x-forwarded\"",

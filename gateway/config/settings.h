@@ -41,6 +41,8 @@ struct ListenerSettings {
   net::Address bind;
   std::optional<net::TlsSettings> tls;
   std::vector<net::Cidr> trusted_proxies;
+  bool proxy_protocol = false;                   // "required": a PROXY header comes ahead of everything
+  std::vector<net::Cidr> proxy_protocol_from;    // who may connect then
   http::ForwardedStyle forwarded = http::ForwardedStyle::x_forwarded;
   std::uint64_t max_connections = 0;  // 0 = only the process's
   http::HeadLimits head;

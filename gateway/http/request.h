@@ -29,7 +29,9 @@ struct Request {
   const Head* head = nullptr;  // dies with the channel's received bytes
   Target target;
   Authority host;
-  net::Address peer;     // the socket's other end
+  net::Address peer;     // the socket's other end, or whom a PROXY header names in its place
+  net::Address local;    // what it connected to
+  net::Address proxy;    // the socket's other end, when `peer` came by a PROXY header; else empty
   net::Address client;   // after the trusted_proxies rules (http/forwarded.h)
   std::uint16_t listener_port = 0;
   TlsFacts tls;

@@ -125,8 +125,9 @@ void Worker::accepted(const std::string& name, net::Fd fd, const net::Address& p
   if (tally.handshaking.get() >= settings.server.max_handshakes) return refuse(Errc::handshakes_full);
   session::Admission admission(shared_.connections, *found->tally, tally,
                                found->tls ? session::Protocol::tls : session::Protocol::http1);
-  adopt(session::receive(*this, std::move(admission), std::move(fd), runtime_,
-                         static_cast<std::size_t>(found - runtime_->listeners.begin()), peer));
+  auto owner = session::receive(*this, std::move(admission), std::move(fd), runtime_,
+                                static_cast<std::size_t>(found - runtime_->listeners.begin()), peer);
+  if (owner) adopt(std::move(owner));
 }
 
 // Said once in a while for all workers: each of them meets it again every 100 ms for as long as it lasts.

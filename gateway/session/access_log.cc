@@ -95,7 +95,11 @@ void log_opening(const Opened& opened, const Opening& opening, const Record& rec
   if (!request.traceparent.empty()) line.add("trace_id", std::string_view(request.traceparent).substr(3, 32));
   line.add("listener", listener.compiled->settings->name);
   line.add("client_ip", opening.words.client).add("client_port", std::uint64_t{request.peer.port()});
-  if (opening.trusted) line.add("peer_ip", request.peer.ip());
+  if (!request.proxy.empty()) {
+    line.add("peer_ip", request.proxy.ip());
+  } else if (opening.trusted) {
+    line.add("peer_ip", request.peer.ip());
+  }
   if (request.tls.active) {
     line.add("tls_version", request.tls.version).add("tls_sni", request.tls.sni).add("alpn", request.tls.alpn);
     line.add("tls_client_subject", request.tls.client_subject).add("tls_client_san", request.tls.client_san);

@@ -1,18 +1,20 @@
 #include "session/arrival.h"
 
+#include <algorithm>
+
 #include "base/log.h"
 #include "session/h1_front.h"
+#include "session/proxy_arrival.h"
 
 namespace sluice::session {
 
 Arrival::Arrival(House& house, Admission admission, net::Fd fd, std::shared_ptr<const Runtime> runtime,
-                 std::size_t listener, const net::Address& peer, std::uint16_t local_port)
+                 std::size_t listener, const Ends& ends)
     : StreamOwner(house),
       admission_(std::move(admission)),
       runtime_(std::move(runtime)),
       listener_(listener),
-      peer_(peer),
-      local_port_(local_port),
+      ends_(ends),
       started_(house.loop.now()),
       stream_(std::make_unique<net::TlsStream>(house.place, std::move(fd), runtime_->listeners[listener].tls->accept(),
                                                false)),
@@ -48,7 +50,7 @@ Step Arrival::advance() {
     if (io != Io::ok) {
       count(false);
       if (log::enabled(Level::debug)) {
-        log::event(Level::debug, "tls_failed", {{"client_ip", peer_.ip()}, {"error", stream_->failure()}});
+        log::event(Level::debug, "tls_failed", {{"client_ip", ends_.peer.ip()}, {"error", stream_->failure()}});
       }
       return Step::done;
     }
@@ -67,7 +69,7 @@ Step Arrival::advance() {
   }
   // Every ALPN name that is served today is HTTP/1.1; another Front would be chosen here.
   house_.adopt(std::make_unique<H1Front>(house_, std::move(admission_), std::move(stream_), std::move(runtime_),
-                                         listener_, peer_, local_port_, std::move(facts)));
+                                         listener_, ends_, std::move(facts)));
   return Step::done;
 }
 
@@ -78,13 +80,35 @@ std::unique_ptr<StreamOwner> receive(House& house, Admission admission, net::Fd 
   if (!peer.is_unix()) {
     net::set_bounds(fd.get(), {.notsent_lowat = settings.notsent_lowat, .send_buffer = settings.send_buffer});
   }
-  const std::uint16_t port = settings.bind.port();
+  if (!settings.proxy_protocol) {
+    const Ends ends = ends_of(peer, fd.get(), settings);
+    return speak(house, std::move(admission), std::move(fd), std::move(runtime), listener, ends);
+  }
+  const auto holds_peer = [&peer](const net::Cidr& block) { return block.contains(peer); };
+  if (std::ranges::none_of(settings.proxy_protocol_from, holds_peer)) {
+    proxy_refused(house, runtime->listeners[listener], peer,
+                  {Errc::proxy_untrusted, Side::client, false, "not in proxy_protocol_from"});
+    net::set_abort_on_close(fd.get());
+    return nullptr;
+  }
+  return std::make_unique<ProxyArrival>(house, std::move(admission), std::move(fd), std::move(runtime), listener, peer);
+}
+
+std::unique_ptr<StreamOwner> speak(House& house, Admission admission, net::Fd fd, std::shared_ptr<const Runtime> runtime,
+                                   std::size_t listener, const Ends& ends) {
   if (runtime->listeners[listener].tls) {
-    return std::make_unique<Arrival>(house, std::move(admission), std::move(fd), std::move(runtime), listener, peer, port);
+    return std::make_unique<Arrival>(house, std::move(admission), std::move(fd), std::move(runtime), listener, ends);
   }
   auto stream = std::make_unique<net::TcpStream>(house.place, std::move(fd), false);
-  return std::make_unique<H1Front>(house, std::move(admission), std::move(stream), std::move(runtime), listener, peer,
-                                   port, http::TlsFacts{});
+  return std::make_unique<H1Front>(house, std::move(admission), std::move(stream), std::move(runtime), listener, ends,
+                                   http::TlsFacts{});
+}
+
+Ends ends_of(const net::Address& peer, int fd, const config::ListenerSettings& listener) {
+  // The kernel is asked only where the bind does not say it: it names any address, or port 0.
+  const auto any = [](std::uint8_t octet) { return octet == 0; };
+  const bool known = listener.bind.port() != 0 && !std::ranges::all_of(listener.bind.octets(), any);
+  return {peer, known ? listener.bind : net::local_address(fd), {}};
 }
 
 }  // namespace sluice::session

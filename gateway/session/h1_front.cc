@@ -11,8 +11,7 @@ constexpr int kFillsPerPass = 16;
 }  // namespace
 
 H1Front::H1Front(House& house, Admission admission, std::unique_ptr<net::Stream> stream,
-                 std::shared_ptr<const Runtime> runtime, std::size_t listener, const net::Address& peer,
-                 std::uint16_t local_port, http::TlsFacts tls)
+                 std::shared_ptr<const Runtime> runtime, std::size_t listener, const Ends& ends, http::TlsFacts tls)
     : StreamOwner(house), admission_(std::move(admission)), stream_(std::move(stream)) {
   admission_.speaks(Protocol::http1);
   const config::ListenerSettings& settings = *runtime->listeners[listener].compiled->settings;
@@ -25,6 +24,12 @@ H1Front::H1Front(House& house, Admission admission, std::unique_ptr<net::Stream>
   waiting_->whence.listener_port = local_port;
   waiting_->whence.tls = std::move(tls);
   waiting_->opening->request = waiting_->whence;
+  http::Request& request = waiting_->opening->request;
+  request.peer = ends.peer;
+  request.local = ends.local;
+  request.proxy = ends.proxy;
+  request.listener_port = ends.local.port();
+  request.tls = std::move(tls);
   waiting_->opening->started = house.loop.now();
   stream_->set_ready(this);
 }

@@ -7,6 +7,7 @@
 #include "http/h1_parser.h"
 #include "http/request.h"
 #include "session/admission.h"
+#include "session/ends.h"
 #include "session/front.h"
 #include "session/session.h"
 
@@ -15,7 +16,7 @@ namespace sluice::session {
 class H1Front final : public StreamOwner {
  public:
   H1Front(House& house, Admission admission, std::unique_ptr<net::Stream> stream, std::shared_ptr<const Runtime> runtime,
-          std::size_t listener, const net::Address& peer, std::uint16_t local_port, http::TlsFacts tls);
+          std::size_t listener, const Ends& ends, http::TlsFacts tls);
   ~H1Front() override;
 
   Step tick() override;

@@ -84,7 +84,8 @@ class SimHouse final : private HasFakeClock, public TestHouse {
     clients_.push_back(std::make_unique<Client>(faults));
     Client& client = *clients_.back();
     adopt(std::make_unique<session::H1Front>(*this, admit(), stream_on(place_, client.wire), runtime_,
-                                             0, *net::Address::parse(ip, 40000), 8080, http::TlsFacts{}));
+                                             0, session::Ends{*net::Address::parse(ip, 40000), *net::Address::parse("127.0.0.1", 8080), {}},
+                                             http::TlsFacts{}));
     return client;
   }
   // A client whose request has been sent and answered, and the upstream that it was joined to.

@@ -158,6 +158,11 @@ class Wire:
         out, self.buffer = self.buffer[:size], self.buffer[size:]
         return out
 
+    def read_exactly(self, size: int, timeout: Optional[float] = None) -> bytes:
+        if not self._need(size, time.monotonic() + (timeout or self.timeout)):
+            raise EOFError(f"the connection ended ({self.ended}) before {size} octets; have {self.buffer[:80]!r}")
+        return self.take(size)
+
     def read_until_end(self, timeout: Optional[float] = None) -> bytes:
         """All that comes until the peer ends the connection."""
         deadline = time.monotonic() + (timeout or self.timeout)

@@ -47,6 +47,22 @@ class Check : public ::testing::Test {
   Folder folder_;
 };
 
+TEST_F(Check, ProxyHeadersComeFromNamedProxiesOnly) {
+  const std::string listener = "[[listener]]\nbind = \":1\"\n";
+  expect_error(listener + "proxy_protocol = \"required\"\n", "'proxy_protocol' needs 'proxy_protocol_from'");
+  expect_error(listener + "proxy_protocol = \"required\"\nproxy_protocol_from = []\n",
+               "'proxy_protocol' needs 'proxy_protocol_from'");
+  expect_error(listener + "proxy_protocol = \"required\"\nproxy_protocol_from = [\"10.0.0.1/8\"]\n",
+               "'10.0.0.1/8' is no block of addresses");
+  expect_error(listener + "proxy_protocol_from = [\"10.0.0.0/8\"]\n", "'proxy_protocol_from' has no effect");
+  expect_error(listener + "proxy_protocol = \"auto\"\n", "'proxy_protocol' has the unknown value \"auto\"");
+  const Settings settings =
+      expect_good(listener + "proxy_protocol = \"required\"\nproxy_protocol_from = [\"10.0.0.0/8\", \"::1\"]\n");
+  EXPECT_TRUE(settings.listeners[1].proxy_protocol);
+  EXPECT_EQ(settings.listeners[1].proxy_protocol_from.size(), 2u);
+  EXPECT_FALSE(settings.listeners[0].proxy_protocol);
+}
+
 TEST_F(Check, ListenersHaveNamesAndAddressesOfTheirOwn) {
   expect_error("[[listener]]\nname = \"plain\"\nbind = \"127.0.0.1:1\"\n",
                "listener 'plain' is defined twice");
