@@ -46,7 +46,8 @@ void Checker::run(const Section& top) {
   const Place whole{};
   if (!top.has("listener"))
     error(whole, "there is no [[listener]]", "[[listener]] with bind = \"127.0.0.1:8080\"");
-  if (!top.has("route"))
+  const bool only_raw = !settings_.listeners.empty() && raw_listeners_.size() == settings_.listeners.size();
+  if (!top.has("route") && !only_raw)
     error(whole, "there is no [[route]]", "[[route]] with path = \"/*\" and backend = \"NAME\"");
   unused();
 }

@@ -4,6 +4,7 @@
 
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -40,6 +41,7 @@ class Checker {
   void listener(const Section& section);
   void listener_limits(const Section& section, ListenerSettings& out);
   void proxy_protocol(const Section& section, ListenerSettings& out);
+  void raw_listener(const Section& section, ListenerSettings& out);
   std::vector<net::Cidr> blocks(const Section& section, std::string_view key);
   void listener_tls(const Section& section, ListenerSettings& out);
   void certificate(const Section& section, net::TlsSettings& out);
@@ -111,6 +113,7 @@ class Checker {
   std::multimap<std::string, std::size_t, std::less<>> route_paths_;  // host + path → index of the route
   std::vector<Place> listener_places_;
   std::vector<std::pair<std::size_t, Place>> redirects_;  // listeners that redirect to a port which is not said
+  std::set<std::string, std::less<>> raw_listeners_;  // with protocol = "tcp"
 };
 
 // Why a server's unix socket may not have that path; empty: it may.

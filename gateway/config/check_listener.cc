@@ -45,6 +45,7 @@ void Checker::listener(const Section& section) {
   } else if (!out.tls && section.good("alpn") && !section.has("tls")) {
     reporter_.warning(section.place("alpn"), "'alpn' has no effect without TLS");
   }
+  raw_listener(section, out);
   listener_limits(section.table("limits"), out);
   out.rate_limit =
       references(fmt::format("listener '{}'", shown(out.name)), "rate_limit", section, "rate_limit", limits_);
@@ -90,6 +91,46 @@ void Checker::proxy_protocol(const Section& section, ListenerSettings& out) {
           "name the proxies: proxy_protocol_from = [\"10.0.0.0/8\"]");
   } else if (!out.proxy_protocol && section.has("proxy_protocol_from") && !section.refused("proxy_protocol")) {
     error(section.place("proxy_protocol_from"), "'proxy_protocol_from' has no effect without proxy_protocol = \"required\"");
+  }
+}
+
+// protocol = "tcp": octets to one backend, and nothing of HTTP.
+void Checker::raw_listener(const Section& section, ListenerSettings& out) {
+  const bool raw = section.text("protocol") == "tcp";
+  if (section.refused("protocol")) return;
+  if (!raw) {
+    for (const char* key : {"backend", "idle_timeout"}) {
+      if (!section.has(key)) continue;
+      error(section.place(key), fmt::format("'{}' is only for protocol = \"tcp\"", key),
+            "requests are sent to backends by [[route]]");
+    }
+    return;
+  }
+  for (const char* key : {"trusted_proxies", "forwarded", "alpn"}) {
+    if (section.good(key)) {
+      reporter_.warning(section.place(key), fmt::format("'{}' has no effect with protocol = \"tcp\"", key));
+    }
+  }
+  if (out.tls) out.tls->alpn.clear();
+  out.idle_timeout = section.duration("idle_timeout");
+  if (!section.has("backend")) {
+    error(section.place("protocol"), "protocol = \"tcp\" needs 'backend'");
+    return;
+  }
+  if (!section.good("backend")) return;
+  const Text name{section.text("backend"), section.place("backend")};
+  if (!refers(fmt::format("listener '{}'", shown(out.name)), "backend", name, backends_)) return;
+  out.backend = name.text;
+  raw_listeners_.insert(out.name);
+  const upstream::BackendSettings* backend = find_backend(name.text);
+  if (backend == nullptr || backend->servers.empty()) return;
+  if (backend->servers.front().scheme != upstream::Scheme::tcp) {
+    error(name.place, fmt::format("backend '{}' of a listener with protocol = \"tcp\" must have tcp:// servers", name.text));
+  } else if (backend->unit == upstream::Unit::message) {
+    error(name.place, fmt::format("backend '{}' balances messages, and plain TCP has none", name.text));
+  } else if (backend->policy == upstream::Policy::consistent_hash && backend->key.kind != upstream::HashKey::Kind::ip) {
+    error(name.place, fmt::format("backend '{}' hashes what plain TCP does not have", name.text),
+          "only key = \"ip\" is known without a request");
   }
 }
 

@@ -37,6 +37,12 @@ void Checker::route(const Section& section) {
   out.name = section.good("name") ? section.text("name") : out.host + out.path;
   const std::string who = out.name.empty() ? "route" : fmt::format("route '{}'", shown(out.name));
   out.listeners = references(who, "listener", section, "listener", listeners_);
+  for (const Text& text : section.texts("listener")) {
+    if (raw_listeners_.contains(text.text)) {
+      error(text.place, fmt::format("{} is on listener '{}', which has protocol = \"tcp\"", who, shown(text.text)),
+            "a route serves requests, and plain TCP has none");
+    }
+  }
   if (section.good("backend")) {
     const Text backend{section.text("backend"), section.place("backend")};
     if (refers(who, "backend", backend, backends_)) out.backend = backend.text;

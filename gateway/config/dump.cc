@@ -152,6 +152,9 @@ std::string text(const ListenerSettings& listener) {
                      joined(listener.rate_limit, "none"));
   if (listener.redirect_port != 0) out += fmt::format(", redirect to https on {}", listener.redirect_port);
   if (!listener.acme_folder.empty()) out += fmt::format(", acme_folder {}", listener.acme_folder);
+  if (!listener.backend.empty()) {
+    out += fmt::format(", protocol tcp to {}, idle_timeout {}", listener.backend, or_word(listener.idle_timeout, "off"));
+  }
   if (listener.proxy_protocol) out += ", proxy_protocol from " + blocks(listener.proxy_protocol_from);
   constexpr std::string_view kStyles[] = {"x-forwarded", "rfc7239", "both"};
   return out + fmt::format(", trusted_proxies {}, forwarded {}\n", blocks(listener.trusted_proxies),

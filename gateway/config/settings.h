@@ -40,6 +40,8 @@ struct ListenerSettings {
   std::string name;
   net::Address bind;
   std::optional<net::TlsSettings> tls;
+  std::string backend;           // protocol = "tcp": its name; empty: HTTP and WebSocket, by routes
+  Duration idle_timeout{};       // of protocol = "tcp"; 0 = off
   std::vector<net::Cidr> trusted_proxies;
   bool proxy_protocol = false;                   // "required": a PROXY header comes ahead of everything
   std::vector<net::Cidr> proxy_protocol_from;    // who may connect then

@@ -55,7 +55,8 @@ Snapshot::Snapshot(Settings settings, Memory& memory, std::uint64_t generation)
     by_name[backend.name] = clusters_.back();
   }
   for (const ListenerSettings& listener : settings_.listeners) {
-    CompiledListener compiled{&listener, {}};
+    CompiledListener compiled{&listener, {}, {}};
+    if (const auto found = by_name.find(listener.backend); found != by_name.end()) compiled.cluster = found->second;
     for (const std::string& name : listener.rate_limit) compiled.limits.push_back(limiters_.at(name));
     listeners_.push_back(std::move(compiled));
   }

@@ -40,6 +40,7 @@ struct CompiledRoute {
 
 struct CompiledListener {
   const ListenerSettings* settings = nullptr;
+  std::shared_ptr<const upstream::Cluster> cluster;  // protocol = "tcp": where octets go; null: routes decide
   std::vector<std::shared_ptr<policy::Limiter>> limits;
 };
 

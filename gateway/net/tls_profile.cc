@@ -145,6 +145,7 @@ int TlsProfile::Impl::on_sni(SSL* ssl, int* alert, void* self) {
 int TlsProfile::Impl::on_alpn(SSL*, const unsigned char** out, unsigned char* out_size, const unsigned char* in,
                               unsigned in_size, void* self) {
   const Impl& impl = *static_cast<Impl*>(self);
+  if (impl.alpn.empty()) return SSL_TLSEXT_ERR_NOACK;  // octets of any protocol: the server behind knows which
   unsigned char* chosen = nullptr;
   if (SSL_select_next_proto(&chosen, out_size, impl.alpn.data(), static_cast<unsigned>(impl.alpn.size()), in,
                             in_size) != OPENSSL_NPN_NEGOTIATED) {

@@ -70,8 +70,13 @@ void add_listeners(Families& out, const Tallies& tallies) {
   auto handshakes = out.counter("sluice_tls_handshakes_total", "TLS handshakes of clients.");
   auto seconds =
       out.histogram("sluice_tls_handshake_duration_seconds", "Duration of complete TLS handshakes.");
+  auto octets = out.counter("sluice_tcp_bytes_total", "Octets of plain TCP connections.");
   for (const Named<ListenerTally>& listener : tallies.listeners()) {
     const Labels name{{"listener", listener.name}};
+    for (const bool out_of : {false, true}) {
+      octets.add_used({{"listener", listener.name}, {"direction", out_of ? "out" : "in"}},
+                      sum_of(listener.copies, [=](const ListenerTally& t) -> auto& { return t.raw_octets[out_of]; }));
+    }
     for (std::size_t i = 0; i < session::kProtocolNames.size(); ++i) {
       connections.add({{"listener", listener.name}, {"protocol", session::kProtocolNames[i]}},
                       sum_of(listener.copies, [i](const ListenerTally& t) -> auto& { return t.connections[i]; }));

@@ -1,75 +1,21 @@
 #include "session/access_log.h"
 
-#include <algorithm>
-
-#include "base/json.h"
 #include "base/log.h"
-#include "base/utf8.h"
+#include "session/log_line.h"
 
 namespace sluice::session {
 
 namespace {
-
-constexpr std::size_t kMostText = 1024;  // octets of one field
-constexpr std::size_t kUsualLine = 640;
-
-// Writes members, leaving out those that log.access_fields does not name.
-class Line {
- public:
-  explicit Line(const std::vector<std::string>& fields) : fields_(fields) {
-    json_.reserve(kUsualLine);
-    json_.begin_object();
-  }
-
-  Line& add(std::string_view name, std::string_view value) {
-    if (value.empty() || !wanted(name)) return *this;
-    if (value.size() > kMostText) {
-      value = value.substr(0, kMostText);
-      value.remove_suffix(cut_code_point(as_bytes(value)));
-    }
-    json_.field(name, value);
-    return *this;
-  }
-  Line& add(std::string_view name, std::uint64_t value) {
-    if (wanted(name)) json_.field(name, value);
-    return *this;
-  }
-  Line& add_flag(std::string_view name, bool value) {
-    if (value && wanted(name)) json_.field(name, value);
-    return *this;
-  }
-  void write() {
-    json_.end_object();
-    log::access(json_.take());
-  }
-
- private:
-  bool wanted(std::string_view name) const {
-    return fields_.empty() || std::ranges::find(fields_, name) != fields_.end();
-  }
-  const std::vector<std::string>& fields_;
-  JsonWriter json_;
-};
-
-std::uint64_t milliseconds(Duration duration) {
-  return static_cast<std::uint64_t>(
-      std::max<std::int64_t>(0, std::chrono::duration_cast<std::chrono::milliseconds>(duration).count()));
-}
 
 std::string_view field_value(const http::Head& head, std::string_view name) {
   const std::string_view* value = head.find(name);
   return value ? *value : std::string_view();
 }
 
-void add_server(Line& line, const RouteRuntime& route, const Leg* leg) {
+void add_server(LogLine& line, const RouteRuntime& route, const Leg* leg) {
   if (!route.compiled->cluster) return;
   line.add("backend", route.compiled->cluster->settings().name);
   if (leg) line.add("server", leg->server().settings().url);
-}
-
-void add_error(Line& line, const Error& error) {
-  line.add("reason", row(error.code).name);
-  line.add("error", error.detail);
 }
 
 std::string shown_path(const Opening& opening, const RouteRuntime* route) {
@@ -86,8 +32,7 @@ void log_opening(const Opened& opened, const Opening& opening, const Record& rec
                  WallTime wall, Instant now) {
   if (!log::access_enabled()) return;
   const http::Request& request = opening.request;
-  static const std::vector<std::string> kAll;
-  Line line(listener.access_fields ? *listener.access_fields : kAll);
+  LogLine line(listener.access_fields);
   line.add("ts", log::timestamp(wall.time_since_epoch().count()));
   line.add("event", opened.status == 101 ? "ws_open" : "http");
   line.add("id", opening.words.id);
@@ -124,15 +69,14 @@ void log_opening(const Opened& opened, const Opening& opening, const Record& rec
     line.add_flag("reused", opened.exchange->reused());
   }
   line.add_flag("rate_limited", record.rate_limited);
-  if (opened.error) add_error(line, *opened.error);
+  if (opened.error) line.add_error(*opened.error);
   line.write();
 }
 
 void log_closing(const Record& record, const RouteRuntime& route, const ListenerRuntime& listener, const Leg* leg,
                  WallTime wall, Duration age) {
   if (!log::access_enabled()) return;
-  static const std::vector<std::string> kAll;
-  Line line(listener.access_fields ? *listener.access_fields : kAll);
+  LogLine line(listener.access_fields);
   line.add("ts", log::timestamp(wall.time_since_epoch().count()));
   line.add("event", route.compiled->plan.up == config::FramerKind::ws_to_tcp ? "tcp_close" : "ws_close");
   line.add("id", record.id());
@@ -146,7 +90,7 @@ void log_closing(const Record& record, const RouteRuntime& route, const Listener
   line.add("close_code", std::uint64_t{record.close_code}).add("close_initiator", name(record.initiator));
   if (record.close_reason) line.add("close_reason", *record.close_reason);
   line.add_flag("rate_limited", record.rate_limited);
-  if (record.error.code != Errc::none) add_error(line, record.error);
+  if (record.error.code != Errc::none) line.add_error(record.error);
   line.write();
 }
 

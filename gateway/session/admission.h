@@ -29,10 +29,11 @@ class Admission {
   ~Admission() {
     if (!total_) return;
     settled();
+    if (!settled(protocol_)) worker_->handshaking.sub();
     total_->fetch_sub(1, std::memory_order_relaxed);
     gauge().sub();
   }
-  // websocket: it is no unfinished handshake any more, and stays what it is.
+  // websocket, tcp: it is no unfinished handshake any more, and stays what it is.
   void speaks(Protocol now) {
     if (protocol_ == now) return;
     gauge().sub();
@@ -44,9 +45,11 @@ class Admission {
   void settled() {
     if (handshaking_) worker_->handshaking.sub();
     handshaking_ = false;
+    if (settled(now)) worker_->handshaking.sub();
   }
 
  private:
+  static bool settled(Protocol protocol) { return protocol == Protocol::websocket || protocol == Protocol::tcp; }
   Gauge& gauge() { return listener_->connections[static_cast<std::size_t>(protocol_)]; }
 
   std::atomic<std::uint64_t>* total_;

@@ -5,8 +5,25 @@
 #include "base/log.h"
 #include "session/h1_front.h"
 #include "session/proxy_arrival.h"
+#include "session/raw_front.h"
 
 namespace sluice::session {
+
+namespace {
+
+// Every ALPN name that is served today is HTTP/1.1; another Front would be chosen here.
+std::unique_ptr<StreamOwner> front(House& house, Admission admission, std::unique_ptr<net::Stream> stream,
+                                   std::shared_ptr<const Runtime> runtime, std::size_t listener, const Ends& ends,
+                                   http::TlsFacts tls) {
+  if (runtime->listeners[listener].compiled->cluster) {
+    return std::make_unique<RawFront>(house, std::move(admission), std::move(stream), std::move(runtime), listener, ends,
+                                      std::move(tls));
+  }
+  return std::make_unique<H1Front>(house, std::move(admission), std::move(stream), std::move(runtime), listener, ends,
+                                   std::move(tls));
+}
+
+}  // namespace
 
 Arrival::Arrival(House& house, Admission admission, net::Fd fd, std::shared_ptr<const Runtime> runtime,
                  std::size_t listener, const Ends& ends)
@@ -67,9 +84,8 @@ Step Arrival::advance() {
     facts.client_subject = stream_->client_subject();
     facts.client_san = stream_->client_san();
   }
-  // Every ALPN name that is served today is HTTP/1.1; another Front would be chosen here.
-  house_.adopt(std::make_unique<H1Front>(house_, std::move(admission_), std::move(stream_), std::move(runtime_),
-                                         listener_, ends_, std::move(facts)));
+  house_.adopt(front(house_, std::move(admission_), std::move(stream_), std::move(runtime_), listener_, ends_,
+                     std::move(facts)));
   return Step::done;
 }
 
@@ -100,8 +116,7 @@ std::unique_ptr<StreamOwner> speak(House& house, Admission admission, net::Fd fd
     return std::make_unique<Arrival>(house, std::move(admission), std::move(fd), std::move(runtime), listener, ends);
   }
   auto stream = std::make_unique<net::TcpStream>(house.place, std::move(fd), false);
-  return std::make_unique<H1Front>(house, std::move(admission), std::move(stream), std::move(runtime), listener, ends,
-                                   http::TlsFacts{});
+  return front(house, std::move(admission), std::move(stream), std::move(runtime), listener, ends, {});
 }
 
 Ends ends_of(const net::Address& peer, int fd, const config::ListenerSettings& listener) {

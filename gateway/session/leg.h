@@ -76,6 +76,8 @@ class Leg {
   upstream::Server& server() const { return *use_.get(); }
   // Gives its stream away; the leg is closed then.
   std::unique_ptr<net::Stream> release();
+  // Ends the opening for an owner that relays by itself: frees what only the opening needed.
+  void settle() { opening_.reset(); }
   // Ends the opening: frees what only it needed and joins the relay.
   void relay_through(std::unique_ptr<relay::Framer> framer, Session& session);
   relay::Relay& relay() { return *relay_; }

@@ -8,16 +8,18 @@ namespace sluice::session {
 
 namespace {
 
+ServerBook* book_of(Runtime& runtime, const upstream::Cluster& cluster, TallyBook& tallies) {
+  auto& book = runtime.books[cluster.settings().name];
+  if (!book) book = std::make_unique<ServerBook>(tallies, cluster.settings().name);
+  return book.get();
+}
+
 bool add_route(Runtime& runtime, const config::CompiledRoute& compiled, net::CryptoContext& crypto,
                TallyBook& tallies, std::string& why) {
   RouteRuntime route;
   route.compiled = &compiled;
   route.tally = &tallies.route(compiled.settings->name);
-  if (compiled.cluster) {
-    auto& book = runtime.books[compiled.cluster->settings().name];
-    if (!book) book = std::make_unique<ServerBook>(tallies, compiled.cluster->settings().name);
-    route.servers = book.get();
-  }
+  if (compiled.cluster) route.servers = book_of(runtime, *compiled.cluster, tallies);
   if (compiled.auth) {
     auto& authenticator = runtime.authenticators[compiled.auth->name];
     if (!authenticator) {
@@ -84,6 +86,7 @@ std::shared_ptr<const Runtime> build_runtime(std::shared_ptr<const config::Snaps
   for (const config::CompiledListener& compiled : source.listeners()) {
     ListenerRuntime listener{&compiled, nullptr, &tallies.listener(compiled.settings->name),
                              &source.settings().access_fields};
+    if (compiled.cluster) listener.servers = book_of(*runtime, *compiled.cluster, tallies);
     if (compiled.settings->tls) {
       auto profile = net::TlsProfile::make(crypto, *compiled.settings->tls, tickets, why);
       if (!profile) {

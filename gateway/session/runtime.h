@@ -70,6 +70,7 @@ struct ListenerRuntime {
   const net::TlsProfile* tls = nullptr;  // null: plain
   ListenerTally* tally = nullptr;
   const std::vector<std::string>* access_fields = nullptr;  // of the access lines; empty: all
+  ServerBook* servers = nullptr;  // of the backend of a listener with protocol = "tcp"
 };
 
 struct Runtime {

@@ -90,8 +90,8 @@ struct RouteTally {
 };
 
 // What a client connection speaks now: label `protocol` of sluice_connections. tls: its TLS handshake.
-enum class Protocol : std::uint8_t { tls, http1, websocket };
-inline constexpr std::array<std::string_view, 3> kProtocolNames{"tls", "http1", "websocket"};
+enum class Protocol : std::uint8_t { tls, http1, websocket, tcp };
+inline constexpr std::array<std::string_view, 4> kProtocolNames{"tls", "http1", "websocket", "tcp"};
 
 struct ListenerTally {
   std::array<Gauge, kProtocolNames.size()> connections;  // [Protocol]
@@ -101,6 +101,7 @@ struct ListenerTally {
   // tls_handshakes_total: [TLS 1.2, 1.3][full, resumed] done, and failures
   std::array<std::array<Counter, 2>, 2> tls;
   Counter tls_failed;
+  std::array<Counter, 2> raw_octets;  // [Direction]; of protocol = "tcp"
   Histogram<14> tls_seconds{kSecondsBounds};
 };
 

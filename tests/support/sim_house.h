@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "session/h1_front.h"
+#include "session/raw_front.h"
 #include "support/scripted_connector.h"
 #include "support/test_house.h"
 #include "support/ws_peer.h"
@@ -83,9 +84,14 @@ class SimHouse final : private HasFakeClock, public TestHouse {
   Client& connect(const std::string& ip = "192.0.2.7") {
     clients_.push_back(std::make_unique<Client>(faults));
     Client& client = *clients_.back();
-    adopt(std::make_unique<session::H1Front>(*this, admit(), stream_on(place_, client.wire), runtime_,
-                                             0, session::Ends{*net::Address::parse(ip, 40000), *net::Address::parse("127.0.0.1", 8080), {}},
-                                             http::TlsFacts{}));
+    const session::Ends ends{*net::Address::parse(ip, 40000), *net::Address::parse("127.0.0.1", 8080), {}};
+    if (runtime_->listeners[0].compiled->cluster) {
+      adopt(std::make_unique<session::RawFront>(*this, admit(), stream_on(place_, client.wire), runtime_, 0, ends,
+                                                http::TlsFacts{}));
+    } else {
+      adopt(std::make_unique<session::H1Front>(*this, admit(), stream_on(place_, client.wire), runtime_, 0, ends,
+                                               http::TlsFacts{}));
+    }
     return client;
   }
   // A client whose request has been sent and answered, and the upstream that it was joined to.

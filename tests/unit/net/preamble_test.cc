@@ -28,7 +28,7 @@ struct PreambleTest : testing::Test, Ready {
     ASSERT_EQ(::send(far.get(), octets.data(), octets.size(), MSG_NOSIGNAL), static_cast<ssize_t>(octets.size()));
   }
   bool until(Io wanted) {
-    return test::run_until(loop, [&] { return verdict == wanted; });
+    return run_until(loop, [&] { return verdict == wanted; });
   }
 
   event::Loop loop;
@@ -53,7 +53,7 @@ TEST_F(PreambleTest, WaitsForEachOctet) {
     EXPECT_EQ(verdict, Io::blocked);
     const int before = wakes;
     say({&octet, 1});
-    ASSERT_TRUE(test::run_until(loop, [&] { return wakes > before; }));
+    ASSERT_TRUE(run_until(loop, [&] { return wakes > before; }));
   }
   EXPECT_EQ(verdict, Io::ok);
 }
