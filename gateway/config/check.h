@@ -64,6 +64,7 @@ class Checker {
   void hash_key(const Text& text, upstream::BackendSettings& out);
   void pool(const Section& section, upstream::BackendSettings& out);
   void route_http(const Section& section, RouteSettings& out);
+  void upstream_proxy(const Section& section, upstream::BackendSettings& out);
   void sticky(const Section& section, upstream::BackendSettings& out);
   void sticky_beside(const policy::JwtSettings& auth, const Section& section, const RouteSettings& route);
   void tcp_framing(const Section& section, ws::TcpFraming& out);

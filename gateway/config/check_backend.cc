@@ -59,6 +59,7 @@ void Checker::backend(const std::string& name, const Section& section) {
   out.retries = static_cast<std::uint32_t>(section.number("retries"));
   upstream_tls(section.table("tls"), section.place("servers"), out);
   pool(section.table("pool"), out);
+  upstream_proxy(section, out);
 
   const Section health = section.table("health");
   out.health.active = static_cast<bool>(health);
@@ -127,6 +128,22 @@ void Checker::protection(const Section& section, upstream::BackendSettings& out)
 void Checker::servers(const Section& section, upstream::BackendSettings& out) {
   const Node* list = section.node("servers");
   if (list == nullptr) return;
+void Checker::upstream_proxy(const Section& section, upstream::BackendSettings& out) {
+  using Version = upstream::ProxySettings::Version;
+  const std::string version = section.text("proxy_protocol");
+  out.proxy.version = version == "v1" ? Version::v1 : version == "v2" ? Version::v2 : Version::off;
+  for (const Text& text : section.texts("proxy_tlvs")) {
+    out.proxy.alpn |= text.text == "alpn";
+    out.proxy.authority |= text.text == "authority";
+    out.proxy.unique_id |= text.text == "unique_id";
+    out.proxy.tls |= text.text == "tls";
+    out.proxy.identity |= text.text == "identity";
+  }
+  if (section.has("proxy_tlvs") && out.proxy.version != Version::v2 && !section.refused("proxy_protocol")) {
+    error(section.place("proxy_tlvs"), "'proxy_tlvs' needs proxy_protocol = \"v2\"");
+  }
+}
+
   if (list->items.empty()) error(list->place, "'servers' is empty");
   const Key* key = root().find("backend")->table->find("servers");
   for (const Node& item : list->items) {

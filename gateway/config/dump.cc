@@ -80,6 +80,9 @@ std::string text(const upstream::BackendSettings& backend) {
     out += fmt::format(", max_legs {}", count_or(backend.max_legs, "auto"));
   out += fmt::format(", connect {}, handshake {}, both {}, retries {}", duration_text(backend.connect_timeout),
                      duration_text(backend.handshake_timeout), duration_text(backend.open_timeout), backend.retries);
+  if (backend.proxy.version != upstream::ProxySettings::Version::off) {
+    out += backend.proxy.version == upstream::ProxySettings::Version::v1 ? ", proxy_protocol v1" : ", proxy_protocol v2";
+  }
   out += backend.health.active ? fmt::format(", tcp check every {}", duration_text(backend.health.interval))
                                : std::string(", no active check");
   out += "\n";

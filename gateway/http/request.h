@@ -19,6 +19,7 @@ struct TlsFacts {
   std::string alpn;
   bool client_cert = false;  // verified
   std::string client_subject;  // RFC 2253 text, when client_cert
+  std::string client_name;     // its CN, when client_cert
   std::string client_san;      // first URI or DNS subjectAltName, when client_cert
   Duration handshake{};        // from accept to the end of the TLS handshake
 };

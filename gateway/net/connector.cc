@@ -35,12 +35,20 @@ class SocketConnector final : public Connector {
     stream_->set_ready(&ready);
   }
 
+  void send_first(std::string octets) override { first_ = std::move(octets); }
   Io advance() override {
     if (!stream_) return Io::error;
     if (!connected_) {
       if (stream_->jammed()) return Io::blocked;
       if (socket_error(stream_->fd()) != 0) return fail(Errc::be_connect, "connection refused or unreachable");
       connected_ = true;
+    }
+    if (!first_.empty()) {
+      std::size_t taken = 0;
+      const Io io = stream_->send_ahead(as_bytes(first_), taken);
+      first_.erase(0, taken);
+      if (io == Io::blocked) return io;
+      if (io != Io::ok) return fail(Errc::be_connect, "lost before the PROXY header was sent");
     }
     return tls_ ? handshake() : Io::ok;
   }
@@ -72,6 +80,7 @@ class SocketConnector final : public Connector {
 
   std::unique_ptr<SocketStream> stream_;
   TlsStream* tls_ = nullptr;
+  std::string first_;  // what is left of it
   Error error_{};
   bool connected_ = false;
   bool speaks_first_ = false;

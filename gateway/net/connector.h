@@ -17,6 +17,8 @@ class TlsClient;
 class Connector {
  public:
   virtual ~Connector() = default;
+  // Octets to be sent as soon as the transport stands, ahead of TLS. Before the first advance().
+  virtual void send_first(std::string octets) = 0;
   // ok: done, take() the stream; blocked: an edge will come to the Ready; error: see error().
   virtual Io advance() = 0;
   virtual Error error() const = 0;

@@ -22,6 +22,8 @@ class SocketStream : public Stream, private event::WatchHandler {
   void set_ready(Ready* ready) override { ready_ = ready; }
 
   int fd() const { return fd_.get(); }
+  // One send() to the socket itself, ahead of everything that the stream says by write(). As write().
+  Io send_ahead(Bytes octets, std::size_t& taken) { return send({&octets, 1}, taken); }
   // The errno that killed it; 0 when none is known.
   int last_errno() const { return errno_; }
 

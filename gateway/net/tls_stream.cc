@@ -290,6 +290,20 @@ std::string TlsStream::client_subject() const {
   return text;
 }
 
+std::string TlsStream::client_name() const {
+  const X509* certificate = SSL_get0_peer_certificate(ssl_);
+  if (!certificate) return {};
+  const X509_NAME* subject = X509_get_subject_name(certificate);
+  const int at = X509_NAME_get_index_by_NID(subject, NID_commonName, -1);
+  if (at < 0) return {};
+  unsigned char* text = nullptr;
+  const int size = ASN1_STRING_to_UTF8(&text, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at)));
+  if (size < 0) return {};
+  std::string name(reinterpret_cast<const char*>(text), static_cast<std::size_t>(size));
+  OPENSSL_free(text);
+  return name;
+}
+
 std::string TlsStream::client_san() const {
   const X509* certificate = SSL_get0_peer_certificate(ssl_);
   if (!certificate) return {};

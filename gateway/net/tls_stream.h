@@ -33,6 +33,7 @@ class TlsStream final : public SocketStream {
   std::string sni() const;           // lower case
   bool has_client_certificate() const;  // present and verified
   std::string client_subject() const;   // RFC 2253 text
+  std::string client_name() const;      // the first CN of the subject in UTF-8; empty when none
   std::string client_san() const;       // first URI, else first DNS name, of those in visible ASCII; empty when none
   // The ciphertext that waits for the kernel: what the connection keeps beyond OpenSSL's own.
   std::size_t owed() const override { return out_.size(); }

@@ -82,6 +82,7 @@ Step Arrival::advance() {
   facts.client_cert = stream_->has_client_certificate();
   if (facts.client_cert) {
     facts.client_subject = stream_->client_subject();
+    facts.client_name = stream_->client_name();
     facts.client_san = stream_->client_san();
   }
   house_.adopt(front(house_, std::move(admission_), std::move(stream_), std::move(runtime_), listener_, ends_,

@@ -90,6 +90,7 @@ Result<void> Leg::next_address(const LegPlan& plan, Error last) {
       house_.dial(opening.addresses[opening.next_address++], {tls, name, plan.backend->socket}, owner_);
   state_ = State::connecting;
   return {};
+  if (!plan.preamble.empty()) opening.connector->send_first(plan.preamble);
 }
 
 Result<Leg::State> Leg::advance(const LegPlan& plan) {

@@ -29,6 +29,7 @@ struct LegPlan {
   ServerBook* servers = nullptr;
   std::string head_before_key;  // the upgrade head up to and including "Sec-WebSocket-Key: "
   std::string head_after_key;
+  std::string preamble;                // PROXY header, ahead of everything
   std::vector<std::string_view> subprotocols;  // what the head offers
   std::vector<std::string_view> extensions;
   bool plain = false;  // no upgrade: the leg is open once it is connected, and head_before_key is the whole head

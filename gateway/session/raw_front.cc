@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "http/trace.h"
 #include "session/limit_key.h"
+#include "session/proxy_header.h"
 #include "upstream/hash_key.h"
 
 namespace sluice::session {
@@ -86,6 +87,9 @@ Step RawFront::choose() {
     const upstream::BackendSettings& backend = cluster().settings();
     waiting_->plan.backend = &backend;
     waiting_->plan.servers = listener().servers;
+    auto preamble = proxy_header(backend.proxy, o);
+    if (!preamble) return end(preamble.error(), Side::gateway);
+    waiting_->plan.preamble = std::move(*preamble);
     o.candidates = cluster().order(upstream::hash_of(backend.key, o.request, {}), now());
     if (o.candidates.empty()) return end({Errc::no_backend, Side::upstream, false, "no server is usable"}, Side::upstream);
     o.deadline = now() + backend.open_timeout;

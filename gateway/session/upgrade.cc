@@ -2,6 +2,7 @@
 
 #include "http/forwarded.h"
 #include "http/h1_writer.h"
+#include "session/proxy_header.h"
 
 namespace sluice::session {
 
@@ -79,6 +80,7 @@ Result<LegPlan> make_leg_plan(const RouteRuntime& route, const Opening& opening,
   plan.servers = route.servers;
   plan.subprotocols = subprotocols;
   plan.extensions = extensions;
+  plan.preamble = TRY(proxy_header(plan.backend->proxy, opening));
   if (route.compiled->plan.up == config::FramerKind::ws_to_tcp) return plan;
 
   http::HeadWriter head;

@@ -85,6 +85,18 @@ struct HealthSettings {
 struct EjectionSettings {
   std::uint32_t failures = 3;  // in a row; 0 = never eject
   Duration base = std::chrono::seconds(10);  // doubles with each ejection
+// The PROXY header that its servers are sent ahead of everything else.
+struct ProxySettings {
+  enum class Version : std::uint8_t { off, v1, v2 };
+  Version version = Version::off;
+  // What version 2 says beside the addresses.
+  bool alpn = false;
+  bool authority = false;
+  bool unique_id = false;
+  bool tls = false;
+  bool identity = false;
+};
+
   Duration most = std::chrono::seconds(300);
   std::uint32_t max_percent = 50;
   std::uint32_t panic = 50;  // percent ejected above which the ejected are used all the same; 0 = never
@@ -143,6 +155,7 @@ struct BackendSettings {
 
   // Legs of a session in per-message mode.
   std::size_t most_legs() const;
+  ProxySettings proxy;
 };
 
 // How lookups of a name went; for labels, in the order of Result.

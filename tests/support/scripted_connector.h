@@ -32,6 +32,7 @@ class ScriptedConnector final : public net::Connector {
     if (!taken_) wire_.closed = true;
   }
 
+  void send_first(std::string octets) override { first_ = std::move(octets); }
   Io advance() override {
     if (!answered_) return Io::blocked;
     switch (script_) {
@@ -50,6 +51,7 @@ class ScriptedConnector final : public net::Connector {
   bool connected() const override { return answered_ && (script_ == Script::accept || script_ == Script::tls); }
   std::unique_ptr<net::Stream> take() override {
     taken_ = true;
+    wire_.out += first_;  // it has left before there was a stream
     std::unique_ptr<net::Stream> stream = stream_on(place_, wire_);
     stream->set_ready(&ready_);
     return stream;
@@ -66,6 +68,7 @@ class ScriptedConnector final : public net::Connector {
   const Script& script_;
   const bool& answered_;
   net::Ready& ready_;
+  std::string first_;
   Error error_{};
   bool taken_ = false;
 };
