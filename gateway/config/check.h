@@ -24,7 +24,7 @@ void interpret(const Section& top, Reporter& reporter, Settings& settings);
 // ---- parts of it, in check_*.cc
 // --------------------------------------------------------------------------------------
 
-enum class FileKind : std::uint8_t { certificate, private_key, public_key, jwks, secret, token };
+enum class FileKind : std::uint8_t { certificate, private_key, public_key, jwks, secret, token, targets };
 
 class Checker {
  public:
@@ -65,6 +65,7 @@ class Checker {
   void pool(const Section& section, upstream::BackendSettings& out);
   void route_http(const Section& section, RouteSettings& out);
   void upstream_proxy(const Section& section, upstream::BackendSettings& out);
+  void any_server(const Section& section, const upstream::BackendSettings& out);
   void sticky(const Section& section, upstream::BackendSettings& out);
   void sticky_beside(const policy::JwtSettings& auth, const Section& section, const RouteSettings& route);
   void tcp_framing(const Section& section, ws::TcpFraming& out);
@@ -81,6 +82,10 @@ class Checker {
   void websocket(const Section& section, WebSocketSettings& out);
   void survive(const Section& section, RouteSettings& out);
   void survive_backend(const Section& table, const RouteSettings& out);
+  void target(const Section& section, RouteSettings& out);
+  void target_from(const Text& text, upstream::TargetSettings& out);
+  void target_map(const Section& section, upstream::TargetSettings& out);
+  void target_allow(const Section& section, upstream::TargetSettings& out);
   void route_effects(const Section& section, RouteSettings& out);
   void route_duplicates(const Section& section, const RouteSettings& route);
   void route_limits(const Section& section, const RouteSettings& route);

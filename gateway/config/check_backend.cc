@@ -74,6 +74,8 @@ void Checker::backend(const std::string& name, const Section& section) {
   out.ejection.most = ejection.duration("max");
   out.ejection.max_percent = static_cast<std::uint32_t>(ejection.number("max_percent"));
   out.ejection.panic = static_cast<std::uint32_t>(ejection.number("panic"));
+  // What one client names badly must not take the others' away.
+  if (!out.servers.empty() && out.servers.front().host == upstream::kNamedByClient) out.ejection.failures = 0;
   if (ejection && out.ejection.most < out.ejection.base) {
     error(ejection.place(ejection.has("max") ? "max" : "base"), "'max' is shorter than 'base'");
   }
@@ -98,6 +100,7 @@ void Checker::backend(const std::string& name, const Section& section) {
     reporter_.warning(section.place("handshake_timeout"),
                       "'handshake_timeout' has no effect for tcp:// servers");
   }
+  any_server(section, out);
   settings_.backends.push_back(std::move(out));
 }
 
@@ -124,14 +127,14 @@ void Checker::protection(const Section& section, upstream::BackendSettings& out)
     error(section.place("servers"), "every server is a backup", "a backup stands in for servers without backup = true");
   }
 }
-
-void Checker::servers(const Section& section, upstream::BackendSettings& out) {
-  const Node* list = section.node("servers");
-  if (list == nullptr) return;
 void Checker::upstream_proxy(const Section& section, upstream::BackendSettings& out) {
   using Version = upstream::ProxySettings::Version;
   const std::string version = section.text("proxy_protocol");
   out.proxy.version = version == "v1" ? Version::v1 : version == "v2" ? Version::v2 : Version::off;
+  if (out.proxy.version != Version::off && !out.servers.empty() && serves_http(out.servers.front().scheme)) {
+    error(section.place("proxy_protocol"), "'proxy_protocol' is not for http:// servers",
+          "their connections serve many clients; X-Forwarded-For says who each is");
+  }
   for (const Text& text : section.texts("proxy_tlvs")) {
     out.proxy.alpn |= text.text == "alpn";
     out.proxy.authority |= text.text == "authority";
@@ -144,6 +147,22 @@ void Checker::upstream_proxy(const Section& section, upstream::BackendSettings& 
   }
 }
 
+// tcp://*: what is connected to is known for each client only.
+void Checker::any_server(const Section& section, const upstream::BackendSettings& out) {
+  const auto named_by_client = [](const auto& server) { return server.host == upstream::kNamedByClient; };
+  if (std::ranges::none_of(out.servers, named_by_client)) return;
+  if (out.servers.size() > 1) {
+    error(section.place("servers"), fmt::format("\"{}\" stands for every server that clients name: no other can stand beside it",
+                                                out.servers.front().url));
+  }
+  for (const char* key : {"health", "ejection"}) {
+    if (section.has(key)) error(section.place(key), fmt::format("'{}' has no meaning for servers that clients name", key));
+  }
+}
+
+void Checker::servers(const Section& section, upstream::BackendSettings& out) {
+  const Node* list = section.node("servers");
+  if (list == nullptr) return;
   if (list->items.empty()) error(list->place, "'servers' is empty");
   const Key* key = root().find("backend")->table->find("servers");
   for (const Node& item : list->items) {
@@ -194,6 +213,12 @@ bool Checker::server_url(const Text& url, upstream::ServerSettings& out) {
     return refuse("is no URL", "write \"ws://HOST:PORT\", \"wss://...\", \"http://...\" or \"tcp://...\"");
   const std::string_view scheme = text.substr(0, colon);
   std::string_view rest = text.substr(colon + 3);
+  if (rest == upstream::kNamedByClient && scheme == "tcp") {
+    out.scheme = Scheme::tcp;
+    out.url = url.text;
+    out.host = rest;
+    return true;
+  }
   // "unix:///run/app.sock" is TCP's, "ws+unix:///run/app.sock" a WebSocket server's.
   const bool unix = scheme == "unix" || scheme.ends_with("+unix");
   const std::string_view spoken =

@@ -106,6 +106,9 @@ void Checker::raw_listener(const Section& section, ListenerSettings& out) {
     }
     return;
   }
+  for (const char* key : {"redirect", "acme_folder"}) {
+    if (section.good(key)) error(section.place(key), fmt::format("'{}' is not for protocol = \"tcp\"", key));
+  }
   for (const char* key : {"trusted_proxies", "forwarded", "alpn"}) {
     if (section.good(key)) {
       reporter_.warning(section.place(key), fmt::format("'{}' has no effect with protocol = \"tcp\"", key));
@@ -126,6 +129,8 @@ void Checker::raw_listener(const Section& section, ListenerSettings& out) {
   if (backend == nullptr || backend->servers.empty()) return;
   if (backend->servers.front().scheme != upstream::Scheme::tcp) {
     error(name.place, fmt::format("backend '{}' of a listener with protocol = \"tcp\" must have tcp:// servers", name.text));
+  } else if (backend->servers.front().host == upstream::kNamedByClient) {
+    error(name.place, fmt::format("backend '{}' has the server tcp://*, and plain TCP clients name none", name.text));
   } else if (backend->unit == upstream::Unit::message) {
     error(name.place, fmt::format("backend '{}' balances messages, and plain TCP has none", name.text));
   } else if (backend->policy == upstream::Policy::consistent_hash && backend->key.kind != upstream::HashKey::Kind::ip) {

@@ -64,6 +64,7 @@ void Checker::route(const Section& section) {
   strip_prefix(section, out);
   header_rules(section.table("request_headers"), true, out, out.request_headers);
   header_rules(section.table("response_headers"), false, out, out.response_headers);
+  target(section, out);
   websocket(section.table("websocket"), out.websocket);
   route_http(section.table("http"), out);
   route_limits(section, out);

@@ -98,6 +98,22 @@ std::string text(const policy::HeaderRules& rules) {
   return fmt::format("set [{}], remove [{}]", joined(set, "none"), joined(rules.remove, "none"));
 }
 
+std::string text(const upstream::TargetSettings& target) {
+  using From = upstream::TargetSettings::From;
+  std::string out = target.from == From::claim   ? "claim:" + target.name
+                    : target.from == From::query ? "query:" + target.name
+                                                 : fmt::format("path:{}", target.segment);
+  if (target.mapped) out += fmt::format(" by a map of {}", target.map.size());
+  for (const upstream::TargetAllow& allow : target.allow) {
+    out += fmt::format(", allow {}{}{}", allow.host, allow.cidr && !allow.host.empty() ? " in " : "",
+                       allow.cidr ? allow.cidr->text() : "");
+    for (const upstream::PortRange& range : allow.ports) {
+      out += range.first == range.last ? fmt::format(" {}", range.first) : fmt::format(" {}-{}", range.first, range.last);
+    }
+  }
+  return out;
+}
+
 std::string text(const RouteSettings& route) {
   const WebSocketSettings& ws = route.websocket;
   std::string origins;
@@ -107,6 +123,7 @@ std::string text(const RouteSettings& route) {
                   route.host.empty() ? "any" : route.host, route.path, joined(route.listeners, "all"),
                   route.backend, route.auth.empty() ? "none" : route.auth, joined(route.rate_limit, "none"),
                   ws.reject_with_close ? "close" : "status");
+  if (route.target) out += "    target from " + text(*route.target) + "\n";
   out += fmt::format("    max_message {} up, {} down, max_fragments {}, validate_utf8 {}, compression {}\n",
                      or_word(ws.max_message, "unlimited"), or_word(ws.max_message_to_client, "unlimited"),
                      count_or(ws.max_fragments, "unlimited"), ws.validate_utf8,

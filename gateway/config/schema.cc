@@ -64,7 +64,7 @@ constexpr Key kLog[] = {
          "ts|event|id|trace_id|listener|client_ip|client_port|peer_ip|tls_version|tls_sni|alpn|tls_client_subject|"
          "tls_client_san|method|host|"
          "path|"
-         "status|route|backend|server|user_agent|origin|subprotocol|extensions|auth_method|subject|duration_"
+         "status|route|backend|server|target|user_agent|origin|subprotocol|extensions|auth_method|subject|duration_"
          "ms|"
          "connect_ms|auth_ms|tls_ms|bytes_in|bytes_out|messages_in|messages_out|close_code|close_initiator|"
          "close_reason|error|reason|rate_limited",
@@ -589,6 +589,44 @@ constexpr Key kResponseHeaders[] = {
 constexpr Table kResponseHeadersTable{"route.response_headers",
                                       "Fields of the backend's answers and of the 101; not of the gateway's own refusals.",
                                       kResponseHeaders};
+constexpr Table kTargetMapTable{
+    "route.target.map", "Servers by the names that clients may say: NAME = \"HOST:PORT\".", {}};
+
+constexpr Key kTargetAllow[] = {
+    {.name = "host",
+     .type = text,
+     .meaning = "Name that may be asked for; \"*.vms.example.com\" is any below. Without it: addresses, and servers of the map.",
+     .example = "\"*.vms.example.com\""},
+    {.name = "cidr",
+     .type = text,
+     .meaning = "Block in which the address that is connected to must lie. Private and other special blocks are denied "
+                "unless this one lies within them.",
+     .example = "\"10.1.0.0/16\""},
+    {.name = "ports",
+     .type = texts,
+     .meaning = "Ports and ranges of them. 25, 465, 587, 2375, 6379 and 10250 must be listed by themselves.",
+     .example = "[\"5900-5999\"]",
+     .required = true},
+};
+constexpr Table kTargetAllowTable{"route.target.allow", "Servers that may be connected to; all that one entry says must hold.",
+                                  kTargetAllow};
+
+constexpr Key kTarget[] = {
+    {.name = "from",
+     .type = text,
+     .meaning = "Where the client names its server: claim:NAME of its token (HOST:PORT, or a name of the map), or a name of "
+                "the map in query:NAME or path:N.",
+     .example = "\"claim:target\"",
+     .required = true},
+    {.name = "map", .type = pairs, .table = &kTargetMapTable, .example = "{ alpha = \"vm1.internal:5900\" }"},
+    {.name = "map_file",
+     .type = file,
+     .meaning = "More of the map: lines of NAME: HOST:PORT. A change of the file reloads.",
+     .example = "\"targets.txt\""},
+    {.name = "allow", .type = tables, .table = &kTargetAllowTable},
+};
+constexpr Table kTargetTable{"route.target", "Servers that clients name, for a backend with the server \"tcp://*\". Needs auth.",
+                             kTarget};
 
 constexpr Key kHttp[] = {
     {.name = "max_body",
@@ -706,6 +744,7 @@ constexpr Key kRoute[] = {
     {.name = "access", .type = table, .later = "*"},
     {.name = "request_headers", .type = table, .table = &kRequestHeadersTable},
     {.name = "response_headers", .type = table, .table = &kResponseHeadersTable},
+    {.name = "target", .type = table, .table = &kTargetTable},
     {.name = "websocket", .type = table, .table = &kWebSocketTable},
     {.name = "http", .type = table, .table = &kHttpTable},
     {.name = "survive", .type = table, .table = &kSurviveTable},
@@ -1073,7 +1112,7 @@ constexpr Key kBackend[] = {
      .type = entries,
      .meaning = "ws:// or wss://; http:// or https://, which serve requests without an upgrade, too; tcp:// or tls://. With host "
                 "and port, without a path; or unix:///PATH (TCP's octets), ws+unix:///PATH, http+unix:///PATH of a unix "
-                "socket. Each a URL or { url, weight }.",
+                "socket. Each a URL or { url, weight }. \"tcp://*\": those that clients name, by a route's target.",
      .table = &kEntryTable,
      .example = "[\"ws://127.0.0.1:9000\"]",
      .required = true},

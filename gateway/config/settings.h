@@ -20,6 +20,7 @@
 #include "policy/jwt.h"
 #include "policy/limiter.h"
 #include "upstream/backend.h"
+#include "upstream/target_rules.h"
 
 namespace sluice::config {
 
@@ -122,6 +123,7 @@ struct RouteSettings {
   policy::HeaderRules response_headers;  // of answers that come from the backend, and of the 101
   WebSocketSettings websocket;
   HttpSettings http;
+  std::optional<upstream::TargetSettings> target;  // servers that clients name; else the backend's own
   std::optional<FixedAnswer> answer;
   std::optional<SurviveSettings> survive;
 };

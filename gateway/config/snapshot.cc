@@ -44,6 +44,13 @@ RoutePlan plan_of(const Snapshot& snapshot, const CompiledRoute& route) {
   return plan;
 }
 
+std::vector<net::Address> own_addresses(const Settings& settings) {
+  std::vector<net::Address> own;
+  for (const ListenerSettings& listener : settings.listeners) own.push_back(listener.bind);
+  if (settings.admin.enabled) own.push_back(settings.admin.bind);
+  return own;
+}
+
 }  // namespace
 
 Snapshot::Snapshot(Settings settings, Memory& memory, std::uint64_t generation)
@@ -72,6 +79,7 @@ Snapshot::Snapshot(Settings settings, Memory& memory, std::uint64_t generation)
       for (const auto& [claim, header] : auth.forward) compiled.owned_fields.push_back(header);
     }
     for (const std::string& name : route.rate_limit) compiled.limits.push_back(limiters_.at(name));
+    if (route.target) compiled.target = std::make_shared<const upstream::TargetRules>(*route.target, own_addresses(settings_));
     compiled.plan = plan_of(*this, compiled);
     routes_.push_back(std::move(compiled));
   }

@@ -12,6 +12,7 @@
 #include "config/settings.h"
 #include "policy/limiter.h"
 #include "upstream/cluster.h"
+#include "upstream/target_rules.h"
 
 namespace sluice::config {
 
@@ -33,6 +34,7 @@ struct CompiledRoute {
   const RouteSettings* settings = nullptr;
   RoutePlan plan;
   std::shared_ptr<const upstream::Cluster> cluster;  // null: a fixed answer
+  std::shared_ptr<const upstream::TargetRules> target;  // null: the cluster's servers are the configuration's
   const policy::JwtSettings* auth = nullptr;
   std::vector<std::shared_ptr<policy::Limiter>> limits;
   std::vector<std::string> owned_fields;  // identity headers: client copies and aliases are stripped

@@ -51,6 +51,8 @@ class Cidr {
   // "10.0.0.0/8", "::1/128", or a bare address. Host bits that are set are an error.
   static std::optional<Cidr> parse(std::string_view text);
   bool contains(const Address& address) const;
+  // All of it lies in `other`.
+  bool within(const Cidr& other) const { return bits_ >= other.bits_ && other.contains(base_); }
   std::string text() const;
 
  private:

@@ -107,6 +107,14 @@ Address local_address(int fd) {
   return Address::from(reinterpret_cast<const sockaddr*>(&raw), size);
 }
 
+bool is_local(const Address& address) {
+  // The kernel knows all of them: only its own can be bound.
+  Address any_port = address;
+  any_port.set_port(0);
+  const Fd fd(::socket(address.family(), SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  return fd && ::bind(fd.get(), any_port.raw(), any_port.raw_size()) == 0;
+}
+
 void set_abort_on_close(int fd) {
   const linger value{.l_onoff = 1, .l_linger = 0};
   setsockopt(fd, SOL_SOCKET, SO_LINGER, &value, sizeof value);

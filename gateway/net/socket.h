@@ -61,6 +61,8 @@ void set_options(int fd, const SocketOptions& options);
 // What became of a connect: 0 or an errno.
 int socket_error(int fd);
 Address local_address(int fd);
+// Whether the address is one of this machine's, whatever its port.
+bool is_local(const Address& address);
 // The next close() answers with RST instead of FIN and drops what was not sent.
 void set_abort_on_close(int fd);
 

@@ -30,6 +30,7 @@ Worker::Worker(unsigned index, Shared& shared, Tallies& tallies)
       shared_(shared),
       tallies_(tallies),
       mailbox_(loop_),
+      names_(loop_),
       sweep_timer_(loop_, [this] { sweep(); }),
       drain_timer_(loop_, [this] { drain_some(); }) {
   worker = index;

@@ -63,6 +63,7 @@ class Worker final : private session::House, private session::TallyBook {
     return net::connect_socket(place_, address, way, ready);
   }
   const std::shared_ptr<const session::Runtime>& in_force() const override { return runtime_; }
+  void resolve(const std::string& host, net::NameCache::Done done) override { names_.resolve(host, std::move(done)); }
   session::StreamOwner* find(Slot slot) override { return owners_.find(slot); }
   session::RouteTally& route(const std::string& name) override;
   session::ListenerTally& listener(const std::string& name) override;
@@ -81,6 +82,7 @@ class Worker final : private session::House, private session::TallyBook {
   Tallies& tallies_;
   net::CryptoContext crypto_;
   event::Mailbox mailbox_;
+  net::NameCache names_;
   SlotMap<session::StreamOwner> owners_;
   std::shared_ptr<const session::Runtime> runtime_;
   std::shared_ptr<const session::Runtime> prepared_;

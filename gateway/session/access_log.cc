@@ -55,6 +55,7 @@ void log_opening(const Opened& opened, const Opening& opening, const Record& rec
   if (opened.route) {
     line.add("route", opened.route->compiled->settings->name);
     add_server(line, *opened.route, opened.leg);
+    if (opening.target) line.add("target", opening.target->target().text());
   }
   line.add("user_agent", field_value(opening.head, "User-Agent")).add("origin", field_value(opening.head, "Origin"));
   line.add("subprotocol", opening.words.subprotocol).add("extensions", opening.agreement.extensions);

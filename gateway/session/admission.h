@@ -29,7 +29,6 @@ class Admission {
   ~Admission() {
     if (!total_) return;
     settled();
-    if (!settled(protocol_)) worker_->handshaking.sub();
     total_->fetch_sub(1, std::memory_order_relaxed);
     gauge().sub();
   }
@@ -39,17 +38,15 @@ class Admission {
     gauge().sub();
     protocol_ = now;
     gauge().add();
-    if (now == Protocol::websocket) settled();
+    if (now == Protocol::websocket || now == Protocol::tcp) settled();
   }
   // It is no unfinished handshake any more: a backend serves it.
   void settled() {
     if (handshaking_) worker_->handshaking.sub();
     handshaking_ = false;
-    if (settled(now)) worker_->handshaking.sub();
   }
 
  private:
-  static bool settled(Protocol protocol) { return protocol == Protocol::websocket || protocol == Protocol::tcp; }
   Gauge& gauge() { return listener_->connections[static_cast<std::size_t>(protocol_)]; }
 
   std::atomic<std::uint64_t>* total_;

@@ -12,6 +12,7 @@
 #include "event/loop.h"
 #include "event/timer.h"
 #include "net/connector.h"
+#include "net/name_cache.h"
 #include "net/stream.h"
 #include "session/pending.h"
 #include "session/runtime.h"
@@ -47,6 +48,9 @@ class House {
   // One attempt to reach an upstream.
   virtual std::unique_ptr<net::Connector> dial(const net::Address& address, const net::Way& way,
                                                net::Ready& ready) = 0;
+  // Addresses of a name that a client gave, without port: called back on this thread, perhaps at once. What it calls
+  // outlives the session.
+  virtual void resolve(const std::string& host, net::NameCache::Done done) = 0;
   // The owner of that name, or null when it is gone.
   virtual StreamOwner* find(Slot slot) = 0;
 

@@ -20,16 +20,12 @@ H1Front::H1Front(House& house, Admission admission, std::unique_ptr<net::Stream>
                              std::make_unique<Opening>(), event::Timer(house.loop, [this] { wake(); }),
                              house.loop.now() + settings.head_timeout});
   waiting_->timer.arm_common(settings.head_timeout);
-  waiting_->whence.peer = peer;
-  waiting_->whence.listener_port = local_port;
+  waiting_->whence.peer = ends.peer;
+  waiting_->whence.local = ends.local;
+  waiting_->whence.proxy = ends.proxy;
+  waiting_->whence.listener_port = ends.local.port();
   waiting_->whence.tls = std::move(tls);
   waiting_->opening->request = waiting_->whence;
-  http::Request& request = waiting_->opening->request;
-  request.peer = ends.peer;
-  request.local = ends.local;
-  request.proxy = ends.proxy;
-  request.listener_port = ends.local.port();
-  request.tls = std::move(tls);
   waiting_->opening->started = house.loop.now();
   stream_->set_ready(this);
 }
@@ -81,7 +77,7 @@ bool H1Front::renew() {
     if (listener.name != before.name || listener.tls.has_value() != before.tls.has_value()) continue;
     const bool same = !listener.tls || (listener.tls->client_auth == before.tls->client_auth &&
                                         listener.tls->client_ca == before.tls->client_ca);
-    if (!same) return false;
+    if (!same || !listener.backend.empty()) return false;  // or it serves no requests any more
     waiting_->parser = http::HeadParser(http::HeadParser::Kind::request, listener.head);
     waiting_->runtime = now;
     waiting_->listener = i;

@@ -71,7 +71,7 @@ Error Leg::stream_error(Errc code, const char* detail) const { return {code, Sid
 bool Leg::start(const LegPlan& plan) {
   opening_ = std::make_unique<Opening>();
   opening_->started = house_.loop.now();
-  opening_->addresses = server().addresses();
+  opening_->addresses = plan.addresses.empty() ? server().addresses() : plan.addresses;
   deadline_ = opening_->started + plan.backend->connect_timeout;
   return next_address(plan, stream_error(Errc::no_backend, "the server's name has not been resolved")).has_value();
 }
@@ -84,13 +84,15 @@ Result<void> Leg::next_address(const LegPlan& plan, Error last) {
     return fail(last);
   }
   const std::string& name =
-      plan.backend->tls.server_name.empty() ? server().settings().host : plan.backend->tls.server_name;
+      !plan.backend->tls.server_name.empty() ? plan.backend->tls.server_name
+      : !plan.name.empty()                   ? plan.name
+                                             : server().settings().host;
   const net::TlsClient* const tls = upstream::encrypted(server().settings().scheme) ? plan.tls : nullptr;
   opening.connector =
       house_.dial(opening.addresses[opening.next_address++], {tls, name, plan.backend->socket}, owner_);
+  if (!plan.preamble.empty()) opening.connector->send_first(plan.preamble);
   state_ = State::connecting;
   return {};
-  if (!plan.preamble.empty()) opening.connector->send_first(plan.preamble);
 }
 
 Result<Leg::State> Leg::advance(const LegPlan& plan) {

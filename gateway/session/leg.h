@@ -30,6 +30,8 @@ struct LegPlan {
   std::string head_before_key;  // the upgrade head up to and including "Sec-WebSocket-Key: "
   std::string head_after_key;
   std::string preamble;                // PROXY header, ahead of everything
+  std::vector<net::Address> addresses;  // that the client named, in place of the server's own
+  std::string name;                    // what its certificate must be for then
   std::vector<std::string_view> subprotocols;  // what the head offers
   std::vector<std::string_view> extensions;
   bool plain = false;  // no upgrade: the leg is open once it is connected, and head_before_key is the whole head

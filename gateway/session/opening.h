@@ -15,6 +15,7 @@
 #include "session/leg.h"
 #include "session/pending.h"
 #include "upstream/sticky.h"
+#include "session/target_search.h"
 #include "ws/handshake.h"
 
 namespace sluice::session {
@@ -52,6 +53,7 @@ struct Opening {
   policy::FieldList request_fields;   // what the route's rules set on the way up
   policy::FieldList response_fields;  // and on the way back
   std::string stripped_path;          // the path that goes up on a route with strip_prefix
+  std::unique_ptr<TargetSearch> target;        // on routes where the client names its server
   std::vector<std::shared_ptr<upstream::Server>> candidates;
   std::size_t next_candidate = 0;
   bool fresh_only = false;       // a plain request whose idle connection had ended

@@ -262,7 +262,15 @@ Result<void> Session::judge_limit(policy::Limiter& limiter) {
 Step Session::choose() {
   Opening& o = *opening_;
   const upstream::Cluster& cluster = *route_->compiled->cluster;
+  if (o.deadline == kNever) o.deadline = now() + cluster.settings().open_timeout;
   if (o.candidates.empty()) {
+    if (route_->compiled->target) {
+      if (!o.target) o.target = std::make_unique<TargetSearch>(house_, ready_, *route_->compiled->target, o);
+      const Result<bool> found = o.target->advance();
+      if (!found) return refuse(found.error());
+      if (!*found && now() >= o.deadline) return refuse(kOpeningTooLong);
+      if (!*found) return arm(o.deadline), Step::wait;
+    }
     if (cluster.settings().policy == upstream::Policy::consistent_hash) {
       o.key_hash = upstream::hash_of(cluster.settings().key, o.request, o.authenticated.identity);
       record_.key_hash = o.key_hash;
@@ -271,7 +279,7 @@ Step Session::choose() {
     read_sticky_cookie(cluster, o, house_.loop.wall());
     o.candidates = cluster.order(o.key_hash, now(), {}, o.sticky.server);
     if (o.candidates.empty() || !cluster.allow(now())) return hold(cluster.refusal(now()));
-    o.deadline = now() + cluster.settings().open_timeout;
+    if (!o.target) o.deadline = now() + cluster.settings().open_timeout;  // not while it waited for one
   }
   if (o.next_candidate == o.candidates.size()) return hold(o.last_error);
   if (now() >= o.deadline) return refuse(kOpeningTooLong);

@@ -81,6 +81,10 @@ Result<LegPlan> make_leg_plan(const RouteRuntime& route, const Opening& opening,
   plan.subprotocols = subprotocols;
   plan.extensions = extensions;
   plan.preamble = TRY(proxy_header(plan.backend->proxy, opening));
+  if (opening.target) {
+    plan.addresses = opening.target->addresses();
+    plan.name = opening.target->target().host;
+  }
   if (route.compiled->plan.up == config::FramerKind::ws_to_tcp) return plan;
 
   http::HeadWriter head;

@@ -28,6 +28,8 @@ Server::Server(ServerSettings settings, std::shared_ptr<Load> load)
       configured_weight_(settings_.weight),
       configured_duty_(settings_.duty) {
   if (auto literal = literal_address(settings_)) set_addresses({*literal});
+  // Its addresses come with each client.
+  if (settings_.host == kNamedByClient) resolved_.store(true);
 }
 
 void Server::configure(const ServerSettings& settings) {

@@ -41,6 +41,9 @@ inline constexpr std::array<std::string_view, 3> kDutyNames{"ready", "drain", "d
 // How the servers of one entry are found: it is one server itself, or each address of its name is one, or each SRV record.
 enum class Discovery : std::uint8_t { none, addresses, services };
 
+// Host of a server that clients name (upstream/target_rules.h): it stands for all of them, in counts, limits and labels.
+inline constexpr std::string_view kNamedByClient = "*";
+
 struct ServerSettings {
   std::string url;   // as configured: its identity
   Scheme scheme = Scheme::ws;
@@ -82,9 +85,6 @@ struct HealthSettings {
   std::uint32_t fall = 3;
 };
 
-struct EjectionSettings {
-  std::uint32_t failures = 3;  // in a row; 0 = never eject
-  Duration base = std::chrono::seconds(10);  // doubles with each ejection
 // The PROXY header that its servers are sent ahead of everything else.
 struct ProxySettings {
   enum class Version : std::uint8_t { off, v1, v2 };
@@ -97,6 +97,9 @@ struct ProxySettings {
   bool identity = false;
 };
 
+struct EjectionSettings {
+  std::uint32_t failures = 3;  // in a row; 0 = never eject
+  Duration base = std::chrono::seconds(10);  // doubles with each ejection
   Duration most = std::chrono::seconds(300);
   std::uint32_t max_percent = 50;
   std::uint32_t panic = 50;  // percent ejected above which the ejected are used all the same; 0 = never
@@ -152,10 +155,10 @@ struct BackendSettings {
   std::uint32_t max_connections = 0;  // 0 = any number
   PendingSettings pending;
   BreakerSettings breaker;
+  ProxySettings proxy;
 
   // Legs of a session in per-message mode.
   std::size_t most_legs() const;
-  ProxySettings proxy;
 };
 
 // How lookups of a name went; for labels, in the order of Result.

@@ -19,17 +19,6 @@ std::string cookie(const http::Request& request, std::string_view name) {
   return {};
 }
 
-// The Nth segment of the path from 1; 0 is the whole path.
-std::string_view segment(std::string_view path, std::uint32_t number) {
-  if (number == 0) return path;
-  for (std::uint32_t i = 0; i < number; ++i) {
-    const std::size_t slash = path.find('/');
-    if (slash == std::string_view::npos) return {};
-    path.remove_prefix(slash + 1);
-  }
-  return path.substr(0, path.find('/'));
-}
-
 std::string value_of(const HashKey& key, const http::Request& request, const policy::Identity& identity) {
   switch (key.kind) {
     case HashKey::Kind::ip: return {};
@@ -39,7 +28,7 @@ std::string value_of(const HashKey& key, const http::Request& request, const pol
     }
     case HashKey::Kind::cookie: return cookie(request, key.name);
     case HashKey::Kind::query: return http::query_value(request.target.query, key.name).value;
-    case HashKey::Kind::path: return std::string(segment(request.target.path, key.segment));
+    case HashKey::Kind::path: return std::string(path_segment(request.target.path, key.segment));
     case HashKey::Kind::claim: {
       bool bad = false;
       return identity.claim_text(key.name, bad).value_or("");
@@ -49,6 +38,16 @@ std::string value_of(const HashKey& key, const http::Request& request, const pol
 }
 
 }  // namespace
+
+std::string_view path_segment(std::string_view path, std::uint32_t number) {
+  if (number == 0) return path;
+  for (std::uint32_t i = 0; i < number; ++i) {
+    const std::size_t slash = path.find('/');
+    if (slash == std::string_view::npos) return {};
+    path.remove_prefix(slash + 1);
+  }
+  return path.substr(0, path.find('/'));
+}
 
 std::uint64_t hash_of(const HashKey& key, const http::Request& request, const policy::Identity& identity) {
   const std::string value = value_of(key, request, identity);

@@ -9,6 +9,9 @@
 
 namespace sluice::upstream {
 
+// The Nth segment of a path from 1, empty when there is none; 0 is the whole path.
+std::string_view path_segment(std::string_view path, std::uint32_t number);
+
 // The same for the same value in every process. A value that is absent, empty or not text gives way to the client's
 // address, so that such clients still spread.
 std::uint64_t hash_of(const HashKey& key, const http::Request& request, const policy::Identity& identity);

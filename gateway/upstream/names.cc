@@ -92,7 +92,7 @@ void Names::watch(const std::vector<std::shared_ptr<const Cluster>>& clusters) {
   for (const auto& cluster : clusters) {
     for (const auto& [server, group] : cluster->entries()) {
       if (!server) continue;
-      if (literal_address(server->settings())) continue;
+      if (server->settings().host == kNamedByClient || literal_address(server->settings())) continue;
       auto& entry = entries_[server.get()];
       if (entry) continue;  // the same server twice
       if (const auto known = before.find(server.get()); known != before.end()) {

@@ -132,7 +132,6 @@ LATER = {
     "redis": ('[redis]\nurl = "rediss://redis.internal:6380/0"\n', "8:2", "redis"),
     "health path": ('health = { path = "/healthz" }\n', "8:12", "path"),
     "circuit breaker": ('circuit_breaker = { max_pending = 200 }\n', "8:1", "circuit_breaker"),
-    "preamble": ('preamble = "PROXY2"\n', "8:12", "PROXY2"),
 }
 
 

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <atomic>
+#include <functional>
 #include <map>
 #include <memory>
 #include <stdexcept>
@@ -85,6 +86,10 @@ class TestHouse : public session::House, public session::TallyBook {
   const session::Runtime& runtime() const { return *runtime_; }
   upstream::Server& server(std::size_t index) { return *runtime_->snapshot->clusters()[0]->servers()[index]; }
   policy::Limiter& limiter(std::size_t index = 0) { return *runtime_->snapshot->routes()[0].limits[index]; }
+  // Names that clients give; a script in place of DNS.
+  std::function<void(const std::string&, net::NameCache::Done)> on_resolve = [](const std::string&, net::NameCache::Done done) {
+    done({{}, {}, "nobody answers"});
+  };
   std::size_t alive() const { return owners_.size(); }
   std::uint64_t admitted() const { return total_.load(); }
   void drain_all() {
@@ -114,6 +119,7 @@ class TestHouse : public session::House, public session::TallyBook {
     loop_.retire(std::unique_ptr<session::StreamOwner>(&owner));
   }
   const std::shared_ptr<const session::Runtime>& in_force() const override { return runtime_; }
+  void resolve(const std::string& host, net::NameCache::Done done) override { on_resolve(host, std::move(done)); }
   session::StreamOwner* find(Slot slot) override { return owners_.find(slot); }
   session::RouteTally& route(const std::string& name) override { return routes_[name]; }
   session::ListenerTally& listener(const std::string& name) override { return listeners_[name]; }

@@ -63,6 +63,88 @@ TEST_F(Check, ProxyHeadersComeFromNamedProxiesOnly) {
   EXPECT_FALSE(settings.listeners[0].proxy_protocol);
 }
 
+TEST_F(Check, PlainTcpListenersHaveABackendAndNothingOfHttp) {
+  const std::string listener = "[[listener]]\nname = \"raw\"\nbind = \":1\"\nprotocol = \"tcp\"\n";
+  const std::string tcp = servers("tcp://10.0.0.1:7000");
+  expect_error(listener + tcp, "protocol = \"tcp\" needs 'backend'");
+  expect_error(listener + "backend = \"nobody\"\n", "listener 'raw' refers to backend 'nobody' which is not defined");
+  expect_error(listener + "backend = \"b\"\n" + servers("ws://10.0.0.1:7000"),
+               "backend 'b' of a listener with protocol = \"tcp\" must have tcp:// servers");
+  expect_error(listener + "backend = \"b\"\n" + tcp + "balance = { policy = \"consistent_hash\", key = \"header:X\" }\n",
+               "backend 'b' hashes what plain TCP does not have");
+  expect_error("[[listener]]\nbind = \":1\"\nbackend = \"app\"\n", "'backend' is only for protocol = \"tcp\"");
+  expect_error("[[listener]]\nbind = \":1\"\nidle_timeout = \"1m\"\n", "'idle_timeout' is only for protocol = \"tcp\"");
+  expect_error(listener + "backend = \"b\"\n" + tcp + route("listener = [\"raw\"]"),
+               "route '/r' is on listener 'raw', which has protocol = \"tcp\"");
+  expect_warning(listener + "backend = \"b\"\ntrusted_proxies = [\"10.0.0.0/8\"]\n" + tcp,
+                 "'trusted_proxies' has no effect with protocol = \"tcp\"");
+  const Settings settings = expect_good(listener + "backend = \"b\"\nidle_timeout = \"5m\"\n" + tcp);
+  EXPECT_EQ(settings.listeners[1].backend, "b");
+  EXPECT_EQ(settings.listeners[1].idle_timeout, 5min);
+  EXPECT_EQ(settings.listeners[0].backend, "");
+}
+
+TEST_F(Check, ProxyHeadersToServersSayWhatIsAsked) {
+  const std::string tcp = servers("tcp://10.0.0.1:7000");
+  expect_error(tcp + "proxy_protocol = \"v1\"\nproxy_tlvs = [\"tls\"]\n", "'proxy_tlvs' needs proxy_protocol = \"v2\"");
+  expect_error(tcp + "proxy_tlvs = [\"tls\"]\n", "'proxy_tlvs' needs proxy_protocol = \"v2\"");
+  expect_error(servers("http://10.0.0.1:80") + "proxy_protocol = \"v2\"\n", "'proxy_protocol' is not for http:// servers");
+  expect_error(tcp + "proxy_protocol = \"v3\"\n", "'proxy_protocol' has the unknown value \"v3\"");
+  expect_error(tcp + "proxy_protocol = \"v2\"\nproxy_tlvs = [\"cn\"]\n", "'proxy_tlvs' has the unknown value \"cn\"");
+  const Settings settings = expect_good(tcp + "proxy_protocol = \"v2\"\nproxy_tlvs = [\"tls\", \"identity\"]\n");
+  const upstream::ProxySettings& proxy = settings.backends.back().proxy;
+  EXPECT_EQ(proxy.version, upstream::ProxySettings::Version::v2);
+  EXPECT_TRUE(proxy.tls && proxy.identity);
+  EXPECT_FALSE(proxy.alpn || proxy.authority || proxy.unique_id);
+}
+
+TEST_F(Check, TargetsNeedATokenAndAnAllowList) {
+  const auto with = [](std::string_view target, std::string_view url = "tcp://*", bool auth = true) {
+    return good_jwt() + servers(url) + "[[route]]\npath = \"/t\"\nbackend = \"b\"\n" + (auth ? "auth = \"a\"\n" : "") +
+           std::string(target);
+  };
+  const std::string allow = "allow = [{ cidr = \"10.0.0.0/8\", ports = [\"5900\"] }]\n";
+  const std::string claim = "[route.target]\nfrom = \"claim:target\"\n";
+  const std::string query = "[route.target]\nfrom = \"query:vm\"\n";
+  expect_error(with(claim + allow, "tcp://*", false), "'target' needs 'auth'");
+  expect_error(with(query + "map = { a = \"10.0.0.1:5900\" }\n" + allow, "tcp://*", false), "'target' needs 'auth'");
+  expect_error(with(claim), "'target' needs 'allow'");
+  expect_error(with(query + allow), "a target from the query or the path needs 'map' or 'map_file'");
+  expect_error(with("[route.target]\nfrom = \"path:0\"\n" + allow), "'from' has the unknown value \"path:0\"");
+  expect_error(with("[route.target]\nfrom = \"header:X\"\n" + allow), "'from' has the unknown value \"header:X\"");
+  expect_error(with(claim + allow, "tcp://10.0.0.1:1"), "'target' needs a backend whose server is tcp://*");
+  expect_error(with(""), "backend 'b' has the server tcp://*, but the route has no target");
+  expect_error(with(claim + "allow = [{ ports = [\"1\"] }]\n"), "an entry of 'allow' needs 'host' or 'cidr'");
+  expect_error(with(claim + "allow = [{ host = \"a\", ports = [\"9-1\"] }]\n"), "\"9-1\" is no port and no range of ports");
+  expect_error(with(claim + "allow = [{ host = \"a\", ports = [] }]\n"), "'ports' is empty");
+  expect_error(with(claim + "allow = [{ host = \"10.0.0.1\", ports = [\"1\"] }]\n"), "'host' = \"10.0.0.1\" is no host name");
+  expect_error(with(claim + "allow = [{ host = \"*\", ports = [\"1\"] }]\n"), "'host' = \"*\" is no host name");
+  expect_error(with(claim + "allow = [{ cidr = \"10.0.0.1/8\", ports = [\"1\"] }]\n"), "'10.0.0.1/8' is no block of addresses");
+  expect_error(with(query + "map = { a = \"10.0.0.1\" }\n" + allow), "target 'a' = \"10.0.0.1\" is no HOST:PORT");
+  expect_error(with(query + "map = {}\n" + allow), "'map' is empty");
+  folder_.write("bad.txt", "a: 10.0.0.1:1\nnonsense\n");
+  expect_error(with(query + "map_file = \"bad.txt\"\n" + allow), "line 2 of the map is not NAME: HOST:PORT");
+  folder_.write("twice.txt", "a: 10.0.0.1:1\na: 10.0.0.2:1\n");
+  expect_error(with(query + "map_file = \"twice.txt\"\n" + allow), "target 'a' is listed twice");
+  expect_error(servers("tcp://*") + "health = { type = \"tcp\" }\n", "'health' has no meaning for servers that clients name");
+  expect_error("[backend.b]\nservers = [\"tcp://*\", \"tcp://10.0.0.1:1\"]\n", "\"tcp://*\" stands for every server");
+  expect_error(servers("ws://*"), "server \"ws://*\" has no valid host");
+
+  folder_.write("good.txt", "# VMs\n\n beta : [2001:db8::1]:22\r\ngamma:Vm.Internal:5900\n");
+  const Settings settings = expect_good(
+      with(query + "map = { alpha = \"10.1.2.3:5900\" }\nmap_file = \"good.txt\"\n" +
+           "allow = [{ host = \"*.Vms.test\", cidr = \"10.0.0.0/8\", ports = [\"22\", \"5900-5909\"] }]\n"));
+  const upstream::TargetSettings& target = *settings.routes.back().target;
+  EXPECT_TRUE(target.mapped);
+  ASSERT_EQ(target.map.size(), 3u);
+  EXPECT_EQ(target.map.at("beta").text(), "[2001:db8::1]:22");
+  EXPECT_EQ(target.map.at("gamma").text(), "vm.internal:5900");
+  EXPECT_EQ(target.allow[0].host, "*.vms.test");
+  EXPECT_EQ(target.allow[0].ports.size(), 2u);
+  EXPECT_EQ(settings.backends.back().ejection.failures, 0u);
+  EXPECT_FALSE(expect_good(with(claim + allow)).routes.back().target->mapped);
+}
+
 TEST_F(Check, ListenersHaveNamesAndAddressesOfTheirOwn) {
   expect_error("[[listener]]\nname = \"plain\"\nbind = \"127.0.0.1:1\"\n",
                "listener 'plain' is defined twice");

@@ -216,12 +216,6 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"[backend.b]\nservers = [\"dns+http://site.internal:80\"]\n",
              "has the scheme dns+http, which is not yet supported"},
         Case{"[backend.b]\nservers = [\"srv+ws://h\"]\n", "not yet supported"},
-        Case{"[backend.b]\nservers = [\"tcp://h:1\"]\npreamble = \"PROXY2\"\n",
-             "'preamble' = \"PROXY2\" is not yet supported"},
-        Case{"[backend.b]\nservers = [\"tcp://h:1\"]\nbalance = { policy = \"sticky\", key = \"cookie\", "
-             "cookie = \"c\", ttl = \"8h\" }\n",
-             "11:22: error: 'policy' = \"sticky\" is not yet supported\n11:48: error: 'cookie' in "
-             "[backend.b.balance] is not yet"},
         Case{"[[route]]\npath = \"/a\"\nbackend = \"app\"\nwebsocket = { compression = true }\n",
              "'compression' = true is not yet supported"},
         Case{"[[route]]\npath = \"/a\"\nbackend = \"app\"\nwebsocket = { compression = \"gateway\" }\n",
