@@ -62,6 +62,7 @@ enum class Stage : std::uint8_t {
   X(rl_listener, ratelimit, 429, 4429, info, false)          \
   X(rl_connection, ratelimit, 429, 1008, info, false)        \
   X(no_backend, backend, 503, 1013, warn, false)             \
+  X(be_unresolved, backend, 503, 1013, warn, false)          \
   X(be_connect, backend, 503, 1013, warn, true)              \
   X(be_tls, backend, 502, 1011, warn, true)                  \
   X(be_timeout, backend, 504, 1013, warn, false)              \

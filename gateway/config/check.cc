@@ -58,6 +58,17 @@ void Checker::server(const Section& section) {
   out.drain_timeout = section.duration("drain_timeout");
   out.max_connections = static_cast<std::uint64_t>(section.number("max_connections"));
   out.max_handshakes = static_cast<std::uint32_t>(section.number("max_handshakes"));
+  constexpr std::uint16_t kDnsPort = 53;
+  for (const Text& text : section.texts("resolvers")) {
+    auto address = net::Address::parse(text.text, kDnsPort);
+    if (!address && !text.text.starts_with(':')) address = net::Address::parse_bind(text.text);
+    if (!address || address->is_unix() || address->port() == 0) {
+      error(text.place, fmt::format("'{}' is no address of a DNS server", shown(text.text)),
+            "write \"10.0.0.53\" or \"10.0.0.53:5353\"");
+    } else {
+      out.resolvers.push_back(*address);
+    }
+  }
 }
 
 void Checker::log(const Section& section) {

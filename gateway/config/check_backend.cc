@@ -34,8 +34,22 @@ std::optional<Scheme> scheme_of(std::string_view text) {
   return std::nullopt;
 }
 
-bool is_later_scheme(std::string_view scheme) {
-  return scheme.starts_with("dns+") || scheme.starts_with("srv+");
+// Takes "dns+" or "srv+" off the scheme.
+upstream::Discovery take_discovery(std::string_view& scheme) {
+  const bool addresses = scheme.starts_with("dns+");
+  if (!addresses && !scheme.starts_with("srv+")) return upstream::Discovery::none;
+  scheme.remove_prefix(4);
+  return addresses ? upstream::Discovery::addresses : upstream::Discovery::services;
+}
+
+// A name to be asked for as SRV (RFC 2782): service and protocol, then a domain.
+bool is_service_name(std::string_view name) {
+  for (int label = 0; label < 2; ++label) {
+    const std::size_t dot = name.find('.');
+    if (!name.starts_with('_') || dot == std::string_view::npos || dot < 2) return false;
+    name.remove_prefix(dot + 1);
+  }
+  return !name.empty() && !name.starts_with('_') && !name.starts_with('.');
 }
 
 }  // namespace
@@ -181,7 +195,7 @@ void Checker::servers(const Section& section, upstream::BackendSettings& out) {
     if (!server_url(url, server)) continue;
     const bool twice = std::any_of(out.servers.begin(), out.servers.end(), [&](const auto& other) {
       return other.scheme == server.scheme && other.host == server.host && other.port == server.port &&
-             other.unix_path == server.unix_path;
+             other.unix_path == server.unix_path && other.discovery == server.discovery;
     });
     if (twice) {
       error(url.place, fmt::format("server {} is listed twice", shown(url.text)),
@@ -211,9 +225,10 @@ bool Checker::server_url(const Text& url, upstream::ServerSettings& out) {
   const std::size_t colon = text.find("://");
   if (colon == std::string_view::npos)
     return refuse("is no URL", "write \"ws://HOST:PORT\", \"wss://...\", \"http://...\" or \"tcp://...\"");
-  const std::string_view scheme = text.substr(0, colon);
+  std::string_view scheme = text.substr(0, colon);
+  out.discovery = take_discovery(scheme);
   std::string_view rest = text.substr(colon + 3);
-  if (rest == upstream::kNamedByClient && scheme == "tcp") {
+  if (rest == upstream::kNamedByClient && scheme == "tcp" && out.discovery == upstream::Discovery::none) {
     out.scheme = Scheme::tcp;
     out.url = url.text;
     out.host = rest;
@@ -223,12 +238,13 @@ bool Checker::server_url(const Text& url, upstream::ServerSettings& out) {
   const bool unix = scheme == "unix" || scheme.ends_with("+unix");
   const std::string_view spoken =
       scheme == "unix" ? std::string_view("tcp") : unix ? scheme.substr(0, scheme.size() - 5) : scheme;
-  if (is_later_scheme(spoken))
-    return refuse(fmt::format("has the scheme {}, which is not yet supported", scheme));
   const auto known = scheme_of(spoken);
   if (!known) {
     return refuse(fmt::format("has the unknown scheme {}", shown(scheme)),
-                  "allowed: ws, wss, http, https, tcp, tls; unix, and each with +unix");
+                  "allowed: ws, wss, http, https, tcp, tls, each also behind dns+ or srv+; unix, and each with +unix");
+  }
+  if (unix && out.discovery != upstream::Discovery::none) {
+    return refuse("is a unix socket, which has no name to ask for", fmt::format("leave out \"{}\"", text.substr(0, 4)));
   }
   out.scheme = *known;
   out.url = url.text;
@@ -261,6 +277,14 @@ bool Checker::server_url(const Text& url, upstream::ServerSettings& out) {
     if (out.host.find(':') != std::string::npos)
       return refuse("has an IPv6 address without brackets", "write [ADDRESS]:PORT");
     if (!is_host_name(out.host)) return refuse("has no valid host");
+  }
+  if (out.discovery != upstream::Discovery::none && net::Address::parse(out.host, 1)) {
+    return refuse("has an address where a name is asked for", fmt::format("leave out \"{}\"", text.substr(0, 4)));
+  }
+  if (out.discovery == upstream::Discovery::services) {
+    if (!port.empty()) return refuse("has a port", "SRV records say the port");
+    if (!is_service_name(out.host)) return refuse("names no service", "write srv+ws://_SERVICE._PROTOCOL.DOMAIN");
+    return true;
   }
   if (port.empty()) {
     if (upstream::bridged(out.scheme)) return refuse("has no port", fmt::format("{}:// has no default port", scheme));

@@ -203,9 +203,12 @@ std::string text(const policy::JwtSettings& auth) {
 
 std::string dump(const Settings& settings) {
   std::string out = fmt::format("file: {}\n", joined(settings.files, settings.file));
-  out += fmt::format("server: workers {}, drain_timeout {}, max_connections {}, max_handshakes {}\n",
+  std::vector<std::string> resolvers;
+  for (const net::Address& resolver : settings.server.resolvers) resolvers.push_back(resolver.text());
+  out += fmt::format("server: workers {}, drain_timeout {}, max_connections {}, max_handshakes {}, resolvers {}\n",
                      count_or(settings.server.workers, "auto"), duration_text(settings.server.drain_timeout),
-                     count_or(settings.server.max_connections, "auto"), settings.server.max_handshakes);
+                     count_or(settings.server.max_connections, "auto"), settings.server.max_handshakes,
+                     joined(resolvers, "the system's"));
   out += fmt::format("log: level {}, file {}, access {}, access_fields {}\n", name(settings.log.level),
                      settings.log.file, settings.log.access, joined(settings.access_fields, "all"));
   out += settings.admin.enabled

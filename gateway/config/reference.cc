@@ -230,7 +230,6 @@ std::string reference_markdown() {
       "These are known, and refused by name:\n\n";
   write_later(root(), out);
   out +=
-      "- servers with `http://`, `https://`, `dns+…://` or `srv+…://`\n"
       "- `backend.NAME.balance.unit = \"message\"` before `tcp://` servers\n"
       "- several names in `route.auth`\n"
       "- a listener on a unix socket\n";

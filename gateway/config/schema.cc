@@ -40,6 +40,12 @@ constexpr Key kServer[] = {
      .meaning = "Unfinished handshakes (TLS and head) per worker.",
      .least = 1,
      .most = 10'000'000},
+    {.name = "resolvers",
+     .type = texts,
+     .fallback = "[]",
+     .meaning = "DNS servers that are asked for the names of servers: ADDRESS or ADDRESS:PORT. Empty: those of "
+                "/etc/resolv.conf.",
+     .example = "[\"10.0.0.53\", \"[fd00::53]:5353\"]"},
 };
 constexpr Table kServerTable{"server", "The process.", kServer};
 
@@ -1112,7 +1118,8 @@ constexpr Key kBackend[] = {
      .type = entries,
      .meaning = "ws:// or wss://; http:// or https://, which serve requests without an upgrade, too; tcp:// or tls://. With host "
                 "and port, without a path; or unix:///PATH (TCP's octets), ws+unix:///PATH, http+unix:///PATH of a unix "
-                "socket. Each a URL or { url, weight }. \"tcp://*\": those that clients name, by a route's target.",
+                "socket. Each a URL or { url, weight }. With dns+ before the scheme each address of the name is a server; with "
+                "srv+ each SRV record of _SERVICE._PROTOCOL.DOMAIN is. \"tcp://*\": those that clients name, by a route's target.",
      .table = &kEntryTable,
      .example = "[\"ws://127.0.0.1:9000\"]",
      .required = true},

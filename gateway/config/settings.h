@@ -29,6 +29,7 @@ struct ServerSettings {
   Duration drain_timeout = std::chrono::seconds(30);
   std::uint64_t max_connections = 0;  // of the process; 0 = derived from the fd limit
   std::uint32_t max_handshakes = 2000;  // unfinished ones, per worker
+  std::vector<net::Address> resolvers;  // DNS servers; empty: the system's
 };
 
 struct AdminSettings {

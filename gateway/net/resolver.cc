@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstring>
 #include <map>
+#include <ranges>
 #include <utility>
 
 #include "base/result.h"
@@ -24,6 +25,9 @@ constexpr std::size_t kMostName = 253;  // RFC 1035 §2.3.4, as text
 constexpr int kMostRounds = 32;         // calls into c-ares for one edge before others get their turn
 constexpr Duration kLeastTtl = std::chrono::seconds(5);
 constexpr Duration kMostTtl = std::chrono::seconds(300);
+
+constexpr int kClassInternet = 1;
+constexpr int kTypeSrv = 33;
 
 constexpr const char* kResolvConf = "/etc/resolv.conf";
 
@@ -48,23 +52,54 @@ bool is_localhost(std::string_view host) {
   return same && (host.size() == kName.size() || host[host.size() - kName.size() - 1] == '.');
 }
 
+bool is_name(const std::string& text) {
+  const std::size_t most = kMostName + (text.ends_with('.') ? 1 : 0);
+  return !text.empty() && text.size() <= most && text.find('\0') == std::string::npos;
+}
+
+Resolver::Answer failed(Lookup result, std::string why) { return {{}, {}, kLeastTtl, result, std::move(why)}; }
+
+Resolver::Answer failed(int status) {
+  const Lookup result = status == ARES_ENOTFOUND  ? Lookup::nxdomain
+                        : status == ARES_ENODATA  ? Lookup::empty
+                        : status == ARES_ETIMEOUT ? Lookup::timeout
+                                                  : Lookup::failed;
+  return failed(result, ares_strerror(status));
+}
+
+Duration clamped(std::int64_t ttl) { return std::clamp<Duration>(std::chrono::seconds(ttl), kLeastTtl, kMostTtl); }
+
+// Of too many always the same ones, in whatever order they come; their order stays.
+void keep_most(std::vector<Address>& addresses) {
+  if (addresses.size() <= kMostAddresses) return;
+  const auto less = [](const Address& a, const Address& b) { return std::ranges::lexicographical_compare(a.octets(), b.octets()); };
+  std::vector<Address> sorted = addresses;
+  std::ranges::nth_element(sorted, sorted.begin() + kMostAddresses, less);
+  const Address limit = sorted[kMostAddresses];
+  std::erase_if(addresses, [&](const Address& one) { return !less(one, limit); });
+}
+
 Resolver::Answer answer_of(const ares_addrinfo& found, std::uint16_t port) {
   Resolver::Answer answer;
   int ttl = static_cast<int>(std::chrono::duration_cast<std::chrono::seconds>(kMostTtl).count());
   for (const ares_addrinfo_cname* name = found.cnames; name; name = name->next) ttl = std::min(ttl, name->ttl);
   for (const ares_addrinfo_node* node = found.nodes; node; node = node->ai_next) {
-    if (answer.addresses.size() == kMostAddresses) break;
     Address address = Address::from(node->ai_addr, node->ai_addrlen);
     address.set_port(port);
     answer.addresses.push_back(address);
     ttl = std::min(ttl, node->ai_ttl);
   }
-  answer.ttl = std::clamp<Duration>(std::chrono::seconds(ttl), kLeastTtl, kMostTtl);
-  if (answer.addresses.empty()) answer.error = "the name has no address";
-  return answer;
+  keep_most(answer.addresses);
+  answer.ttl = clamped(ttl);
+  return answer.addresses.empty() ? failed(Lookup::empty, "the name has no address") : answer;
 }
 
-Resolver::Answer failed(std::string why) { return {{}, kLeastTtl, std::move(why)}; }
+Resolver::Answer answer_of(Bytes message) {
+  auto found = read_services(message);
+  if (!found) return failed(Lookup::failed, "the answer makes no sense");
+  if (found->records.empty()) return failed(Lookup::empty, "the name has no SRV record of a server");
+  return {{}, std::move(found->records), clamped(found->ttl), Lookup::ok, {}};
+}
 
 }  // namespace
 
@@ -82,7 +117,9 @@ struct Resolver::Impl {
   };
   struct Query {
     Impl& impl;
+    std::string name;
     std::uint16_t port;
+    bool services;
     std::move_only_function<void(Answer)> done;
   };
 
@@ -95,13 +132,17 @@ struct Resolver::Impl {
 
   void open();
   void reopen_if_changed();
-  void ask(const std::string& host, Query* query);
+  void use(const std::string& dns_servers);
+  void ask(std::unique_ptr<Query> query);
+  static std::unique_ptr<Query> ended(void* query, int status);
+  void answered(Query& query, Answer answer);
   void pump(int fd);
   void on_timer();
   void rearm();
   void later(std::move_only_function<void()> task);
   static void on_socket(void* self, ares_socket_t fd, int readable, int writable);
   static void on_answer(void* query, int status, int timeouts, ares_addrinfo* found);
+  static void on_services(void* query, int status, int timeouts, unsigned char* message, int size);
 
   event::Loop& loop;
   std::string servers;
@@ -109,6 +150,7 @@ struct Resolver::Impl {
   ares_channel channel = nullptr;
   timespec configured{};
   std::size_t outstanding = 0;
+  std::vector<std::unique_ptr<Query>> again;  // taken back from servers that are not to be asked any more
   std::map<int, std::unique_ptr<Socket>> sockets;
   std::shared_ptr<bool> alive = std::make_shared<bool>(true);  // what deferred tasks look at
 };
@@ -138,26 +180,56 @@ void Resolver::Impl::reopen_if_changed() {
   open();
 }
 
-void Resolver::Impl::ask(const std::string& host, Query* query) {
+void Resolver::Impl::use(const std::string& dns_servers) {
+  if (dns_servers == servers) return;
+  servers = dns_servers;
+  ares_cancel(channel);
+  ares_destroy(channel);
+  open();
+  for (auto& query : std::exchange(again, {})) ask(std::move(query));
+}
+
+void Resolver::Impl::ask(std::unique_ptr<Query> query) {
   reopen_if_changed();
   ++outstanding;
-  ares_addrinfo_hints hints{};
-  hints.ai_family = AF_UNSPEC;
-  hints.ai_socktype = SOCK_STREAM;
-  ares_getaddrinfo(channel, host.c_str(), nullptr, &hints, on_answer, query);
+  Query& owned = *query.release();  // by c-ares, until it calls back
+  if (owned.services) {
+    ares_search(channel, owned.name.c_str(), kClassInternet, kTypeSrv, on_services, &owned);
+  } else {
+    ares_addrinfo_hints hints{};
+    hints.ai_family = AF_UNSPEC;
+    hints.ai_socktype = SOCK_STREAM;
+    ares_getaddrinfo(channel, owned.name.c_str(), nullptr, &hints, on_answer, &owned);
+  }
   rearm();
 }
 
+// Null when there is nobody to be answered (yet).
+std::unique_ptr<Resolver::Impl::Query> Resolver::Impl::ended(void* raw, int status) {
+  std::unique_ptr<Query> query(static_cast<Query*>(raw));
+  --query->impl.outstanding;
+  if (status == ARES_ECANCELLED) query->impl.again.push_back(std::move(query));
+  if (status == ARES_EDESTRUCTION) query.reset();
+  return query;
+}
+
+// Not from inside c-ares: the caller may ask again or destroy the Resolver.
+void Resolver::Impl::answered(Query& query, Answer answer) {
+  later([done = std::move(query.done), answer = std::move(answer)]() mutable { done(std::move(answer)); });
+}
+
 void Resolver::Impl::on_answer(void* raw, int status, int, ares_addrinfo* found) {
-  const std::unique_ptr<Query> query(static_cast<Query*>(raw));
-  Impl& impl = query->impl;
-  --impl.outstanding;
-  if (status != ARES_EDESTRUCTION) {
-    Answer answer = status == ARES_SUCCESS && found ? answer_of(*found, query->port) : failed(ares_strerror(status));
-    // Not from inside c-ares: the caller may ask again or destroy the Resolver.
-    impl.later([done = std::move(query->done), answer = std::move(answer)]() mutable { done(std::move(answer)); });
+  if (const auto query = ended(raw, status)) {
+    query->impl.answered(*query, status == ARES_SUCCESS && found ? answer_of(*found, query->port) : failed(status));
   }
   if (found) ares_freeaddrinfo(found);
+}
+
+void Resolver::Impl::on_services(void* raw, int status, int, unsigned char* message, int size) {
+  if (const auto query = ended(raw, status)) {
+    query->impl.answered(*query, status == ARES_SUCCESS && message ? answer_of(Bytes(message, static_cast<std::size_t>(size)))
+                                                                   : failed(status));
+  }
 }
 
 void Resolver::Impl::on_socket(void* self, ares_socket_t fd, int readable, int writable) {
@@ -220,13 +292,19 @@ Resolver::Resolver(event::Loop& loop, const std::string& servers) : impl_(std::m
 Resolver::~Resolver() = default;
 
 void Resolver::resolve(const std::string& host, std::uint16_t port, std::move_only_function<void(Answer)> done) {
-  if (const auto literal = Address::parse(host, port)) return done({{*literal}, kMostTtl, {}});
+  if (const auto literal = Address::parse(host, port)) return done({{*literal}, {}, kMostTtl, Lookup::ok, {}});
   if (is_localhost(host)) {
-    return done({{*Address::parse("127.0.0.1", port), *Address::parse("::1", port)}, kMostTtl, {}});
+    return done({{*Address::parse("127.0.0.1", port), *Address::parse("::1", port)}, {}, kMostTtl, Lookup::ok, {}});
   }
-  const std::size_t most = kMostName + (host.ends_with('.') ? 1 : 0);
-  if (host.empty() || host.size() > most || host.find('\0') != std::string::npos) return done(failed("not a host name"));
-  impl_->ask(host, new Impl::Query{*impl_, port, std::move(done)});
+  if (!is_name(host)) return done(failed(Lookup::failed, "not a host name"));
+  impl_->ask(std::unique_ptr<Impl::Query>(new Impl::Query{*impl_, host, port, false, std::move(done)}));
 }
+
+void Resolver::resolve_services(const std::string& name, std::move_only_function<void(Answer)> done) {
+  if (!is_name(name)) return done(failed(Lookup::failed, "not a name"));
+  impl_->ask(std::unique_ptr<Impl::Query>(new Impl::Query{*impl_, name, 0, true, std::move(done)}));
+}
+
+void Resolver::use(const std::string& servers) { impl_->use(servers); }
 
 }  // namespace sluice::net

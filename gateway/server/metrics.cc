@@ -69,6 +69,7 @@ std::string Metrics::scrape(const ProcessFacts& facts, const config::Snapshot& s
   add_backends(out, snapshot, now);
   add_limits(out, snapshot);
   add_servers(out, tallies_, snapshot, now);
+  add_names(out, snapshot, now);
   add_routes(out, tallies_);
   std::string text = out.text();
   Families last(1);

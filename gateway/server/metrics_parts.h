@@ -32,6 +32,7 @@ void add_listeners(Families& out, const Tallies& tallies);
 void add_workers(Families& out, const Tallies& tallies);
 void add_backends(Families& out, const config::Snapshot& snapshot, Instant now);
 void add_limits(Families& out, const config::Snapshot& snapshot);
+void add_names(Families& out, const config::Snapshot& snapshot, Instant now);
 void add_servers(Families& out, const Tallies& tallies, const config::Snapshot& snapshot, Instant now);
 void add_routes(Families& out, const Tallies& tallies);
 

@@ -23,8 +23,6 @@ struct ServerSum {
   HistogramSum<14> connect_seconds;
   std::uint64_t checks_passed = 0;
   std::uint64_t checks_failed = 0;
-  std::uint64_t lookups_answered = 0;
-  std::uint64_t lookups_failed = 0;
   std::array<std::uint64_t, upstream::Server::kStateNames.size()> states{};  // servers in each
 };
 
@@ -40,23 +38,34 @@ void add_counted(ServerSum& sum, const std::vector<const session::ServerTally*>&
   }
 }
 
+// Those that the DNS does not name any more for as long as they have sessions, too.
+upstream::ServerList seen_by_operators(const upstream::Cluster& cluster) {
+  const auto servers = cluster.servers();
+  upstream::ServerList all(servers.begin(), servers.end());
+  const upstream::ServerList leaving = cluster.leaving();
+  all.insert(all.end(), leaving.begin(), leaving.end());
+  return all;
+}
+
 ServerSums server_sums(const Tallies& tallies, const config::Snapshot& snapshot, Instant now) {
   ServerSums sums;
   std::map<const upstream::Server*, bool> seen;  // a URL that is listed twice is one server
   for (const auto& cluster : snapshot.clusters()) {
-    for (const auto& server : cluster->servers()) {
+    const std::string& backend = cluster->settings().name;
+    for (const auto& server : seen_by_operators(*cluster)) {
       if (!seen.try_emplace(server.get(), true).second) continue;
       const bool own = seen.size() <= kMostServers;
-      const std::string& backend = cluster->settings().name;
       ServerSum& sum = sums[{backend, own ? server->settings().url : "other"}];
       add_counted(sum, tallies.server(backend, server->settings().url));
-      sum.up += server->usable(now);
+      sum.up += server->usable(now) && !server->vanished.load(std::memory_order_relaxed);
       sum.connections += server->active.load(std::memory_order_relaxed);
       sum.checks_passed += server->checks_passed.load(std::memory_order_relaxed);
       sum.checks_failed += server->checks_failed.load(std::memory_order_relaxed);
-      sum.lookups_answered += server->lookups.count_of(upstream::Lookups::Result::ok);
-      sum.lookups_failed += server->lookups.count_of(upstream::Lookups::Result::failed);
       ++sum.states[static_cast<std::size_t>(server->state(now))];
+    }
+    for (const auto& [server, group] : cluster->entries()) {
+      if (!group || group->resolved()) continue;
+      ++sums[{backend, group->settings().url}].states[static_cast<std::size_t>(upstream::Server::State::unresolved)];
     }
   }
   return sums;
@@ -76,7 +85,6 @@ void add_servers(Families& out, const Tallies& tallies, const config::Snapshot& 
   auto up = out.gauge("sluice_backend_server_up", "Whether new connections may go to the server.");
   auto state = out.gauge("sluice_backend_server_state", "1 for the state that the server is in.");
   auto checks = out.counter("sluice_backend_health_checks_total", "Active checks of the server, by how they went.");
-  auto lookups = out.counter("sluice_dns_lookups_total", "Lookups of the server's name, by how they went.");
   auto connections = out.gauge("sluice_backend_connections", "Connections to the server now.");
   auto connects = out.counter("sluice_backend_connect_total", "Connects to the server, by how they went.");
   auto seconds = out.histogram("sluice_backend_connect_duration_seconds", "Duration of connects that went well, without TLS.");
@@ -94,7 +102,6 @@ void add_servers(Families& out, const Tallies& tallies, const config::Snapshot& 
     retries.add({{"backend", backend}, {"server", server}}, sum.retries);
     if (sum.reused > 0) reused.add({{"backend", backend}, {"server", server}}, sum.reused);
     add_outcomes(checks, names, sum.checks_passed, sum.checks_failed);
-    add_outcomes(lookups, names, sum.lookups_answered, sum.lookups_failed);
     for (std::size_t i = 0; i < sum.states.size(); ++i) {
       state.add({{"backend", backend}, {"server", server}, {"state", upstream::Server::kStateNames[i]}}, sum.states[i]);
     }

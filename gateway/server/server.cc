@@ -53,7 +53,7 @@ Server::Server(ServerOptions options)
       place_{loop_, turn_, pool_},
       mailbox_(loop_),
       resolver_(loop_),
-      names_(loop_, resolver_),
+      names_(loop_, resolver_, [this] { members_changed(); }),
       health_(loop_),
       files_(loop_, [this] { reload("file"); }),
       ticket_timer_(loop_, [this] { rotate_tickets(); }),
@@ -258,6 +258,11 @@ void Server::applied(const std::shared_ptr<const config::Snapshot>& snapshot) {
   for (const config::ListenerSettings& listener : snapshot->settings().listeners) {
     bound_[listener.name] = listener.bind.text();
   }
+  std::string resolvers;
+  for (const net::Address& resolver : snapshot->settings().server.resolvers) {
+    resolvers += (resolvers.empty() ? "" : ",") + resolver.text();
+  }
+  resolver_.use(resolvers);
   names_.watch(snapshot->clusters());
   members_changed();
   files_.set(snapshot->settings().watched);

@@ -141,6 +141,22 @@ void write_load(JsonWriter& out, const upstream::Cluster& cluster, Instant now) 
   }
 }
 
+// Names that stand for several servers.
+void write_names(JsonWriter& out, const upstream::Cluster& cluster, Instant now) {
+  out.name("names").begin_array();
+  for (const auto& [server, group] : cluster.entries()) {
+    if (!group) continue;
+    out.begin_object();
+    out.field("url", std::string_view(group->settings().url));
+    out.field("resolved", group->resolved());
+    out.field("servers", std::uint64_t{group->members()->size()});
+    out.field("stale_seconds",
+              static_cast<std::int64_t>(std::chrono::duration_cast<std::chrono::seconds>(group->lookups.stale(now)).count()));
+    out.end_object();
+  }
+  out.end_array();
+}
+
 std::string_view policy_name(upstream::Policy policy) {
   switch (policy) {
     case upstream::Policy::round_robin: return "round_robin";
@@ -182,7 +198,10 @@ std::string backends_json(const config::Snapshot& snapshot, Instant now) {
     write_load(out, *cluster, now);
     out.name("servers").begin_array();
     for (const auto& server : cluster->servers()) write_server(out, *server, now);
-    out.end_array().end_object();
+    for (const auto& server : cluster->leaving()) write_server(out, *server, now);
+    out.end_array();
+    write_names(out, *cluster, now);
+    out.end_object();
   }
   out.end_array().end_object();
   return out.take();

@@ -89,6 +89,7 @@ bool Server::ejected(Instant now) const {
 }
 
 Server::State Server::state(Instant now) const {
+  if (vanished.load(std::memory_order_relaxed)) return State::vanished;
   if (duty.load(std::memory_order_relaxed) == Duty::drain) return State::drain;
   if (duty.load(std::memory_order_relaxed) == Duty::down) return State::down;
   if (weight.load(std::memory_order_relaxed) == 0) return State::disabled;

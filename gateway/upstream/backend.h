@@ -22,6 +22,10 @@
 #include "upstream/load.h"
 #include "ws/tcp_framing.h"
 
+namespace sluice::net {
+enum class Lookup : std::uint8_t;  // net/resolver.h
+}
+
 namespace sluice::upstream {
 
 enum class Scheme : std::uint8_t { ws, wss, tcp, tls, http, https };
@@ -161,18 +165,14 @@ struct BackendSettings {
   std::size_t most_legs() const;
 };
 
-// How lookups of a name went; for labels, in the order of Result.
+// How lookups of a name went; for labels, in the order of net::Lookup.
 struct Lookups {
-  enum class Result : std::uint8_t { ok, nxdomain, empty, timeout, failed };
   static constexpr std::array<std::string_view, 5> kResultNames{"ok", "nxdomain", "empty", "timeout", "failed"};
   std::array<std::atomic<std::uint64_t>, kResultNames.size()> results{};
   // Monotonic ns until which the last good answer may be used, or since which the name is asked for in vain; 0: never asked.
   std::atomic<std::int64_t> good_until{0};
 
-  void count(Result result) { results[static_cast<std::size_t>(result)].fetch_add(1, std::memory_order_relaxed); }
-  std::uint64_t count_of(Result result) const {
-    return results[static_cast<std::size_t>(result)].load(std::memory_order_relaxed);
-  }
+  void count(net::Lookup result) { results[static_cast<std::size_t>(result)].fetch_add(1, std::memory_order_relaxed); }
   bool any() const { return good_until.load(std::memory_order_relaxed) != 0; }
   // How far the answer in use has outlived its time.
   Duration stale(Instant now) const {
@@ -235,9 +235,9 @@ class Server : public std::enable_shared_from_this<Server> {
   std::atomic<std::uint32_t> ejections_in_row{0};
 
   // Whether and why not it may be given connections; all of them, for labels, in the order of State.
-  enum class State : std::uint8_t { up, ejected, down, unresolved, disabled, drain };
-  static constexpr std::array<std::string_view, 6> kStateNames{"up",         "ejected",  "down",
-                                                               "unresolved", "disabled", "drain"};
+  enum class State : std::uint8_t { up, ejected, down, unresolved, disabled, drain, vanished };
+  static constexpr std::array<std::string_view, 7> kStateNames{"up",       "ejected", "down",    "unresolved",
+                                                               "disabled", "drain",   "vanished"};
   State state(Instant now) const;
 
   // Nothing but an ejection keeps new connections from it.

@@ -35,6 +35,20 @@ Cluster::Cluster(BackendSettings settings, std::vector<Roster::Entry> entries, s
 
 Cluster::~Cluster() = default;
 
+ServerList Cluster::leaving() const {
+  ServerList all;
+  for (const auto& [server, group] : entries()) {
+    if (!group) continue;
+    const ServerList some = group->leaving();
+    all.insert(all.end(), some.begin(), some.end());
+  }
+  return all;
+}
+
+bool Cluster::resolved() const {
+  return std::ranges::any_of(servers(), [](const auto& server) { return server->resolved(); });
+}
+
 // Looks at each server once: other threads change them meanwhile, and two looks could disagree until nobody is left.
 std::size_t Cluster::look(std::span<const std::shared_ptr<Server>> servers, Instant now,
                           std::vector<State>& states) const {
@@ -127,6 +141,7 @@ Error Cluster::refusal(Instant now) const {
     return error(Errc::backend_limit, "the backend has max_connections");
   }
   if (up(now) > 0) return error(Errc::server_limit, "every usable server has max_connections");
+  if (!resolved()) return error(Errc::be_unresolved, "no server's name is resolved");
   return error(Errc::no_backend, "no server is usable");
 }
 

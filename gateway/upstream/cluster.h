@@ -32,6 +32,11 @@ class Cluster {
   const std::vector<Roster::Entry>& entries() const { return roster_.entries(); }
   const std::shared_ptr<Load>& load() const { return load_; }
 
+  // Servers that the DNS does not name any more and that still have sessions. Main thread.
+  ServerList leaving() const;
+  // Whether any server has an address.
+  bool resolved() const;
+
   // Candidates in the order in which to try them, at most `retries` + 1: usable ones only (ready, healthy, not ejected,
   // resolved, not full, not in `exclude`), primaries before backups, which are named only while no primary is usable. When
   // more than `ejection.panic` percent of those that could serve are ejected, the ejected count as usable. Empty: refusal()
@@ -47,7 +52,7 @@ class Cluster {
   ServerUse take(std::shared_ptr<Server> server) const {
     return ServerUse::within(std::move(server), settings_.max_connections);
   }
-  // Which limit leaves nobody: circuit_open, backend_limit, server_limit, or no_backend where none is usable.
+  // Which limit leaves nobody: circuit_open, backend_limit, server_limit, be_unresolved, or no_backend where none is usable.
   Error refusal(Instant now) const;
 
   // An attempt to open a connection, for passive health and the circuit breaker.

@@ -12,12 +12,20 @@ std::string_view scheme_text(Scheme scheme) {
   switch (scheme) {
     case Scheme::ws: return "ws://";
     case Scheme::wss: return "wss://";
+    case Scheme::http: return "http://";
+    case Scheme::https: return "https://";
     case Scheme::tcp: return "tcp://";
     case Scheme::tls: return "tls://";
     case Scheme::http: return "http://";
     case Scheme::https: return "https://";
   }
   return "";
+}
+
+// "_ws._tcp.example.com" → "example.com"
+std::string without_service(std::string_view name) {
+  while (name.starts_with('_') && name.find('.') != std::string_view::npos) name.remove_prefix(name.find('.') + 1);
+  return std::string(name);
 }
 
 std::string url_of(Scheme scheme, const Found& found) {
@@ -43,9 +51,11 @@ std::shared_ptr<const ServerList> Group::members() const {
   return members_;
 }
 
-// Its name stays that of the configuration: certificates are verified by it, and Host fields of checks are made of it.
+// Its name stays that of the configuration, and not what the DNS made of it: certificates are verified by it (RFC 9525 §6.1),
+// and Host fields of checks are made of it.
 ServerSettings Group::settings_for(const Found& found) const {
   ServerSettings settings = newest_;
+  if (settings.discovery == Discovery::services) settings.host = without_service(settings.host);
   settings.url = url_of(newest_.scheme, found);
   settings.port = found.port;
   settings.weight = newest_.weight * found.weight;
@@ -60,7 +70,7 @@ void Group::configure(const ServerSettings& settings) {
   for (std::size_t i = 0; i < now->size(); ++i) (*now)[i]->configure(settings_for(found_[i]));
 }
 
-void Group::update(const std::vector<Found>& found) {
+bool Group::update(const std::vector<Found>& found) {
   const auto before = members();
   auto after = std::make_shared<ServerList>();
   std::vector<Found> kept;
@@ -88,12 +98,13 @@ void Group::update(const std::vector<Found>& found) {
     left_.push_back(server);
   }
   found_ = std::move(kept);
-  if (*after == *before) return;
+  if (*after == *before) return false;
   {
     const std::lock_guard lock(mutex_);
     members_ = std::move(after);
   }
   changes_->fetch_add(1, std::memory_order_release);
+  return true;
 }
 
 void Group::set_named(bool named) {

@@ -45,8 +45,10 @@ class Group {
   // The newest configuration's words on all of its members.
   void configure(const ServerSettings& settings);
   // The servers that there are from now on. One that was there before is the same object with the new addresses; one that is
-  // not listed any more has vanished.
-  void update(const std::vector<Found>& found);
+  // not listed any more has vanished. False: they are the same.
+  bool update(const std::vector<Found>& found);
+  // Of the members, in their order.
+  const std::vector<Found>& found() const { return found_; }
   // No configuration in force names it (any more), or one does again.
   void set_named(bool named);
   bool resolved() const { return !members()->empty(); }

@@ -85,12 +85,13 @@ Handler = Callable[[Peer], None]
 
 class Backend:
     def __init__(self, handler: Handler, *, tls: Optional[ssl.SSLContext] = None, port: int = 0, name: str = "",
-                 path: str = ""):
+                 path: str = "", host: str = "127.0.0.1"):
         self.handler = handler
         self.tls = tls
         self.name = name
         self.path = path
         self.port = 0 if path else port or free_port()
+        self.host = host
         self.peers: List[Peer] = []
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
@@ -101,7 +102,7 @@ class Backend:
     def start(self) -> None:
         self.listener = socket.socket(socket.AF_UNIX if self.path else socket.AF_INET, socket.SOCK_STREAM)
         self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.listener.bind(self.path or ("127.0.0.1", self.port))
+        self.listener.bind(self.path or (self.host, self.port))
         self.listener.listen(512)
         threading.Thread(target=self._accept, args=(self.listener,), daemon=True).start()
 

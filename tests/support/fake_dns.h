@@ -22,6 +22,12 @@ namespace sluice {
 
 class FakeDns {
  public:
+  struct Service {
+    std::uint16_t priority = 0;
+    std::uint16_t weight = 0;
+    std::uint16_t port = 0;
+    std::string target = {};
+  };
   struct Script {
     std::vector<std::string> v4 = {};
     std::vector<std::string> v6 = {};
@@ -31,6 +37,7 @@ class FakeDns {
     bool truncate = false;       // over UDP: TC set and no answer
     bool silent = false;
     int code = 0;                // RCODE
+    std::vector<Service> services = {};
   };
 
   FakeDns() {
@@ -130,6 +137,15 @@ class FakeDns {
       if (type != 1 && type != 28) break;
       inet_pton(type == 28 ? AF_INET6 : AF_INET, ip.c_str(), raw);
       put_record(records, owner, type, script.ttl, std::string(raw, type == 28 ? 16 : 4));
+      ++count;
+    }
+    for (const Service& one : type == 33 && !cut ? script.services : std::vector<Service>()) {
+      std::string value;
+      put16(value, one.priority);
+      put16(value, one.weight);
+      put16(value, one.port);
+      put_name(value, one.target);
+      put_record(records, owner, type, script.ttl, value);
       ++count;
     }
     std::string reply = question.substr(0, 2);

@@ -577,7 +577,16 @@ TEST_F(Check, ServersAreASchemeAHostAndAPort) {
                                                      {"ws+unix:///run/%2e", "has a path with a blank, a control, % ? or #"},
                                                      {"unix:///run/a b", "has a path with a blank, a control, % ? or #"},
                                                      {"ftp://h:1", "has the unknown scheme ftp"},
-                                                     {"ws://h h:1", "has no valid host"}};
+                                                     {"ws://h h:1", "has no valid host"},
+                                                     {"dns+ws://10.0.0.1:80", "has an address where a name is asked for"},
+                                                     {"dns+ws://[::1]:80", "has an address where a name is asked for"},
+                                                     {"dns+tcp://h", "has no port"},
+                                                     {"dns+srv+ws://h", "has the unknown scheme srv+ws"},
+                                                     {"srv+ws://_ws._tcp.h.example:80", "has a port"},
+                                                     {"srv+ws://h.example", "names no service"},
+                                                     {"srv+ws://_ws.h.example", "names no service"},
+                                                     {"srv+ws://_ws._tcp", "names no service"},
+                                                     {"srv+ws://_ws._tcp._h", "names no service"}};
   for (const auto& [url, why] : bad) expect_error(servers(url), "server \"" + std::string(url) + "\" " + why);
   expect_error("[backend.b]\nservers = []\n", "'servers' is empty");
   expect_error("[backend.b]\nservers = [\"ws://h:1\", \"ws://h:1\"]\n", "server ws://h:1 is listed twice");
@@ -652,6 +661,33 @@ TEST_F(Check, SocketOptionsOfABackend) {
   EXPECT_EQ(set.user_timeout, Duration::zero());
   expect_error(servers("ws://h:1") + "socket = { keepalive = \"off\", keepalive_count = 9 }\n",
                "'keepalive_count' needs 'keepalive'");
+}
+
+TEST_F(Check, AServerMayBeANameOfSeveral) {
+  auto server = expect_good(servers("dns+wss://h.example")).backends[1].servers[0];
+  EXPECT_EQ(server.discovery, upstream::Discovery::addresses);
+  EXPECT_EQ(server.scheme, upstream::Scheme::wss);
+  EXPECT_EQ(server.host, "h.example");
+  EXPECT_EQ(server.port, 443);
+  EXPECT_EQ(server.url, "dns+wss://h.example");
+  server = expect_good(servers("srv+tcp://_vnc._tcp.h.example")).backends[1].servers[0];
+  EXPECT_EQ(server.discovery, upstream::Discovery::services);
+  EXPECT_EQ(server.scheme, upstream::Scheme::tcp);
+  EXPECT_EQ(server.host, "_vnc._tcp.h.example");
+  EXPECT_EQ(server.port, 0);
+  EXPECT_EQ(expect_good(servers("ws://h.example")).backends[1].servers[0].discovery, upstream::Discovery::none);
+}
+
+TEST_F(Check, ResolversAreAddresses) {
+  const Settings settings = expect_good("[server]\nresolvers = [\"10.0.0.53\", \"[fd00::53]:5353\", \"::1\"]\n");
+  ASSERT_EQ(settings.server.resolvers.size(), 3u);
+  EXPECT_EQ(settings.server.resolvers[0].text(), "10.0.0.53:53");
+  EXPECT_EQ(settings.server.resolvers[1].text(), "[fd00::53]:5353");
+  EXPECT_EQ(settings.server.resolvers[2].text(), "[::1]:53");
+  for (const char* bad : {"dns.example", ":53", "10.0.0.53:0", "10.0.0.53:x", "unix:/x", ""}) {
+    expect_error("[server]\nresolvers = [\"" + std::string(bad) + "\"]\n",
+                 "'" + std::string(bad) + "' is no address of a DNS server");
+  }
 }
 
 TEST_F(Check, BalanceFitsItsServersAndItsKey) {

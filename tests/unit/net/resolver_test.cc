@@ -23,6 +23,12 @@ class Resolving : public testing::Test {
     EXPECT_TRUE(run_until(loop_, [&got] { return got.has_value(); })) << host;
     return got.value_or(Resolver::Answer{});
   }
+  Resolver::Answer services(const std::string& name) {
+    std::optional<Resolver::Answer> got;
+    resolver_->resolve_services(name, [&got](Resolver::Answer answer) { got = std::move(answer); });
+    EXPECT_TRUE(run_until(loop_, [&got] { return got.has_value(); })) << name;
+    return got.value_or(Resolver::Answer{});
+  }
   static std::set<std::string> texts(const Resolver::Answer& answer) {
     std::set<std::string> all;
     for (const Address& address : answer.addresses) all.insert(address.text());
@@ -176,6 +182,60 @@ TEST_F(Resolving, ReadsTheHostsFile) {
   if (wanted.empty()) GTEST_SKIP() << "/etc/hosts names nothing but localhost";
   EXPECT_FALSE(resolve(wanted).addresses.empty()) << wanted;
   EXPECT_EQ(dns_.questions(), 0) << wanted;
+}
+
+TEST_F(Resolving, SaysWhyThereIsNothing) {
+  dns_.set("empty.example", {});
+  dns_.set("broken.example", {.code = 2});
+  dns_.set("text.example", {.v4 = {"192.0.2.1"}});
+  EXPECT_EQ(resolve("missing.example").result, Lookup::nxdomain);
+  EXPECT_EQ(resolve("empty.example").result, Lookup::empty);
+  EXPECT_EQ(resolve("broken.example").result, Lookup::failed);
+  EXPECT_EQ(resolve("text.example").result, Lookup::ok);
+  EXPECT_EQ(services("missing.example").result, Lookup::nxdomain);
+  EXPECT_EQ(services("text.example").result, Lookup::empty);
+  EXPECT_EQ(services("").result, Lookup::failed);
+}
+
+TEST_F(Resolving, FindsServices) {
+  dns_.set("_ws._tcp.chat.example", {.ttl = 40, .services = {{20, 0, 9001, "b.example"}, {10, 5, 9000, "a.example"}}});
+  const auto answer = services("_ws._tcp.chat.example");
+  EXPECT_EQ(answer.services, (std::vector<Service>{{"a.example", 9000, 10, 5}, {"b.example", 9001, 20, 0}}));
+  EXPECT_EQ(answer.ttl, seconds(40));
+  EXPECT_EQ(answer.result, Lookup::ok);
+}
+
+TEST_F(Resolving, FindsServicesThatAreDecidedlyNotOffered) {
+  dns_.set("_ws._tcp.no.example", {.services = {{0, 0, 0, ""}}});
+  EXPECT_EQ(services("_ws._tcp.no.example").result, Lookup::empty);
+}
+
+TEST_F(Resolving, AsksOtherServersWhenToldTo) {
+  FakeDns other;
+  dns_.set("moved.example", {.silent = true});
+  other.set("moved.example", {.v4 = {"192.0.2.9"}});
+  std::optional<Resolver::Answer> got;
+  resolver_->resolve("moved.example", 80, [&got](Resolver::Answer answer) { got = std::move(answer); });
+  EXPECT_TRUE(run_until(loop_, [&] { return dns_.questions() >= 2; }));
+  resolver_->use(other.servers());
+  EXPECT_TRUE(run_until(loop_, [&got] { return got.has_value(); })) << "what was outstanding is asked again there";
+  EXPECT_EQ(texts(*got), (std::set<std::string>{"192.0.2.9:80"}));
+  EXPECT_EQ(texts(resolve("moved.example")), (std::set<std::string>{"192.0.2.9:80"}));
+  const int asked = other.questions();
+  resolver_->use(other.servers());
+  EXPECT_EQ(other.questions(), asked);
+}
+
+TEST_F(Resolving, KeepsTheSame64OfMany) {
+  FakeDns::Script many;
+  for (int i = 0; i < 100; ++i) many.v4.push_back("192.0.2." + std::to_string(i));
+  many.truncate = true;  // they come by TCP
+  dns_.set("many.example", many);
+  const auto before = texts(resolve("many.example"));
+  EXPECT_EQ(before.size(), 64u);
+  std::rotate(many.v4.begin(), many.v4.begin() + 50, many.v4.end());
+  dns_.set("many.example", many);
+  EXPECT_EQ(texts(resolve("many.example")), before);
 }
 
 }  // namespace

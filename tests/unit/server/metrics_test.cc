@@ -234,6 +234,7 @@ TEST_F(MetricsTest, ServersShowWhetherTheyServe) {
   servers[1]->healthy = false;
   servers[1]->checks_passed = 5;
   servers[1]->checks_failed = 6;
+  servers[0]->lookups.good_until = (now_ - std::chrono::seconds(90)).time_since_epoch().count();
   servers[0]->lookups.results[0] = 7;
   servers[0]->lookups.results[4] = 8;
   Exposition read = scrape();
@@ -248,6 +249,8 @@ TEST_F(MetricsTest, ServersShowWhetherTheyServe) {
   EXPECT_EQ(read.count("sluice_backend_health_checks_total"), 2u) << "one server is not checked";
   EXPECT_EQ(read.sum("sluice_dns_lookups_total", {{"server", "ws://127.0.0.1:9000"}, {"result", "ok"}}), 7);
   EXPECT_EQ(read.sum("sluice_dns_lookups_total", {{"backend", "app"}, {"result", "failed"}}), 8);
+  EXPECT_EQ(read.sum("sluice_dns_stale_seconds", first), 90);
+  EXPECT_EQ(read.count("sluice_dns_stale_seconds"), 1u);
   EXPECT_EQ(read.count("sluice_dns_lookups_total"), 2u) << "one server has an address and no name";
   const auto state = [this](const char* server, const char* name) {
     return scrape().sum("sluice_backend_server_state", {{"backend", "app"}, {"server", server}, {"state", name}});
@@ -255,7 +258,7 @@ TEST_F(MetricsTest, ServersShowWhetherTheyServe) {
   EXPECT_EQ(state("ws://127.0.0.1:9000", "up"), 1);
   EXPECT_EQ(state("ws://127.0.0.1:9000", "down"), 0);
   EXPECT_EQ(state("ws://127.0.0.1:9001", "down"), 1);
-  EXPECT_EQ(read.count("sluice_backend_server_state", first), 6u) << "every state, so that a change is seen";
+  EXPECT_EQ(read.count("sluice_backend_server_state", first), upstream::Server::kStateNames.size()) << "every state, so that a change is seen";
   servers[0]->ejected_until = (now_ + std::chrono::seconds(5)).time_since_epoch().count();
   EXPECT_EQ(scrape().sum("sluice_backend_server_up", first), 0);
   EXPECT_EQ(state("ws://127.0.0.1:9000", "ejected"), 1);
@@ -484,6 +487,32 @@ TEST_F(MetricsTest, ServersThatNobodyNamesOrHoldsAreForgotten) {
   EXPECT_EQ(tallies_.server("app", "ws://127.0.0.1:9000").size(), 1u);
   EXPECT_TRUE(tallies_.server("app", "ws://gone").empty());
   EXPECT_EQ(tallies_.server("app", "ws://leaving").size(), 1u);
+}
+
+TEST_F(MetricsTest, ServersOfANameComeAndGoWithIt) {
+  config::Settings settings = sample_settings();
+  settings.backends[0].servers = {{"dns+ws://app.test:9000", upstream::Scheme::ws, "app.test", 9000}};
+  settings.backends[0].servers[0].discovery = upstream::Discovery::addresses;
+  use(std::move(settings));
+  const auto group = snapshot_->clusters()[0]->entries()[0].group;
+  EXPECT_EQ(scrape().sum("sluice_backend_server_state", {{"server", "dns+ws://app.test:9000"}, {"state", "unresolved"}}), 1);
+  const auto found = [](const char* ip) { return upstream::Found{ip, 9000, 1, false, {*net::Address::parse(ip, 9000)}}; };
+  group->lookups.good_until = now_.time_since_epoch().count();
+  group->lookups.results[1] = 3;
+  group->update({found("192.0.2.1"), found("192.0.2.2")});
+  const upstream::ServerUse session(group->members()->front());
+  group->update({found("192.0.2.2"), found("192.0.2.3")});
+  Exposition read = scrape();
+  EXPECT_EQ(read.count("sluice_backend_server_up"), 3u) << "one has gone, but for its session";
+  EXPECT_EQ(read.sum("sluice_backend_server_up"), 2);
+  EXPECT_EQ(read.sum("sluice_backend_server_state", {{"server", "ws://192.0.2.1:9000"}, {"state", "vanished"}}), 1);
+  EXPECT_EQ(read.sum("sluice_backend_connections", {{"server", "ws://192.0.2.1:9000"}}), 1);
+  EXPECT_EQ(read.sum("sluice_dns_lookups_total", {{"server", "dns+ws://app.test:9000"}, {"result", "nxdomain"}}), 3);
+  const auto json = Json::parse(backends_json(*snapshot_, now_));
+  const auto backend = json->find("backends")->items().at(0);
+  EXPECT_EQ(backend.find("servers")->items().size(), 3u);
+  EXPECT_EQ(backend.find("servers")->items().at(2).find("state")->text(), "vanished");
+  EXPECT_EQ(backend.find("names")->items().at(0).find("servers")->integer(), 2);
 }
 
 }  // namespace

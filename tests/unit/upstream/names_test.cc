@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
+
 #include "base/log.h"
 #include "support/fake_dns.h"
 #include "support/run_until.h"
@@ -100,6 +102,111 @@ TEST_F(NamesTest, DropTheAnswerForAServerThatLeft) {
   resolver_.resolve("gone.example", 1, [&answered](net::Resolver::Answer) { answered = true; });
   EXPECT_TRUE(run_until(loop_, [&] { return answered; }));
   EXPECT_FALSE(cluster->servers()[0]->resolved());
+}
+
+class GroupsTest : public NamesTest {
+ protected:
+  std::shared_ptr<const Cluster> group_of(const std::string& url, const std::string& host, std::uint16_t port) {
+    BackendSettings settings;
+    settings.name = "chat";
+    settings.retries = 16;
+    ServerSettings server;
+    server.url = url;
+    server.host = host;
+    server.port = port;
+    server.discovery = url.starts_with("srv+") ? Discovery::services : Discovery::addresses;
+    settings.servers = {server};
+    return registry_.cluster(settings);
+  }
+  static std::vector<std::string> urls(const Cluster& cluster) {
+    std::vector<std::string> all;
+    for (const auto& server : cluster.servers()) all.push_back(server->settings().url);
+    return all;
+  }
+  bool becomes(const Cluster& cluster, const std::vector<std::string>& expected) {
+    return run_until(loop_, [&] { return urls(cluster) == expected; });
+  }
+
+  int changes_ = 0;
+  Names groups_{loop_, resolver_, [this] { ++changes_; }};
+};
+
+TEST_F(GroupsTest, AreTheAddressesOfTheirName) {
+  dns_.set("chat.example", {.v4 = {"192.0.2.2", "192.0.2.1"}, .v6 = {"2001:db8::1"}});
+  const auto cluster = group_of("dns+ws://chat.example:9000", "chat.example", 9000);
+  EXPECT_FALSE(cluster->resolved());
+  EXPECT_TRUE(cluster->order(0, loop_.now()).empty());
+  groups_.watch({cluster});
+  EXPECT_TRUE(becomes(*cluster, {"ws://192.0.2.1:9000", "ws://192.0.2.2:9000", "ws://[2001:db8::1]:9000"}));
+  EXPECT_EQ(cluster->order(0, loop_.now()).size(), 3u);
+  EXPECT_EQ(changes_, 1);
+  EXPECT_EQ(cluster->entries()[0].group->lookups.results[0], 1u);
+}
+
+TEST_F(GroupsTest, FollowTheirNameAndOutliveItsLoss) {
+  dns_.set("chat.example", {.v4 = {"192.0.2.1", "192.0.2.2"}});
+  const auto cluster = group_of("dns+ws://chat.example:9000", "chat.example", 9000);
+  groups_.watch({cluster});
+  ASSERT_TRUE(becomes(*cluster, {"ws://192.0.2.1:9000", "ws://192.0.2.2:9000"}));
+  const auto stays = cluster->servers()[1];
+  dns_.set("chat.example", {.v4 = {"192.0.2.3", "192.0.2.2"}});
+  groups_.refresh();
+  ASSERT_TRUE(becomes(*cluster, {"ws://192.0.2.2:9000", "ws://192.0.2.3:9000"}));
+  EXPECT_EQ(cluster->servers()[0], stays);
+  const Lookups& lookups = cluster->entries()[0].group->lookups;
+  for (const auto& [code, result] : std::map<int, std::size_t>{{3, 1}, {0, 2}, {2, 4}}) {
+    dns_.set("chat.example", {.code = code});
+    groups_.refresh();
+    EXPECT_TRUE(run_until(loop_, [&] { return lookups.results[result] >= 1; })) << code;
+    EXPECT_EQ(urls(*cluster).size(), 2u) << "the last good answer stays";
+  }
+  EXPECT_EQ(changes_, 2);
+  EXPECT_GT(lookups.stale(loop_.now() + std::chrono::hours(1)), std::chrono::minutes(50));
+}
+
+TEST_F(GroupsTest, OfServicesAreTheirTargets) {
+  dns_.set("_ws._tcp.chat.example",
+           {.services = {{20, 7, 9002, "c.example"}, {10, 0, 9000, "a.example"}, {10, 30, 9001, "b.example"}}});
+  dns_.set("a.example", {.v4 = {"192.0.2.1", "192.0.2.9"}});
+  dns_.set("b.example", {.v4 = {"192.0.2.2"}});
+  dns_.set("c.example", {.v4 = {"192.0.2.3"}});
+  const auto cluster = group_of("srv+ws://_ws._tcp.chat.example", "_ws._tcp.chat.example", 0);
+  groups_.watch({cluster});
+  ASSERT_TRUE(becomes(*cluster, {"ws://a.example:9000", "ws://b.example:9001", "ws://c.example:9002"}));
+  const auto servers = cluster->servers();
+  EXPECT_EQ(servers[0]->addresses().size(), 2u) << "tried in turn";
+  EXPECT_EQ(servers[0]->addresses()[0].port(), 9000);
+  EXPECT_EQ(servers[0]->settings().host, "chat.example") << "what a certificate must be for";
+  EXPECT_EQ(servers[0]->weight, 1u);
+  EXPECT_EQ(servers[1]->weight, 30u);
+  const auto& found = cluster->entries()[0].group->found();
+  EXPECT_FALSE(found[0].backup);
+  EXPECT_FALSE(found[1].backup);
+  EXPECT_TRUE(found[2].backup) << "of a higher priority number";
+}
+
+TEST_F(GroupsTest, OfServicesKeepATargetThatCannotBeResolvedNow) {
+  dns_.set("_ws._tcp.chat.example", {.services = {{0, 0, 9000, "a.example"}, {0, 0, 9001, "b.example"}}});
+  dns_.set("a.example", {.v4 = {"192.0.2.1"}});
+  dns_.set("b.example", {.v4 = {"192.0.2.2"}});
+  const auto cluster = group_of("srv+ws://_ws._tcp.chat.example", "_ws._tcp.chat.example", 0);
+  groups_.watch({cluster});
+  ASSERT_TRUE(becomes(*cluster, {"ws://a.example:9000", "ws://b.example:9001"}));
+  const auto b = cluster->servers()[1];
+  dns_.set("b.example", {.code = 2});
+  dns_.set("_ws._tcp.chat.example", {.services = {{0, 0, 9001, "b.example"}, {0, 0, 9002, "missing.example"}}});
+  groups_.refresh();
+  EXPECT_TRUE(becomes(*cluster, {"ws://b.example:9001"})) << "one that was never resolved is left out";
+  EXPECT_EQ(cluster->servers()[0], b);
+  EXPECT_EQ(b->addresses()[0].text(), "192.0.2.2:9001");
+}
+
+TEST_F(GroupsTest, AskOnForANameThatIsNotThereAtTheStart) {
+  const auto cluster = group_of("dns+ws://late.example:9000", "late.example", 9000);
+  groups_.watch({cluster});
+  EXPECT_TRUE(run_until(loop_, [&] { return cluster->entries()[0].group->lookups.results[1] >= 1; }));
+  dns_.set("late.example", {.v4 = {"192.0.2.1"}});
+  EXPECT_TRUE(becomes(*cluster, {"ws://192.0.2.1:9000"}));
 }
 
 }  // namespace
