@@ -81,6 +81,7 @@ enum class Stage : std::uint8_t {
   X(tcp_frame_bad, backend, 502, 1011, warn, false)          \
   X(tcp_frame_cut, backend, 502, 1011, warn, false)          \
   X(tcp_utf8, backend, 502, 1007, warn, false)               \
+  X(rebalance, backend, 503, 1012, info, false)              \
   X(ws_rsv, ws, 400, 1002, info, false)                      \
   X(ws_mask, ws, 400, 1002, info, false)                     \
   X(ws_opcode, ws, 400, 1002, info, false)                   \

@@ -66,6 +66,7 @@ class Checker {
   void route_http(const Section& section, RouteSettings& out);
   void upstream_proxy(const Section& section, upstream::BackendSettings& out);
   void any_server(const Section& section, const upstream::BackendSettings& out);
+  void rebalance(const Section& section, upstream::BackendSettings& out);
   void sticky(const Section& section, upstream::BackendSettings& out);
   void sticky_beside(const policy::JwtSettings& auth, const Section& section, const RouteSettings& route);
   void tcp_framing(const Section& section, ws::TcpFraming& out);

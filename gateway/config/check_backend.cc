@@ -98,6 +98,8 @@ void Checker::backend(const std::string& name, const Section& section) {
   protection(section, out);
   upstream_socket(section.table("socket"), out);
 
+  rebalance(section.table("rebalance"), out);
+
   const bool tcp = !out.servers.empty() && upstream::bridged(out.servers.front().scheme);
   const Section framing = section.table("framing");
   if (framing && !tcp && !out.servers.empty()) {
@@ -370,6 +372,26 @@ void Checker::pool(const Section& section, upstream::BackendSettings& out) {
   if (section && !out.servers.empty() && !serves_http(out.servers.front().scheme)) {
     error(section.place(), "'pool' is only for http:// and https:// servers");
   }
+}
+
+void Checker::rebalance(const Section& section, upstream::BackendSettings& out) {
+  if (!section) return;
+  if (out.unit == upstream::Unit::message) {
+    error(section.place(), "'rebalance' has no meaning with unit = \"message\"", "each message is balanced as it comes");
+  }
+  const std::string threshold = section.text("threshold");
+  std::uint32_t percent = 0;
+  const char* const end = threshold.data() + threshold.size();
+  const auto parsed = std::from_chars(threshold.data(), end, percent);
+  if (parsed.ec != std::errc() || std::string_view(parsed.ptr, end) != "%" || percent < 1 || percent > 1000) {
+    error(section.place("threshold"), fmt::format("'threshold' = \"{}\" is no percentage", shown(threshold)),
+          "write \"10%\"; from 1% to 1000%");
+  }
+  out.rebalance.threshold = percent / 100.0;
+  const Node* rate = section.node("rate");
+  if (rate != nullptr && rate->octets) error(section.place("rate"), "'rate' counts sessions", "write \"50/s\"");
+  const Duration per = rate != nullptr ? rate->per : Duration(std::chrono::seconds(1));
+  out.rebalance.rate = static_cast<double>(section.number("rate")) / std::chrono::duration<double>(per).count();
 }
 
 void Checker::upstream_tls(const Section& section, Place servers, upstream::BackendSettings& out) {

@@ -1113,6 +1113,22 @@ constexpr Key kPool[] = {
 constexpr Table kPoolTable{"backend.NAME.pool", "http and https backends: connections that are kept for further requests.",
                            kPool};
 
+constexpr Key kRebalance[] = {
+    {.name = "threshold",
+     .type = text,
+     .fallback = "\"10%\"",
+     .meaning = "By how much the fullest server must exceed its share of sessions, by weight, before any is closed."},
+    {.name = "rate",
+     .type = rate,
+     .fallback = "\"50/s\"",
+     .meaning = "Sessions that are closed at most, with 1012, between messages.",
+     .least = 1},
+};
+constexpr Table kRebalanceTable{"backend.NAME.rebalance",
+                                "Gentle rebalance: sessions of the fullest servers are closed until the others have their "
+                                "share, as after a scale-out; off without this table.",
+                                kRebalance};
+
 constexpr Key kBackend[] = {
     {.name = "servers",
      .type = entries,
@@ -1186,6 +1202,7 @@ constexpr Key kBackend[] = {
     {.name = "socket", .type = table, .table = &kSocketTable},
     {.name = "health", .type = table, .table = &kHealthTable},
     {.name = "ejection", .type = table, .table = &kEjectionTable},
+    {.name = "rebalance", .type = table, .table = &kRebalanceTable},
     {.name = "sticky", .type = table, .table = &kStickyTable},
 };
 constexpr Table kBackendTable{"backend.NAME", "Servers that routes refer to by NAME.", kBackend};

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "server/metrics_parts.h"
+#include "upstream/rebalance.h"
 
 namespace sluice::server {
 
@@ -21,6 +22,7 @@ struct ServerSum {
   std::uint64_t retries = 0;
   std::uint64_t reused = 0;
   HistogramSum<14> connect_seconds;
+  std::uint64_t shed = 0;
   std::uint64_t checks_passed = 0;
   std::uint64_t checks_failed = 0;
   std::array<std::uint64_t, upstream::Server::kStateNames.size()> states{};  // servers in each
@@ -59,6 +61,7 @@ ServerSums server_sums(const Tallies& tallies, const config::Snapshot& snapshot,
       add_counted(sum, tallies.server(backend, server->settings().url));
       sum.up += server->usable(now) && !server->vanished.load(std::memory_order_relaxed);
       sum.connections += server->active.load(std::memory_order_relaxed);
+      sum.shed += server->shed.load(std::memory_order_relaxed);
       sum.checks_passed += server->checks_passed.load(std::memory_order_relaxed);
       sum.checks_failed += server->checks_failed.load(std::memory_order_relaxed);
       ++sum.states[static_cast<std::size_t>(server->state(now))];
@@ -92,6 +95,13 @@ void add_servers(Families& out, const Tallies& tallies, const config::Snapshot& 
                              "Times that a further candidate was tried because the server failed.");
   auto reused = out.counter("sluice_backend_reused_total",
                             "Plain requests on a connection to the server that had served before.");
+  auto shed = out.counter("sluice_backend_rebalanced_total", "Sessions that were told to leave the server for others.");
+  auto imbalance = out.gauge("sluice_backend_imbalance",
+                             "By how much the fullest usable server exceeds its share of sessions; 0.1 is a tenth.");
+  for (const auto& cluster : snapshot.clusters()) {
+    if (!cluster->settings().rebalance.on()) continue;
+    imbalance.add({{"backend", cluster->settings().name}}, upstream::imbalance_of(*cluster, now));
+  }
   for (const auto& [names, sum] : server_sums(tallies, snapshot, now)) {
     const auto& [backend, server] = names;
     up.add({{"backend", backend}, {"server", server}}, sum.up);
@@ -101,6 +111,7 @@ void add_servers(Families& out, const Tallies& tallies, const config::Snapshot& 
     seconds.add({{"backend", backend}, {"server", server}}, sum.connect_seconds);
     retries.add({{"backend", backend}, {"server", server}}, sum.retries);
     if (sum.reused > 0) reused.add({{"backend", backend}, {"server", server}}, sum.reused);
+    shed.add_used({{"backend", backend}, {"server", server}}, sum.shed);
     add_outcomes(checks, names, sum.checks_passed, sum.checks_failed);
     for (std::size_t i = 0; i < sum.states.size(); ++i) {
       state.add({{"backend", backend}, {"server", server}, {"state", upstream::Server::kStateNames[i]}}, sum.states[i]);

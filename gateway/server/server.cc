@@ -55,6 +55,7 @@ Server::Server(ServerOptions options)
       resolver_(loop_),
       names_(loop_, resolver_, [this] { members_changed(); }),
       health_(loop_),
+      rebalance_timer_(loop_, [this] { rebalance(); }),
       files_(loop_, [this] { reload("file"); }),
       ticket_timer_(loop_, [this] { rotate_tickets(); }),
       drain_guard_(loop_, [this] { loop_.stop(); }) {}
@@ -265,7 +266,15 @@ void Server::applied(const std::shared_ptr<const config::Snapshot>& snapshot) {
   resolver_.use(resolvers);
   names_.watch(snapshot->clusters());
   members_changed();
+  rebalancer_.watch(snapshot->clusters());
+  if (rebalancer_.needed() && !rebalance_timer_.armed()) rebalance_timer_.arm(upstream::Rebalancer::kPeriod);
   files_.set(snapshot->settings().watched);
+}
+
+void Server::rebalance() {
+  if (!rebalancer_.needed() || draining_) return;
+  rebalancer_.look(loop_.now());
+  rebalance_timer_.arm(upstream::Rebalancer::kPeriod);
 }
 
 // What looks after servers follows their comings and goings.

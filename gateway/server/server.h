@@ -25,6 +25,7 @@
 #include "server/worker.h"
 #include "upstream/health.h"
 #include "upstream/names.h"
+#include "upstream/rebalance.h"
 
 namespace sluice::server {
 
@@ -68,6 +69,7 @@ class Server final : private AdminSource {
   void prepared(bool good, std::string why);
   void applied(const std::shared_ptr<const config::Snapshot>& snapshot);
   void members_changed();
+  void rebalance();
   void reload(const char* cause);
   void reloaded(bool good, const std::string& why);
   void on_signal(int number);
@@ -97,6 +99,8 @@ class Server final : private AdminSource {
   net::Resolver resolver_;
   upstream::Names names_;
   upstream::Health health_;
+  upstream::Rebalancer rebalancer_;
+  event::Timer rebalance_timer_;
   std::unique_ptr<Admin> admin_;
   event::FileWatch files_;
   event::Timer ticket_timer_;

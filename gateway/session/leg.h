@@ -81,6 +81,8 @@ class Leg {
   std::unique_ptr<net::Stream> release();
   // Ends the opening for an owner that relays by itself: frees what only the opening needed.
   void settle() { opening_.reset(); }
+  // The session leaves it: its server is counted without it from now on.
+  void count_off() { use_.leave(); }
   // Ends the opening: frees what only it needed and joins the relay.
   void relay_through(std::unique_ptr<relay::Framer> framer, Session& session);
   relay::Relay& relay() { return *relay_; }

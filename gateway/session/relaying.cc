@@ -161,6 +161,7 @@ Step Session::tick() {
     const bool stays = ending_ || draining_ || !leg->relaying() || leg->leaving();
     const Errc why = stays ? Errc::none : unwanted(*leg);
     if (why == Errc::none) continue;
+    leg->count_off();
     leave_server(*leg, why);
     work = true;
     break;  // the others are asked next time, if the session lives on

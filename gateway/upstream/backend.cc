@@ -103,6 +103,18 @@ bool Server::eligible() const {
          weight.load(std::memory_order_relaxed) > 0;
 }
 
+bool Server::claim_shed() {
+  std::uint32_t left = to_shed.load(std::memory_order_relaxed);
+  while (left > 0) {
+    const std::uint32_t keep = share_limit.load(std::memory_order_relaxed);
+    if (keep != 0 && staying() <= keep) return false;  // others have left by themselves
+    if (!to_shed.compare_exchange_weak(left, left - 1)) continue;
+    shed.fetch_add(1, std::memory_order_relaxed);
+    return true;
+  }
+  return false;
+}
+
 ServerUse::ServerUse(std::shared_ptr<Server> server) : server_(std::move(server)) {
   if (!server_) return;
   server_->active.fetch_add(1, std::memory_order_relaxed);
@@ -125,11 +137,18 @@ ServerUse& ServerUse::operator=(ServerUse&& other) noexcept {
   if (this == &other) return *this;
   ServerUse old(std::move(*this));
   server_ = std::move(other.server_);
+  leaving_ = std::exchange(other.leaving_, false);
   return *this;
+}
+
+void ServerUse::leave() {
+  if (!server_ || std::exchange(leaving_, true)) return;
+  server_->leaving.fetch_add(1, std::memory_order_relaxed);
 }
 
 ServerUse::~ServerUse() {
   if (!server_) return;
+  if (leaving_) server_->leaving.fetch_sub(1, std::memory_order_relaxed);
   server_->active.fetch_sub(1, std::memory_order_relaxed);
   server_->load().active.fetch_sub(1, std::memory_order_relaxed);
 }

@@ -13,6 +13,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/secret.h"
@@ -136,6 +137,13 @@ struct PoolSettings {
   Duration max_age = std::chrono::minutes(10);  // 0 = any
 };
 
+// Sessions of the fullest servers are closed until the others have their share (upstream/rebalance.h).
+struct RebalanceSettings {
+  double rate = 0;       // sessions a second; 0: off
+  double threshold = 0;  // 0.1: when the fullest exceeds its share by more than a tenth
+  bool on() const { return rate > 0; }
+};
+
 struct BackendSettings {
   std::string name;
   std::vector<ServerSettings> servers;
@@ -153,6 +161,7 @@ struct BackendSettings {
   ws::TcpFraming framing;  // of bridged servers
   HealthSettings health;
   EjectionSettings ejection;
+  RebalanceSettings rebalance;
   StickySettings sticky;
   PoolSettings pool;
   Duration slow_start{};              // 0 = off
@@ -220,6 +229,11 @@ class Server : public std::enable_shared_from_this<Server> {
   void warm(Instant now, Duration rise);
 
   std::atomic<std::uint32_t> active{0};     // connections (legs) now, counted by ServerUse
+  std::atomic<std::uint32_t> leaving{0};    // of these, those of sessions that were told to leave
+  // Written by the Rebalancer: sessions that are to leave, and how many the server may have meanwhile (0: any number).
+  std::atomic<std::uint32_t> to_shed{0};
+  std::atomic<std::uint32_t> share_limit{0};
+  std::atomic<std::uint64_t> shed{0};       // sessions that left for it
   std::atomic<std::uint64_t> connects{0};   // successes and failures that Cluster::report was told
   std::atomic<std::uint64_t> failures{0};
   std::atomic<bool> healthy{true};          // by active check
@@ -252,6 +266,17 @@ class Server : public std::enable_shared_from_this<Server> {
     return duty.load(std::memory_order_relaxed) == Duty::down || !healthy.load(std::memory_order_relaxed) ||
            vanished.load(std::memory_order_relaxed);
   }
+  std::uint32_t staying() const {
+    const std::uint32_t all = active.load(std::memory_order_relaxed);
+    return all - std::min(all, leaving.load(std::memory_order_relaxed));
+  }
+  // Has its share of sessions, while the backend is rebalanced.
+  bool has_its_share() const {
+    const std::uint32_t most = share_limit.load(std::memory_order_relaxed);
+    return most != 0 && staying() >= most;
+  }
+  // True: the session that asks is one to be shed.
+  bool claim_shed();
   // Whether there is an address to connect to.
   bool resolved() const { return resolved_.load(std::memory_order_acquire); }
 
@@ -275,14 +300,18 @@ class ServerUse {
   explicit ServerUse(std::shared_ptr<Server> server);  // whatever the limits are
   // Nobody's where the server is full, or the backend with `most` of all its servers (0: any number).
   static ServerUse within(std::shared_ptr<Server> server, std::uint32_t most);
-  ServerUse(ServerUse&& other) noexcept : server_(std::move(other.server_)) {}
+  ServerUse(ServerUse&& other) noexcept
+      : server_(std::move(other.server_)), leaving_(std::exchange(other.leaving_, false)) {}
   ServerUse& operator=(ServerUse&& other) noexcept;
   ~ServerUse();
   Server* get() const { return server_.get(); }
   explicit operator bool() const { return server_ != nullptr; }
+  // It ends soon: the server is to be counted without it.
+  void leave();
 
  private:
   std::shared_ptr<Server> server_;
+  bool leaving_ = false;
 };
 
 }  // namespace sluice::upstream

@@ -49,6 +49,17 @@ bool Cluster::resolved() const {
   return std::ranges::any_of(servers(), [](const auto& server) { return server->resolved(); });
 }
 
+bool Cluster::moved(std::uint64_t key, Server& own, Instant now) const {
+  const auto first = order(key, now);
+  if (first.empty() || first.front().get() == &own) return false;
+  // By the key's own order, whatever bounds on load make of it.
+  static const std::unique_ptr<Balancer> homes = make_balancer(Policy::consistent_hash);
+  thread_local std::vector<std::uint32_t> picks;
+  const std::shared_ptr<Server> two[] = {first.front(), own.shared_from_this()};
+  homes->order(two, key, picks);
+  return picks.front() == 0;
+}
+
 // Looks at each server once: other threads change them meanwhile, and two looks could disagree until nobody is left.
 std::size_t Cluster::look(std::span<const std::shared_ptr<Server>> servers, Instant now,
                           std::vector<State>& states) const {
@@ -98,7 +109,9 @@ std::vector<std::shared_ptr<Server>> Cluster::order(std::uint64_t key, Instant n
   const std::span<const std::shared_ptr<Server>> servers = this->servers();
   std::span<const std::shared_ptr<Server>> from = servers;
   const bool room_only = limited_ && room == Room::some;
-  if (look(servers, now, states) < servers.size() || !exclude.empty() || room_only) {
+  const bool all = look(servers, now, states) == servers.size();
+  const bool held = settings_.rebalance.on() && hold_back(servers, states);
+  if (!all || !exclude.empty() || room_only || held) {
     // The balancer sees only who may be chosen, so that the share of a missing server goes to all others alike.
     for (std::size_t i = 0; i < servers.size(); ++i) {
       const bool skipped = among(exclude, servers[i].get()) || (room_only && servers[i]->full());
@@ -116,8 +129,24 @@ std::vector<std::shared_ptr<Server>> Cluster::order(std::uint64_t key, Instant n
       if (candidates.empty() || from[picks[i]] != candidates.front()) candidates.push_back(from[picks[i]]);
     }
   }
+  for (std::size_t i = 0; held && i < servers.size() && candidates.size() < most; ++i) {
+    if (states[i] == State::held && !among(exclude, servers[i].get())) candidates.push_back(servers[i]);
+  }
   usable.clear();
   return candidates;
+}
+
+// Who has its share of sessions comes last while the backend is rebalanced, unless all have. True: some are held.
+bool Cluster::hold_back(std::span<const std::shared_ptr<Server>> servers, std::vector<State>& states) {
+  std::size_t held = 0;
+  for (std::size_t i = 0; i < servers.size(); ++i) {
+    if (states[i] != State::fit || !servers[i]->has_its_share()) continue;
+    states[i] = State::held;
+    ++held;
+  }
+  if (held == 0 || std::ranges::find(states, State::fit) != states.end()) return held > 0;
+  std::ranges::replace(states, State::held, State::fit);
+  return false;
 }
 
 std::shared_ptr<Server> Cluster::first_choice(const Server* preferred, std::span<const std::shared_ptr<Server>> servers,
@@ -126,6 +155,7 @@ std::shared_ptr<Server> Cluster::first_choice(const Server* preferred, std::span
   if (preferred == nullptr || among(exclude, preferred)) return nullptr;
   for (std::size_t i = 0; i < servers.size(); ++i) {
     if (servers[i].get() != preferred) continue;
+    if (states[i] == State::held) return nullptr;  // it would only be told to leave again
     return states[i] == State::fit || preferred->takes_back(now) ? servers[i] : nullptr;
   }
   return nullptr;

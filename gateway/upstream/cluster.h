@@ -46,6 +46,10 @@ class Cluster {
   std::vector<std::shared_ptr<Server>> order(std::uint64_t key, Instant now, std::span<const Server* const> exclude = {},
                                              const Server* preferred = nullptr, Room room = Room::some) const;
 
+  // Whether a session with that key belongs to another server now than to its own: one that is usable and comes before it in
+  // the key's order. A server that is not usable keeps its own.
+  bool moved(std::uint64_t key, Server& own, Instant now) const;
+
   // Whether a server may be tried at all: the circuit breaker's word, to be asked once before order().
   bool allow(Instant now) const { return load_->breaker.allow(settings_.breaker, now); }
   // A place on the server, or nobody's where a limit refuses it.
@@ -69,10 +73,11 @@ class Cluster {
   std::size_t up(Instant now) const;
 
  private:
-  enum class State : std::uint8_t { unfit, ejected, fit };
+  enum class State : std::uint8_t { unfit, ejected, fit, held };
   // Fills one state a server, panic applied; returns how many are fit.
   std::size_t look(std::span<const std::shared_ptr<Server>> servers, Instant now, std::vector<State>& states) const;
   bool panics(std::size_t ejected, std::size_t fit) const;
+  static bool hold_back(std::span<const std::shared_ptr<Server>> servers, std::vector<State>& states);
   void eject(Server& server, Instant now) const;
   // The preferred server where it may be had; null: none.
   static std::shared_ptr<Server> first_choice(const Server* preferred, std::span<const std::shared_ptr<Server>> servers,

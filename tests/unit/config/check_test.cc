@@ -678,6 +678,23 @@ TEST_F(Check, AServerMayBeANameOfSeveral) {
   EXPECT_EQ(expect_good(servers("ws://h.example")).backends[1].servers[0].discovery, upstream::Discovery::none);
 }
 
+TEST_F(Check, RebalanceHasAThresholdAndARate) {
+  const auto with = [](std::string_view rest) { return servers("ws://h:1") + std::string(rest) + "\n"; };
+  EXPECT_FALSE(expect_good(with("")).backends[1].rebalance.on());
+  auto rebalance = expect_good(with("rebalance = {}")).backends[1].rebalance;
+  EXPECT_DOUBLE_EQ(rebalance.rate, 50);
+  EXPECT_DOUBLE_EQ(rebalance.threshold, 0.1);
+  rebalance = expect_good(with("rebalance = { threshold = \"25%\", rate = \"30/m\" }")).backends[1].rebalance;
+  EXPECT_DOUBLE_EQ(rebalance.rate, 0.5);
+  EXPECT_DOUBLE_EQ(rebalance.threshold, 0.25);
+  for (const char* bad : {"0%", "1001%", "10", "10 %", "-1%", "x%", "%", "10%%"}) {
+    expect_error(with("rebalance = { threshold = \"" + std::string(bad) + "\" }"),
+                 "'threshold' = \"" + std::string(bad) + "\" is no percentage");
+  }
+  expect_error(with("rebalance = { rate = \"1MiB/s\" }"), "'rate' counts sessions");
+  expect_error(with("balance = { unit = \"message\" }\nrebalance = {}"), "'rebalance' has no meaning with unit = \"message\"");
+}
+
 TEST_F(Check, ResolversAreAddresses) {
   const Settings settings = expect_good("[server]\nresolvers = [\"10.0.0.53\", \"[fd00::53]:5353\", \"::1\"]\n");
   ASSERT_EQ(settings.server.resolvers.size(), 3u);
