@@ -8,7 +8,7 @@ set(homes
   "event2/@^event/"
   "openssl/@^net/(tls_|crypto)"
   "nghttp2/@^http/h2_"
-  "simdjson@^base/(json|utf8)\\."
+  "simdjson@^base/(json|json_text|utf8)\\."
   "nlohmann/@^base/json\\."
   "xxhash@^base/hash\\."
   "spdlog/@^base/log"

@@ -87,6 +87,10 @@ class Checker {
   void target_from(const Text& text, upstream::TargetSettings& out);
   void target_map(const Section& section, upstream::TargetSettings& out);
   void target_allow(const Section& section, upstream::TargetSettings& out);
+  void messages(const Section& section, RouteSettings& out);
+  bool message_rule(const Section& section, const RouteSettings& route, upstream::MessageRule& out);
+  void message_match(const Section& section, upstream::MessageMatch& out);
+  void message_legs(const Section& section, const RouteSettings& route);
   void route_effects(const Section& section, RouteSettings& out);
   void route_duplicates(const Section& section, const RouteSettings& route);
   void route_limits(const Section& section, const RouteSettings& route);

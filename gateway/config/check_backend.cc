@@ -333,7 +333,15 @@ void Checker::hash_key(const Text& text, upstream::BackendSettings& out) {
   const std::string name = colon == std::string::npos ? "" : text.text.substr(colon + 1);
   HashKey key;
   bool fine = true;
-  if (kind == "ip") {
+  if (kind == "json") {
+    key.kind = HashKey::Kind::json;
+    key.pointer = JsonPointer::parse(name);
+    if (key.pointer && out.unit != upstream::Unit::message) {
+      error(text.place, "a key in messages needs unit = \"message\"");
+      return;
+    }
+    fine = key.pointer && !name.empty();
+  } else if (kind == "ip") {
     key.kind = HashKey::Kind::ip;
     fine = colon == std::string::npos;
   } else if (kind == "path") {
@@ -359,7 +367,7 @@ void Checker::hash_key(const Text& text, upstream::BackendSettings& out) {
   }
   if (!fine) {
     error(text.place, fmt::format("'key' has the unknown value \"{}\"", shown(text.text)),
-          "allowed: ip, header:NAME, cookie:NAME, query:NAME, claim:NAME, path, path:N with N from 1");
+          "allowed: ip, header:NAME, cookie:NAME, query:NAME, claim:NAME, path, path:N with N from 1, json:/POINTER");
     return;
   }
   out.key = std::move(key);

@@ -67,6 +67,7 @@ void Checker::route(const Section& section) {
   target(section, out);
   websocket(section.table("websocket"), out.websocket);
   route_http(section.table("http"), out);
+  messages(section, out);
   route_limits(section, out);
   if (section.has("survive")) survive(section, out);
   route_effects(section, out);

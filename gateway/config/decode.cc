@@ -100,7 +100,7 @@ class Decoder {
     if (table.path.empty()) return "top level";
     std::string path(table.path);
     if (const std::size_t at = path.find("NAME"); at != std::string::npos) path.replace(at, 4, shown(name_));
-    const bool listed = path == "listener" || path == "route" || path == "listener.tls.certificate";
+    const bool listed = path == "listener" || path == "route" || path == "route.message" || path == "listener.tls.certificate";
     return listed ? fmt::format("[[{}]]", path) : fmt::format("[{}]", path);
   }
 

@@ -703,6 +703,61 @@ constexpr Key kSurvive[] = {
 };
 constexpr Table kSurviveTable{"route.survive", "With this table a client outlives the loss of its server.", kSurvive};
 
+constexpr Key kMatch[] = {
+    {.name = "opcode",
+     .type = choice,
+     .meaning = "The kind of message.",
+     .values = "text|binary",
+     .example = "\"text\""},
+    {.name = "bytes",
+     .type = text,
+     .meaning = "The first octets of the message, as text.",
+     .example = "\"{\""},
+    {.name = "hex",
+     .type = text,
+     .meaning = "The first octets of the message, two hexadecimal digits each, in place of bytes.",
+     .example = "\"01ff\""},
+    {.name = "pointer",
+     .type = text,
+     .meaning = "A value in a text message that is JSON (RFC 6901). Alone: the value is there.",
+     .example = "\"/method\""},
+    {.name = "exists",
+     .type = boolean,
+     .meaning = "true: the value at `pointer` is there, whatever it is.",
+     .example = "true"},
+    {.name = "equals",
+     .type = text,
+     .meaning = "The value at `pointer` is this string, number or word.",
+     .example = "\"subscribe\""},
+    {.name = "prefix",
+     .type = text,
+     .meaning = "The value at `pointer` begins so.",
+     .example = "\"order.\""},
+};
+constexpr Table kMatchTable{"route.message.match", "What a message must be; all of it must hold.", kMatch};
+
+constexpr Key kMessage[] = {
+    {.name = "name",
+     .type = text,
+     .meaning = "Name in metrics; default: its place in the list, from 1.",
+     .example = "\"orders\""},
+    {.name = "match", .type = table, .table = &kMatchTable},
+    {.name = "backend",
+     .type = text,
+     .meaning = "Name of the backend; default: the route's.",
+     .example = "\"app\""},
+    {.name = "to",
+     .type = choice,
+     .fallback = "\"one\"",
+     .meaning = "One server by the backend's balance; all that can be had; or race: all, and the client is given the "
+                "first answer to each JSON-RPC id.",
+     .values = "one|all|race"},
+};
+constexpr Table kMessageTable{"route.message",
+                              "Where messages go by their content: the first that matches decides, and without one the "
+                              "route's backend. Needs unit = \"message\" there.",
+                              kMessage};
+
 constexpr Key kRoute[] = {
     {.name = "name",
      .type = text,
@@ -747,6 +802,18 @@ constexpr Key kRoute[] = {
      .type = text,
      .meaning = "Beginning of the path that the backend does not get to see; it is told by X-Forwarded-Prefix.",
      .example = "\"/api\""},
+    {.name = "inspect",
+     .type = size,
+     .fallback = "\"32KiB\"",
+     .meaning = "Most octets of a message that rules and keys read. A larger message matches no pointer and has no key.",
+     .least = 256,
+     .most = 32 * kKiB},
+    {.name = "oversize",
+     .type = choice,
+     .fallback = "\"fallback\"",
+     .meaning = "Text that is too large to be read: by the rules that need no reading and the fallback, or close 1009.",
+     .values = "fallback|close"},
+    {.name = "message", .type = tables, .table = &kMessageTable},
     {.name = "access", .type = table, .later = "*"},
     {.name = "request_headers", .type = table, .table = &kRequestHeadersTable},
     {.name = "response_headers", .type = table, .table = &kResponseHeadersTable},
@@ -808,7 +875,8 @@ constexpr Key kBalance[] = {
      .type = text,
      .fallback = "\"ip\"",
      .meaning =
-         "What consistent_hash hashes: ip, header:NAME, cookie:NAME, query:NAME, claim:NAME, path, path:N."},
+         "What consistent_hash hashes: ip, header:NAME, cookie:NAME, query:NAME, claim:NAME, path, path:N; with unit = "
+         "\"message\" also json:POINTER, a value in each text message."},
     {.name = "max_load",
      .type = percent,
      .fallback = "\"unlimited\"",

@@ -20,6 +20,7 @@
 #include "policy/jwt.h"
 #include "policy/limiter.h"
 #include "upstream/backend.h"
+#include "upstream/message_rules.h"
 #include "upstream/target_rules.h"
 
 namespace sluice::config {
@@ -125,6 +126,9 @@ struct RouteSettings {
   WebSocketSettings websocket;
   HttpSettings http;
   std::optional<upstream::TargetSettings> target;  // servers that clients name; else the backend's own
+  std::vector<upstream::MessageRule> messages;  // in order: the first that matches decides
+  std::uint32_t inspect = 32 * 1024;    // most octets of a message that rules and keys may read
+  bool close_oversized = false;         // oversize = "fallback" | "close"
   std::optional<FixedAnswer> answer;
   std::optional<SurviveSettings> survive;
 };

@@ -30,11 +30,19 @@ struct RoutePlan {
   bool plain = false;           // requests without an upgrade are served, too
 };
 
+// Where messages go by their content.
+struct MessageRouting {
+  upstream::MessageRules rules;
+  std::vector<std::shared_ptr<const upstream::Cluster>> clusters;  // the route's own, then each further one of the rules
+  std::vector<std::uint8_t> cluster_of;                            // [rule]: index into clusters
+};
+
 struct CompiledRoute {
   const RouteSettings* settings = nullptr;
   RoutePlan plan;
   std::shared_ptr<const upstream::Cluster> cluster;  // null: a fixed answer
   std::shared_ptr<const upstream::TargetRules> target;  // null: the cluster's servers are the configuration's
+  std::unique_ptr<const MessageRouting> messages;    // null: messages are not read
   const policy::JwtSettings* auth = nullptr;
   std::vector<std::shared_ptr<policy::Limiter>> limits;
   std::vector<std::string> owned_fields;  // identity headers: client copies and aliases are stripped

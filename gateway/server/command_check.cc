@@ -19,12 +19,14 @@ class NoTallies final : public session::TallyBook {
  public:
   session::RouteTally& route(const std::string&) override { return route_; }
   session::ListenerTally& listener(const std::string&) override { return listener_; }
+  session::RuleTally& rule(const std::string&, const std::string&) override { return rule_; }
   std::shared_ptr<session::ServerTally> server(const std::string&, const std::string&) override { return server_; }
 
  private:
   session::RouteTally route_;
   session::ListenerTally listener_;
   std::shared_ptr<session::ServerTally> server_ = std::make_shared<session::ServerTally>();
+  session::RuleTally rule_;
 };
 
 // Builds what a worker would build: keys, certificates, authorities. Asks no network.

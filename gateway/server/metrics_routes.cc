@@ -139,6 +139,27 @@ void add_faults(Families& out, const Routes& routes) {
                   sum_of(route.copies, [](const RouteTally& t) -> auto& { return t.discarded_closing; }));
     discarded.add({{"route", route.name}, {"reason", "rate_limit"}},
                   sum_of(route.copies, [](const RouteTally& t) -> auto& { return t.discarded_limit; }));
+    // Only where servers race or messages are read: routes without have nothing to say of them.
+    discarded.add_used({{"route", route.name}, {"reason", "race"}},
+                       sum_of(route.copies, [](const RouteTally& t) -> auto& { return t.discarded_race; }));
+  }
+}
+
+void add_rules(Families& out, const Routes& routes, const Tallies& tallies) {
+  const auto rules = tallies.rules();
+  if (rules.empty()) return;
+  auto messages = out.counter("sluice_message_rules_total", "Messages of clients by the rule that they went by.");
+  for (const auto& rule : rules) {
+    const std::size_t end = rule.name.rfind('\n');
+    messages.add({{"route", rule.name.substr(0, end)}, {"rule", rule.name.substr(end + 1)}},
+                 sum_of(rule.copies, [](const session::RuleTally& t) -> auto& { return t.messages; }));
+  }
+  auto unread = out.counter("sluice_messages_unread_total", "Messages too large for the rules that read them.");
+  auto skipped = out.counter("sluice_fanout_skipped_total", "Servers that a message for all of them did not go to.");
+  for (const Route& route : routes) {
+    const Labels name{{"route", route.name}};
+    unread.add_used(name, sum_of(route.copies, [](const RouteTally& t) -> auto& { return t.unread; }));
+    skipped.add_used(name, sum_of(route.copies, [](const RouteTally& t) -> auto& { return t.fan_skipped; }));
   }
 }
 
@@ -152,6 +173,7 @@ void add_routes(Families& out, const Tallies& tallies) {
   add_messages(out, routes);
   add_faults(out, routes);
   add_survivors(out, routes);
+  add_rules(out, routes, tallies);
 }
 
 }  // namespace sluice::server

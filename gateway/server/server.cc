@@ -147,6 +147,10 @@ std::uint64_t most_legs(const config::Settings& settings) {
     if (backend.unit != upstream::Unit::message) continue;
     legs = std::max<std::uint64_t>(legs, backend.most_legs());
   }
+  // Messages of one client may go to several backends, by default to eight servers in all or to one of each.
+  for (const config::RouteSettings& route : settings.routes) {
+    if (!route.messages.empty()) legs = std::max<std::uint64_t>(legs, std::max<std::size_t>(8, route.messages.size() + 1));
+  }
   return legs;
 }
 

@@ -53,6 +53,11 @@ void Tallies::forget_servers(const std::set<std::string>& keep) {
   });
 }
 
+session::RuleTally& Tallies::rule(unsigned worker, const std::string& route, const std::string& name) {
+  const std::lock_guard lock(mutex_);
+  return copy(rules_, worker, route + '\n' + name)->tally;
+}
+
 std::uint64_t Tallies::connections(const std::string& listener) const {
   const std::lock_guard lock(mutex_);
   const auto found = listeners_.find(listener);
@@ -98,6 +103,8 @@ std::vector<const session::ServerTally*> Tallies::server(const std::string& back
 }
 
 std::vector<Named<session::RouteTally>> Tallies::routes() const { return list(routes_); }
+
+std::vector<Named<session::RuleTally>> Tallies::rules() const { return list(rules_); }
 
 std::vector<Named<session::ListenerTally>> Tallies::listeners() const { return list(listeners_); }
 

@@ -33,6 +33,7 @@ class Tallies {
   session::WorkerTally& worker(unsigned index);
   session::RouteTally& route(unsigned worker, const std::string& name);
   session::ListenerTally& listener(unsigned worker, const std::string& name);
+  session::RuleTally& rule(unsigned worker, const std::string& route, const std::string& name);
   std::shared_ptr<session::ServerTally> server(unsigned worker, const std::string& backend, const std::string& url);
 
   // Drops what was counted of servers that nobody holds a copy of and `keep` does not hold, by server_name: names lead
@@ -47,6 +48,8 @@ class Tallies {
   std::vector<const session::WorkerTally*> workers() const;
   std::vector<Named<session::RouteTally>> routes() const;
   std::vector<Named<session::ListenerTally>> listeners() const;
+  // A rule's name is its route, a line break and its own.
+  std::vector<Named<session::RuleTally>> rules() const;
   // The copies of one server.
   std::vector<const session::ServerTally*> server(const std::string& backend, const std::string& url) const;
 
@@ -71,6 +74,7 @@ class Tallies {
   Copies<session::RouteTally> routes_;
   Copies<session::ListenerTally> listeners_;
   Copies<session::ServerTally> servers_;  // by server_name
+  Copies<session::RuleTally> rules_;  // by route, line break, name
 };
 
 }  // namespace sluice::server

@@ -66,6 +66,9 @@ void Worker::stop_and_join() {
 
 session::RouteTally& Worker::route(const std::string& name) { return tallies_.route(worker, name); }
 session::ListenerTally& Worker::listener(const std::string& name) { return tallies_.listener(worker, name); }
+session::RuleTally& Worker::rule(const std::string& route, const std::string& name) {
+  return tallies_.rule(worker, route, name);
+}
 std::shared_ptr<session::ServerTally> Worker::server(const std::string& backend, const std::string& url) {
   return tallies_.server(worker, backend, url);
 }

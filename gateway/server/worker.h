@@ -67,6 +67,7 @@ class Worker final : private session::House, private session::TallyBook {
   session::StreamOwner* find(Slot slot) override { return owners_.find(slot); }
   session::RouteTally& route(const std::string& name) override;
   session::ListenerTally& listener(const std::string& name) override;
+  session::RuleTally& rule(const std::string& route, const std::string& name) override;
   std::shared_ptr<session::ServerTally> server(const std::string& backend, const std::string& url) override;
 
   void accepted(const std::string& listener, net::Fd fd, const net::Address& peer);

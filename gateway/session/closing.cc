@@ -70,7 +70,7 @@ void Session::close_legs(std::uint16_t code) {
   for (const auto& leg : legs_) {
     if (leg->state() == Leg::State::closed || leg->close_out) continue;
     if (!leg->relaying()) {
-      if (spread_ && spread_->pending == leg.get()) spread_->pending = nullptr;
+      if (spread_) spread_->forget(*leg);
       leg->close();
       continue;
     }
@@ -118,14 +118,14 @@ void Session::leave_server(Leg& leg, Errc why) {
     return other.get() != &leg && other->relaying() && !other->leaving();
   });
   if (!others) return take_leave({why, Side::gateway, false, "its server is not to be used"});
-  if (spread_->pending == &leg) spread_->pending = nullptr;  // the message that waits for it goes elsewhere
+  std::erase(spread_->chosen, &leg);  // the message that waits for it goes elsewhere
   leg.leave_by(now() + rules().close_timeout);
   leg.close_due = true;
 }
 
 // A leg that is left has ended, or does not.
 void Session::leg_left(Leg& leg) {
-  const bool cut = !leg.at_message_boundary() || (target_ == &leg && !up_framer_->at_message_boundary());
+  const bool cut = !leg.at_message_boundary() || (is_target(leg) && !up_framer_->at_message_boundary());
   if (cut) return leg_died(leg, {Errc::be_lost, Side::upstream, false, "ended inside a message"});
   retire_leg(leg);
 }
@@ -272,7 +272,7 @@ void Session::on_leg_end(Leg& leg, bool in_order) {
 void Session::leg_died(Leg& leg, Error error) {
   if (revival_ && revival_->lost(leg, true, error.code != Errc::slow_reader)) return;
   const bool inside_frame = leg.relay().inside_frame();
-  route_->compiled->cluster->report(leg.server(), false, now());
+  cluster_of(leg).report(leg.server(), false, now());
   retire_leg(leg);
   if (inside_frame && !client_close_out_ && !client_gone_) {
     // The rest of the frame will never come, and nothing else may stand in its place.
@@ -290,15 +290,13 @@ void Session::leg_died(Leg& leg, Error error) {
 
 void Session::retire_leg(Leg& leg) {
   // A server must not take the beginning of a frame for all of it.
-  const bool cut_short = tcp() && framing().framed() && up_->to() == &leg.stream() && up_->inside_frame();
+  const bool cut_short = tcp() && framing().framed() && up_->inside_frame() &&
+                         (up_->to() == &leg.stream() || (spread_ && spread_->serves(up_->to(), leg)));
   up_->forget(leg.stream());
   if (revival_) revival_->forget(leg);
   end_pause(Direction::up, leg.jammed_since);
   if (gate_ == &leg) gate_ = nullptr;
-  if (spread_) {
-    if (spread_->pending == &leg) spread_->pending = nullptr;
-    std::erase(spread_->queue, &leg);
-  }
+  if (spread_) spread_->forget(leg);
   cut_short ? leg.abort() : leg.close();
 }
 
@@ -342,6 +340,8 @@ void Session::emit_to_client() {
 
 void Session::emit_to_leg(Leg& leg) {
   if (!leg.relaying() || leg.close_out) return;
+  // What goes to several waits for each of them apart.
+  if (spread_ && (spread_->owed(leg) > 0 || (spread_->serves(up_->to(), leg) && !up_->at_frame_boundary()))) return;
   if (tcp()) {
     if (!leg.close_due) return;
     // Only the leg that a message runs to waits for its end.
@@ -362,7 +362,7 @@ void Session::emit_to_leg(Leg& leg) {
     if (tell_leg(leg, ws::ControlFrame::make(ws::kPing, mark, true).bytes())) leg.ping_due = false;
   }
   // A message of the client's that runs to a leg which is left goes there whole.
-  if (leg.leaving() && !ending_ && up_->to() == &leg.stream() && !up_framer_->at_message_boundary()) return;
+  if (leg.leaving() && !ending_ && is_target(leg) && !up_framer_->at_message_boundary()) return;
   if (leg.close_due && tell_leg(leg, ws::ControlFrame::close(leg.close_code, "", true).bytes())) {
     leg.close_due = false;
     leg.close_out = true;
@@ -395,7 +395,7 @@ Step Session::settle_closing() {
   }
   // A frame that its client cannot finish, since it is not read any more: nothing may stand in the frame's place, and once
   // the client has been told there is nothing to wait for.
-  if (client_cut_ && !client_close_due_ && target_ && target_->relaying() && up_->inside_frame()) retire_leg(*target_);
+  if (client_cut_ && !client_close_due_ && up_->inside_frame()) retire_targets();
   if (now() >= boundary_deadline_) {
     if (client_close_due_) {
       cut_client();
@@ -407,7 +407,8 @@ Step Session::settle_closing() {
     }
     boundary_deadline_ = kNever;
   }
-  const bool owing = up_->owes() || (revival_ && revival_->owes()) || std::ranges::any_of(legs_, [](const auto& leg) {
+  const bool owed = up_->owes() || (revival_ && revival_->owes()) || (spread_ && spread_->owed() > 0);
+  const bool owing = owed || std::ranges::any_of(legs_, [](const auto& leg) {
                        return !leg->flush_owed() || (leg->relaying() && leg->owes_told());
                      });
   const bool legs_done =

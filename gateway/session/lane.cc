@@ -42,10 +42,14 @@ Verdict UpLane::admit(const relay::Run& run) {
   if (run.control) return control(run);
   // A message that has begun to pass is finished, so that the upstream is left at a boundary; no new one begins.
   if (session_.ending_ && run.begins) return Verdict::consume();
-  // Per message the leg is known once a message has begun.
-  const Leg* leg = session_.legs_.front().get();
-  if (session_.per_message()) leg = run.begins ? nullptr : session_.target_;
-  if (leg && (leg->close_out || leg->state() == Leg::State::closed) && !session_.away()) return Verdict::consume();
+  if (!session_.per_message()) {
+    const Leg& leg = *session_.legs_.front();
+    if ((leg.close_out || leg.state() == Leg::State::closed) && !session_.away()) return Verdict::consume();
+  } else if (!run.begins) {  // the leg is known once a message has begun
+    if (session_.target_gone()) return Verdict::consume();
+  } else if (session_.spread_->refused) {
+    return Verdict::deny({Errc::too_big, Side::client, false, "a message too large to be read"});
+  }
   const Verdict verdict = session_.ending_ ? Verdict::allow() : meter(run);
   if (verdict.allowed()) count(run);
   return verdict;
@@ -150,6 +154,15 @@ Verdict UpLane::control(const relay::Run& run) {
   return Verdict::consume();
 }
 
+// What will be swallowed is not waited for.
+relay::Appetite UpLane::appetite() {
+  return session_.client_close_in_ || session_.ending_ ? relay::Appetite{} : session_.spread_->appetite;
+}
+
+void UpLane::inspect(const relay::Preview& message) {
+  if (!session_.client_close_in_ && !session_.ending_) session_.read_message(message);
+}
+
 net::Stream* UpLane::route(const relay::Run& run) {
   if (session_.per_message()) return session_.leg_for(run);
   if (session_.revival_) return session_.revival_->route(run);
@@ -161,8 +174,9 @@ net::Stream* UpLane::route(const relay::Run& run) {
 bool UpLane::gives_up(const relay::Run& held) const {
   if (held.begins && session_.ending_) return true;
   if (held.begins && session_.per_message()) return false;
-  const Leg* leg = session_.per_message() ? session_.target_ : session_.legs_.front().get();
-  return !leg || leg->close_out || leg->state() == Leg::State::closed;
+  if (session_.per_message()) return session_.target_gone();
+  const Leg& leg = *session_.legs_.front();
+  return leg.close_out || leg.state() == Leg::State::closed;
 }
 
 // ---- upstream → client ------------------------------------------------------------------------------------------------
@@ -170,6 +184,11 @@ bool UpLane::gives_up(const relay::Run& held) const {
 Verdict DownLane::admit(const relay::Run& run) {
   if (leg_.close_in) return Verdict::consume();
   if (run.control) return control(run);
+  if (run.begins && session_.spread_ && session_.spread_->races &&
+      std::exchange(session_.spread_->races->swallow, false)) {
+    session_.route_->tally->discarded_race.add();
+    return Verdict::consume();
+  }
   // The message at hand may be finished; no new one begins once a Close stands in line for the client.
   const bool closing = session_.client_close_out_ || session_.client_gone_ ||
                        (run.begins && (session_.client_close_due_ || session_.ending_));
@@ -223,6 +242,13 @@ Verdict DownLane::control(const relay::Run& run) {
   }
   return Verdict::consume();
 }
+
+relay::Appetite DownLane::appetite() {
+  const relay::Appetite& client = session_.spread_->appetite;
+  return {.text = client.text, .binary = 0, .room = client.room};
+}
+
+void DownLane::inspect(const relay::Preview& message) { session_.read_answer(leg_, message); }
 
 net::Stream* DownLane::route(const relay::Run& run) {
   if (!session_.per_message() || session_.enter_gate(leg_, run.begins)) return &session_.client_;

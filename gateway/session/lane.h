@@ -40,6 +40,8 @@ class UpLane final : public relay::RelayHost {
   explicit UpLane(Session& session) : session_(session) {}
   Verdict admit(const relay::Run& run) override;
   net::Stream* pass(const relay::Batch& batch) override;
+  relay::Appetite appetite() override;
+  void inspect(const relay::Preview& message) override;
   net::Stream* route(const relay::Run& run) override;
   bool gives_up(const relay::Run& held) const override;
   void settled() override {}
@@ -63,6 +65,8 @@ class DownLane final : public relay::RelayHost {
   DownLane(Session& session, Leg& leg) : session_(session), leg_(leg) {}
   Verdict admit(const relay::Run& run) override;
   net::Stream* pass(const relay::Batch& batch) override;
+  relay::Appetite appetite() override;
+  void inspect(const relay::Preview& message) override;
   net::Stream* route(const relay::Run& run) override;
   bool gives_up(const relay::Run& held) const override;
   void settled() override;

@@ -110,6 +110,7 @@ class Leg {
   bool close_due = false;   // a Close of the gateway's own waits for a frame boundary
   bool pong_due = false;
   bool ping_due = false;
+  std::uint8_t group = 0;   // Spread::groups
   std::uint16_t close_code = 1001;
   Instant last_in{};
   Instant jammed_since{};   // of the direction client → this leg; zero: not jammed

@@ -176,6 +176,7 @@ Step Session::tick() {
 // What waits in streams and relays, as it is found now.
 void Session::count_kept() {
   std::array<std::size_t, 2> kept{client_.received().size() + up_->owed(), client_.owed()};  // [Direction]
+  if (spread_) kept[static_cast<std::size_t>(Direction::up)] += spread_->owed();
   for (const auto& leg : legs_) {
     if (!leg->relaying()) continue;
     kept[static_cast<std::size_t>(Direction::up)] += leg->stream().owed();

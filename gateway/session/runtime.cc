@@ -14,6 +14,22 @@ ServerBook* book_of(Runtime& runtime, const upstream::Cluster& cluster, TallyBoo
   return book.get();
 }
 
+// Leaves `tls` alone where no server speaks it; false when a certificate or key cannot be used.
+bool make_client(Runtime& runtime, const upstream::Cluster& cluster, bool http, net::CryptoContext& crypto,
+                 const net::TlsClient*& tls, std::string& why) {
+  const auto encrypted = [](const upstream::ServerSettings& server) { return upstream::encrypted(server.scheme); };
+  if (std::ranges::none_of(cluster.settings().servers, encrypted)) return true;
+  const upstream::UpstreamTls& settings = cluster.settings().tls;
+  auto client = net::TlsClient::make(crypto, {settings.ca, settings.certificate, settings.key, http}, why);
+  if (!client) {
+    why = "backend '" + cluster.settings().name + "': " + why;
+    return false;
+  }
+  tls = client.get();
+  runtime.clients.push_back(std::move(client));
+  return true;
+}
+
 bool add_route(Runtime& runtime, const config::CompiledRoute& compiled, net::CryptoContext& crypto,
                TallyBook& tallies, std::string& why) {
   RouteRuntime route;
@@ -36,17 +52,19 @@ bool add_route(Runtime& runtime, const config::CompiledRoute& compiled, net::Cry
     }
     route.authenticator = authenticator.get();
   }
-  const auto encrypted = [](const upstream::ServerSettings& server) { return upstream::encrypted(server.scheme); };
-  if (compiled.cluster && std::ranges::any_of(compiled.cluster->settings().servers, encrypted)) {
-    const upstream::UpstreamTls& tls = compiled.cluster->settings().tls;
-    const bool http = compiled.plan.up != config::FramerKind::ws_to_tcp;
-    auto client = net::TlsClient::make(crypto, {tls.ca, tls.certificate, tls.key, http}, why);
-    if (!client) {
-      why = "backend '" + compiled.cluster->settings().name + "': " + why;
-      return false;
+  const bool http = compiled.plan.up != config::FramerKind::ws_to_tcp;
+  if (compiled.cluster && !make_client(runtime, *compiled.cluster, http, crypto, route.tls, why)) return false;
+  if (compiled.messages) {
+    for (const auto& cluster : compiled.messages->clusters) {
+      const net::TlsClient* tls = cluster == compiled.cluster ? route.tls : nullptr;
+      if (cluster != compiled.cluster && !make_client(runtime, *cluster, http, crypto, tls, why)) return false;
+      route.message_tls.push_back(tls);
+      route.message_servers.push_back(book_of(runtime, *cluster, tallies));
     }
-    route.tls = client.get();
-    runtime.clients.push_back(std::move(client));
+    for (const upstream::MessageRule& rule : compiled.messages->rules.rules()) {
+      route.rules.push_back(&tallies.rule(compiled.settings->name, rule.name));
+    }
+    route.rules.push_back(&tallies.rule(compiled.settings->name, "fallback"));
   }
   for (const auto& limiter : compiled.limits) {
     const policy::LimitSettings& limit = runtime.snapshot->limit(*limiter);

@@ -54,6 +54,11 @@ struct RouteRuntime {
   const net::TlsClient* tls = nullptr;                   // for wss:// backends
   RouteTally* tally = nullptr;
   ServerBook* servers = nullptr;                         // of its backend
+  // Where messages are read: what each of their clusters has of these two, and the count of each rule, then of those that
+  // none matched.
+  std::vector<const net::TlsClient*> message_tls;
+  std::vector<ServerBook*> message_servers;
+  std::vector<RuleTally*> rules;
   std::vector<std::unique_ptr<MeterRule>> meters;
 
   // null: not a limit of this route that meters messages.
@@ -93,6 +98,7 @@ class TallyBook {
  public:
   virtual RouteTally& route(const std::string& name) = 0;
   virtual ListenerTally& listener(const std::string& name) = 0;
+  virtual RuleTally& rule(const std::string& route, const std::string& name) = 0;
   // Kept for as long as somebody holds it, or the server is named.
   virtual std::shared_ptr<ServerTally> server(const std::string& backend, const std::string& url) = 0;
 

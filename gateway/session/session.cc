@@ -363,8 +363,8 @@ Step Session::candidate_failed(Error error) {
 }
 
 void Session::opening_failed(const Leg& leg) {
-  if (!leg.reached()) route_->servers->of(leg.server()).connect_failures.add();
-  route_->compiled->cluster->attempted(leg.server(), false, now());
+  if (!leg.reached()) book_of(leg).of(leg.server()).connect_failures.add();
+  cluster_of(leg).attempted(leg.server(), false, now());
 }
 
 // ---- answers ----------------------------------------------------------------------------------------------------------
@@ -514,6 +514,7 @@ void Session::start_relaying() {
     auto plan = make_leg_plan(*route_, o, only, {});
     check(plan.has_value(), "a head that was good is bad");
     *leg_plan_ = std::move(*plan);
+    if (spread_) start_spreading();
   } else {
     leg_plan_.reset();
   }
@@ -526,6 +527,7 @@ void Session::start_relaying() {
   target_ = &leg;
 
   if (revival_) revival_->join(leg);
+  if (spread_) start_reading(leg);
   opening_.reset();
   if (timer_) house_.loop.retire(std::move(timer_));  // this may run inside its call
 

@@ -111,13 +111,27 @@ class Session {
 
   // ---- per message: legs are opened when they are first chosen (session/spread.cc) ----
   void pump_legs(relay::Budget& budget);
+  void start_spreading();
+  void start_reading(Leg& first);
+  void read_message(const relay::Preview& preview);
+  void read_answer(const Leg& leg, const relay::Preview& preview);
   net::Stream* leg_for(const relay::Run& run);
+  net::Stream* aim();
+  bool is_target(const Leg& leg) const;  // the message at hand runs to it
+  bool target_gone() const;
+  void retire_targets();
+  void choose_legs();
   Leg* choose_leg();
+  Leg* open_leg_of_group();
+  bool room_for_leg() const;
+  const upstream::Cluster& cluster_of(const Leg& leg) const;
+  ServerBook& book_of(const Leg& leg) const;
   Leg* leg_of(const upstream::Server& server) const;
   Leg* open_leg(const std::shared_ptr<upstream::Server>& server);
   void tend_legs();
-  void advance_pending_leg();
-  void drop_pending_leg(bool failed);
+  void tend_fan();
+  void advance_chosen_leg(Leg& leg);
+  void drop_chosen_leg(Leg& leg, bool failed);
   void rest(const upstream::Server& server);
   bool enter_gate(Leg& leg, bool begins);
   void leave_gate(Leg& leg);
@@ -183,7 +197,7 @@ class Session {
   std::unique_ptr<relay::Framer> up_framer_;
   std::optional<relay::Relay> up_;
   Leg* gate_ = nullptr;                // per message: the leg that writes to the client now
-  Leg* target_ = nullptr;              // the leg of the message at hand
+  Leg* target_ = nullptr;              // the leg of the message at hand; null: several (Spread::fan)
   std::unique_ptr<Spread> spread_;     // per message
   std::unique_ptr<Revival> revival_;   // where the client survives the loss of its leg
   bool gate_freed_ = false;

@@ -84,9 +84,17 @@ struct RouteTally {
   RequestTally requests;
   Counter discarded_closing;  // messages_discarded_total{reason="closing"}
   Counter discarded_limit;    // messages_discarded_total{reason="rate_limit"}
+  Counter discarded_race;     // messages_discarded_total{reason="race"}: another server had answered
+  Counter unread;             // messages too large for what reads them
+  Counter fan_skipped;        // servers that a message for all did not go to
   Counter slow_consumers;
   std::array<Counter, kRevivedNames.size()> revivals;  // [Revived]
   std::array<Counter, kDroppedNames.size()> dropped;   // [Dropped]
+};
+
+// One rule of a route for messages; a further one stands for those that none matched.
+struct RuleTally {
+  Counter messages;
 };
 
 // What a client connection speaks now: label `protocol` of sluice_connections. tls: its TLS handshake.

@@ -16,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/json_text.h"
 #include "base/secret.h"
 #include "base/time.h"
 #include "net/address.h"
@@ -69,10 +70,11 @@ enum class Unit : std::uint8_t { connection, message };
 
 // What consistent_hash hashes: `kind:name`.
 struct HashKey {
-  enum class Kind : std::uint8_t { ip, header, cookie, query, path, claim };
+  enum class Kind : std::uint8_t { ip, header, cookie, query, path, claim, json };
   Kind kind = Kind::ip;
   std::string name;       // header, cookie, parameter or claim
   std::uint32_t segment = 0;  // for path: 0 = the whole path, N = its Nth segment from 1
+  std::optional<JsonPointer> pointer;  // for json: into each message
 };
 
 struct UpstreamTls {

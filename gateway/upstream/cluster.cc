@@ -185,6 +185,17 @@ void Cluster::attempted(Server& server, bool success, Instant now) const {
                               std::chrono::duration_cast<std::chrono::seconds>(settings_.breaker.open).count())}});
 }
 
+std::vector<std::shared_ptr<Server>> Cluster::everyone(Instant now) const {
+  thread_local std::vector<State> states;
+  std::vector<std::shared_ptr<Server>> all;
+  const std::span<const std::shared_ptr<Server>> servers = this->servers();
+  all.reserve(look(servers, now, states));
+  for (std::size_t i = 0; i < servers.size(); ++i) {
+    if (states[i] == State::fit) all.push_back(servers[i]);
+  }
+  return all;
+}
+
 void Cluster::report(Server& server, bool success, Instant now) const {
   if (success) {
     server.connects.fetch_add(1, std::memory_order_relaxed);

@@ -61,6 +61,9 @@ class Cluster {
 
   // An attempt to open a connection, for passive health and the circuit breaker.
   void attempted(Server& server, bool success, Instant now) const;
+  // All servers that order() may name, as they are configured.
+  std::vector<std::shared_ptr<Server>> everyone(Instant now) const;
+
   // Passive health: a connect, handshake or mid-stream failure, or a success. Failures in a row eject the server for a
   // while that doubles each time; a success outside of an ejection forgets all of them. An ejection is served out: what
   // is reported meanwhile is counted and changes nothing.

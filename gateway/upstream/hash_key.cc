@@ -21,7 +21,8 @@ std::string cookie(const http::Request& request, std::string_view name) {
 
 std::string value_of(const HashKey& key, const http::Request& request, const policy::Identity& identity) {
   switch (key.kind) {
-    case HashKey::Kind::ip: return {};
+    case HashKey::Kind::ip:
+    case HashKey::Kind::json: return {};  // it stands in messages, not in the request
     case HashKey::Kind::header: {
       const std::string_view* value = request.head ? request.head->find(key.name) : nullptr;
       return value ? std::string(*value) : std::string();

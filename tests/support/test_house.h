@@ -82,6 +82,7 @@ class TestHouse : public session::House, public session::TallyBook {
   session::RouteTally& route_tally(const std::string& name = "all") { return route(name); }
   session::ListenerTally& listener_tally() { return listener("plain"); }
   session::WorkerTally& worker_tally() { return worker_tally_; }
+  session::RuleTally& rule_tally(const std::string& name) { return rules_[name]; }
   session::ServerTally& server_tally(const std::string& url) { return *server("app", url); }
   const session::Runtime& runtime() const { return *runtime_; }
   upstream::Server& server(std::size_t index) { return *runtime_->snapshot->clusters()[0]->servers()[index]; }
@@ -123,6 +124,7 @@ class TestHouse : public session::House, public session::TallyBook {
   session::StreamOwner* find(Slot slot) override { return owners_.find(slot); }
   session::RouteTally& route(const std::string& name) override { return routes_[name]; }
   session::ListenerTally& listener(const std::string& name) override { return listeners_[name]; }
+  session::RuleTally& rule(const std::string&, const std::string& name) override { return rules_[name]; }
   std::shared_ptr<session::ServerTally> server(const std::string&, const std::string& url) override {
     auto& tally = servers_[url];
     if (!tally) tally = std::make_shared<session::ServerTally>();
@@ -166,6 +168,7 @@ class TestHouse : public session::House, public session::TallyBook {
   std::map<std::string, session::RouteTally> routes_;
   std::map<std::string, session::ListenerTally> listeners_;
   std::map<std::string, std::shared_ptr<session::ServerTally>> servers_;  // by URL
+  std::map<std::string, session::RuleTally> rules_;
   std::atomic<std::uint64_t> total_{0};
   SlotMap<session::StreamOwner> owners_;
   std::shared_ptr<const session::Runtime> runtime_;
