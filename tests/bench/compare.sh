@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # compare.sh: Sluice against Debian's nginx and HAProxy as well-tuned WebSocket proxies, everything on loopback.
 #
-#   tests/bench/compare.sh [cpu|deep|syscalls|handshakes|memory|stalled|bridge|http|all]...
+#   tests/bench/compare.sh [cpu|deep|syscalls|handshakes|memory|stalled|bridge|http|messages|all]...
 #
 # The proxy runs on the first core, load and backend on the second; targets alternate within a round. README.md tells what
 # the tables mean. Environment: ROUNDS (7), DURATION (seconds of one CPU measurement, 1.0), WARMUP (0.2), BUILD
@@ -231,7 +231,7 @@ websockify_run() {
 
 sluice_configuration() {
   local name=$1 tls=$2 plain=$3 admin=$4 route routes=""
-  for route in echo flood bridge; do
+  for route in echo flood bridge each; do
     routes+="
 [[route]]
 path = \"/$route\"
@@ -305,6 +305,9 @@ pool = { max_idle = 128, max_age = "unlimited" }
 servers = ["ws://127.0.0.1:$echo_port"]
 [backend.flood]
 servers = ["ws://127.0.0.1:$flood_port"]
+[backend.each]
+servers = ["ws://127.0.0.1:$echo_port", "ws://127.0.0.2:$echo_port"]
+balance = { unit = "message", policy = "round_robin" }
 [backend.bridge]
 servers = ["tcp://127.0.0.1:$tcp_port"]
 END
@@ -582,6 +585,29 @@ run_http() {
   done
 }
 
+# Balancing each message over two servers against one server for each connection, by the same gateway.
+run_messages() {
+  local TARGETS="sluice sluice-again" tls size depth round target way
+  stop_all
+  start_all
+  for tls in 1 0; do
+    for depth in 1 16; do
+      for size in 64 1024 16384; do
+        for round in $(seq "$ROUNDS"); do
+          for target in $TARGETS; do
+            for way in echo each; do
+              measure "messages-$( ((tls)) && echo wss || echo ws)-$way" "$size-$depth" "$round" "$target" rtt "$tls" \
+                --path "/$way" --size "$size" --depth "$depth" --connections 32 --seconds "$DURATION" --warmup "$WARMUP"
+            done
+          done
+        done
+      done
+    done
+  done
+  stop_all
+  table messages-wss messages-ws
+}
+
 run_stalled() {
   local tls target scheme phase sockets
   stop_all
@@ -635,6 +661,7 @@ estimate() {
       memory) seconds=$(awk "BEGIN {print $seconds + 4 * $single * 12}") ;;
       stalled) seconds=$(awk "BEGIN {print $seconds + 2 * $single * 12}") ;;
       http) seconds=$(awk "BEGIN {print $seconds + 4 * $ROUNDS * $n * (3 * $DURATION + 0.3)}") ;;
+      messages) seconds=$(awk "BEGIN {print $seconds + 48 * $ROUNDS * ($DURATION + $WARMUP + 0.1)}") ;;
       bridge) seconds=$(awk "BEGIN {print $seconds + 6 * $ROUNDS * 4 * (1.7 * $DURATION + $WARMUP + 0.4) + 60}") ;;
     esac
   done
@@ -656,9 +683,9 @@ main() {
   (($# > 0)) || set -- all
   for section in "$@"; do
     case $section in
-      all) sections=(cpu deep syscalls handshakes memory stalled bridge http) ;;
-      cpu | deep | syscalls | handshakes | memory | stalled | bridge | http) sections+=("$section") ;;
-      *) die "usage: compare.sh [cpu|deep|syscalls|handshakes|memory|stalled|bridge|http|all]..." ;;
+      all) sections=(cpu deep syscalls handshakes memory stalled bridge http messages) ;;
+      cpu | deep | syscalls | handshakes | memory | stalled | bridge | http | messages) sections+=("$section") ;;
+      *) die "usage: compare.sh [cpu|deep|syscalls|handshakes|memory|stalled|bridge|http|messages|all]..." ;;
     esac
   done
   (($(nproc --all) >= 2)) || die "two cores are needed: one for the proxy, one for load and backend"

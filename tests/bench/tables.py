@@ -189,6 +189,25 @@ def bridge_memory_table(cells):
     print_table(["", "websockify", "HAProxy, mode tcp", "Sluice", "Sluice / websockify", "≤ 0.10"], lines)
 
 
+MESSAGES_BAR = 1.15
+
+
+def messages_table(section, rows):
+    """Of the same gateway in the same round: a server for each message, and one for each connection."""
+    print(f"\n## CPU µs of Sluice per round trip, {section[9:]}→ws: a server for each connection, or for each message\n")
+    lines = []
+    once, each = rows[f"{section}-echo"], rows[f"{section}-each"]
+    for cell in once:
+        size, depth = cell.split("-")
+        figures = [(series(once[cell], t, "us_per_message"), series(each[cell], t, "us_per_message")) for t in (OURS, AGAIN)]
+        ratio, again = (paired(messages, connection) for connection, messages in figures)
+        connection, messages = figures[0]
+        lines.append([f"{SIZES[size]}, {depth} in flight", f"{show(median(connection.values()), 2)} {spread(connection)}",
+                      f"{show(median(messages.values()), 2)} {spread(messages)}", show(ratio, 2), f"≤ {MESSAGES_BAR}",
+                      verdict(ratio <= MESSAGES_BAR), show(again, 2)])
+    print_table(["", "per connection", "per message", "ratio", "bar", "", "ratio of the second process"], lines)
+
+
 def main():
     rows = load(sys.argv[1])
     for section in sys.argv[2:]:
@@ -204,6 +223,8 @@ def main():
             bridge_table(section, rows[section])
         elif section == "stalled":
             stalled_table(rows[section])
+        elif section.startswith("messages-"):
+            messages_table(section, rows)
         else:
             sys.exit(f"tables.py: no section {section}")
 

@@ -1,0 +1,206 @@
+// Properties of messages spread over legs: whatever dies, is slow, or is cut wherever, no message is cut or mixed with
+// another, the messages of a key reach a server in their order, and nothing is left behind when all are gone.
+#include <gtest/gtest.h>
+#include <rapidcheck.h>
+
+#include <map>
+#include <set>
+
+#include "support/spread.h"
+
+namespace sluice::test {
+namespace {
+
+using namespace std::chrono_literals;
+using upstream::Aim;
+using upstream::MessageMatch;
+using upstream::MessageRule;
+
+constexpr int kKeys = 5;
+
+// "one": by key; "all": to everybody; "race": to everybody, and one answer.
+config::Settings everything(std::size_t servers, std::uint32_t max_legs) {
+  config::Settings settings = spread(servers, max_legs);
+  settings.backends[0].policy = upstream::Policy::consistent_hash;
+  settings.backends[0].key.kind = upstream::HashKey::Kind::json;
+  settings.backends[0].key.pointer = JsonPointer::parse("/key");
+  settings.routes[0].inspect = 2048;
+  for (const auto& [method, aim] : {std::pair{"all", Aim::all}, std::pair{"race", Aim::race}}) {
+    MessageMatch match;
+    match.pointer = JsonPointer::parse("/method");
+    match.test = MessageMatch::Test::equals;
+    match.value = method;
+    settings.routes[0].messages.push_back({method, match, "", aim});
+  }
+  return settings;
+}
+
+struct Run {
+  Run(std::size_t servers, std::uint32_t max_legs) : house(everything(servers, max_legs)) {
+    house.on_dial = [this](Upstream& up) {
+      up.peer.answers_close = true;
+      if (refusing) up.script = SimHouse::Script::refuse;
+    };
+    client = &house.open();
+    client->peer.answers_close = true;
+  }
+
+  // A message in fragments; its octets wait in `outbox`, so that they are sent in pieces of any size.
+  void say(const std::string& method, std::uint32_t how) {
+    const int key = static_cast<int>(how % kKeys);
+    std::string text = R"({"jsonrpc":"2.0","id":)" + std::to_string(sent.size()) + R"(,"method":")" + method +
+                       R"(","key":")" + std::to_string(key) + R"(","pad":")" +
+                       std::string((how >> 3) % 7 == 0 ? 5000 : (how >> 3) % 300, 'p') + "\"}";
+    const std::size_t cut = how % text.size();
+    if (how % 3 == 0) {
+      outbox += frame_octets(0x81, text, true);
+    } else {
+      outbox += frame_octets(0x01, text.substr(0, cut), true);
+      if (how % 3 == 1) outbox += frame_octets(0x89, "in between", true);
+      outbox += frame_octets(0x80, text.substr(cut), true);
+    }
+    sent.emplace(std::move(text), sent.size());
+  }
+
+  // A server answers something that it has heard, each message once, or says something of its own.
+  void answer(Upstream& up, std::uint32_t how) {
+    const std::vector<std::string> heard = up.peer.messages();
+    if (how % 4 != 0 && !heard.empty()) {
+      const std::string& message = heard[how % heard.size()];
+      if (!answered[&up].insert(message).second) return;
+      const std::size_t id = message.find("\"id\":") + 5;
+      const std::string text = R"({"id":)" + message.substr(id, message.find(',', id) - id) + R"(,"result":")" +
+                               up.address + std::string(how % 200, 'r') + "\"}";
+      inboxes[&up] += frame_octets(0x81, text, false);
+      said.insert(text);
+    } else {
+      const std::string text = up.address + " says " + std::string(how % 500, 's');
+      inboxes[&up] += frame_octets(0x02, text.substr(0, how % text.size()), false) +
+                      frame_octets(0x80, text.substr(how % text.size()), false);
+      said.insert(text);
+    }
+  }
+  static void send_some(std::string& from, Wire& to, std::size_t most) {
+    const std::size_t size = std::min(from.size(), most);
+    if (!to.closed && !to.dead) to.send(from.substr(0, size));
+    from.erase(0, size);
+  }
+
+  void step(std::uint32_t op) {
+    const std::uint32_t how = op / 16;
+    Upstream& up = house.upstream(how % house.dials());
+    switch (op % 16) {
+      case 0: case 1: say("one", how); break;
+      case 2: say("all", how); break;
+      case 3: say("race", how); break;
+      case 4: case 5: case 6: send_some(outbox, client->wire, 1 + how % 700); break;
+      case 7: send_some(outbox, client->wire, outbox.size()); break;
+      case 8: case 9: answer(up, how); break;
+      case 10: send_some(inboxes[&up], up.wire, 1 + how % 300); break;
+      case 11: up.wire.open_window(how % 5 == 0 ? Wire::kUnlimited : how % 600); break;
+      case 12: client->wire.open_window(how % 3 == 0 ? Wire::kUnlimited : how % 600); break;
+      case 13: house.advance(std::chrono::milliseconds(how % 1500)); break;
+      case 14: refusing = how % 3 == 0; break;
+      case 15:
+        if (how % 6 != 0 || !deaths) break;
+        how % 12 == 0 ? up.wire.reset() : up.wire.finish();
+        lost = true;
+        break;
+    }
+    house.run();
+  }
+
+  void settle() {
+    refusing = false;
+    client->wire.open_window(Wire::kUnlimited);
+    for (std::size_t i = 0; i < house.dials(); ++i) house.upstream(i).wire.open_window(Wire::kUnlimited);
+    send_some(outbox, client->wire, outbox.size());
+    for (std::size_t i = 0; i < house.dials(); ++i) {
+      send_some(inboxes[&house.upstream(i)], house.upstream(i).wire, 1'000'000);
+    }
+    house.run();
+    house.advance(5s);
+  }
+
+  void check_servers() {
+    std::map<std::string, std::size_t> delivered;
+    for (std::size_t i = 0; i < house.dials(); ++i) {
+      std::map<char, std::size_t> last;
+      std::set<std::string> twice;
+      for (const std::string& message : house.upstream(i).peer.messages()) {
+        const auto known = sent.find(message);
+        RC_ASSERT(known != sent.end());  // whole, and of nobody else's octets
+        RC_ASSERT(twice.insert(message).second);
+        const char key = message[message.find("\"key\":\"") + 7];
+        if (last.contains(key)) RC_ASSERT(known->second > last[key]);
+        last[key] = known->second;
+        ++delivered[message];
+      }
+    }
+    if (lost) return;
+    for (const auto& [message, number] : sent) RC_ASSERT(delivered.contains(message));  // nothing is lost
+  }
+
+  void check_client() {
+    std::map<std::string, std::size_t> answers;
+    for (const std::string& message : client->peer.messages()) {
+      RC_ASSERT(said.contains(message));
+      if (!message.starts_with("{\"id\":")) continue;
+      const std::string id = message.substr(6, message.find(',') - 6);
+      if (raced(id)) RC_ASSERT(++answers[id] == 1u);
+    }
+  }
+  bool raced(const std::string& id) const {
+    for (const auto& [message, number] : sent) {
+      if (std::to_string(number) == id) return message.find("\"method\":\"race\"") != std::string::npos;
+    }
+    return false;
+  }
+
+  void leave() {
+    house.hang_up();
+    house.run();
+    house.advance(8s);
+    RC_ASSERT(house.alive() == 0u);
+    RC_ASSERT(house.pool().lent() == 0u);
+    RC_ASSERT(house.admitted() == 0u);
+    for (std::size_t i = 0; i < house.runtime().snapshot->clusters()[0]->servers().size(); ++i) {
+      RC_ASSERT(house.server(i).active.load() == 0u);
+    }
+    for (std::size_t i = 0; i < house.dials(); ++i) RC_ASSERT(house.upstream(i).wire.closed);
+  }
+
+  SimHouse house;
+  Client* client = nullptr;
+  std::string outbox;
+  std::map<Upstream*, std::string> inboxes;
+  std::map<std::string, std::size_t> sent;  // by text: its number
+  std::set<std::string> said;
+  std::map<Upstream*, std::set<std::string>> answered;
+  bool refusing = false;
+  bool deaths = false;
+  bool lost = false;
+};
+
+void holds(bool deaths) {
+  const bool good = rc::check([deaths] {
+    const auto servers = *rc::gen::inRange<std::size_t>(2, 5);
+    const auto legs = *rc::gen::inRange<std::uint32_t>(0, 4);
+    const auto schedule = *rc::gen::container<std::vector<std::uint32_t>>(rc::gen::inRange<std::uint32_t>(0, 1'000'000));
+    Run run(servers, legs);
+    run.deaths = deaths;
+    for (const std::uint32_t op : schedule) run.step(op);
+    run.settle();
+    run.check_servers();
+    run.check_client();
+    run.leave();
+  });
+  EXPECT_TRUE(good);
+}
+
+TEST(SpreadProperties, HoldHoweverSlowAndCutEverythingIs) { holds(false); }
+
+TEST(SpreadProperties, HoldWhoeverDies) { holds(true); }
+
+}  // namespace
+}  // namespace sluice::test
