@@ -379,6 +379,7 @@ void Session::advance_chosen_leg(Leg& leg) {
     return drop_chosen_leg(leg, status >= 502 && status <= 504);
   }
   if (*state == Leg::State::open) {
+    if (leg.agreed_subprotocol() != s.subprotocol) return drop_chosen_leg(leg, true);
     cluster_of(leg).attempted(leg.server(), true, now());
     leg.relay_through(down_framer(false), *this);
     if (s.races) leg.relay().inspect_messages();

@@ -210,7 +210,7 @@ TEST(Content, EndsTheClientWhoseMessageNobodyOfTheBackendCanTake) {
   Client& client = house.open();
   client.peer.text(call("order.new"));
   house.run();
-  EXPECT_EQ(client.peer.close_code(), 1011u);
+  EXPECT_EQ(client.peer.close_code(), 1013u);
   EXPECT_EQ(house.upstream(0).peer.messages().size(), 0u);  // never to servers that it is not for
 }
 

@@ -143,8 +143,13 @@ struct Run {
 
   void check_client() {
     std::map<std::string, std::size_t> answers;
-    for (const std::string& message : client->peer.messages()) {
-      RC_ASSERT(said.contains(message));
+    const std::vector<std::string> messages = client->peer.messages();
+    for (std::size_t i = 0; i < messages.size(); ++i) {
+      const std::string& message = messages[i];
+      // Of a server that died between the frames of its message the client has the beginning, and then a Close.
+      const bool broken_off = lost && i + 1 == messages.size() &&
+                              std::ranges::any_of(said, [&](const auto& one) { return one.starts_with(message); });
+      RC_ASSERT(said.contains(message) || broken_off);
       if (!message.starts_with("{\"id\":")) continue;
       const std::string id = message.substr(6, message.find(',') - 6);
       if (raced(id)) RC_ASSERT(++answers[id] == 1u);
