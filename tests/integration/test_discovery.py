@@ -127,7 +127,8 @@ def test_the_last_good_answer_is_kept(fresh_gateway, dns, fleet, how):
     wait_for(lambda: lookups() >= 1, 40, f"a lookup with the result {result}")
     wait_for(lambda: gateway.metric("sluice_dns_stale_seconds", backend="app") > 0, 20, "the answer is stale")
     assert ask(gateway) == "1" and up(gateway) == 1
-    assert [event for event in gateway.events() if event["event"] == "dns_failed"]
+    said = lambda: [event for event in gateway.events() if event["event"] == "dns_failed"]
+    wait_for(said, 10, "the failure is in the log")  # which is written behind
     dns.set("app.test", ["127.0.0.2"], ttl=60)
     wait_for(lambda: f"ws://127.0.0.2:{port}" in states(gateway), 60, "a good answer counts again")
     assert gateway.metric("sluice_dns_stale_seconds", backend="app") == 0
