@@ -146,7 +146,6 @@ def test_not_yet_supported(folder, name):
 
 @pytest.mark.parametrize("old, new, word", [
     ('bind = "127.0.0.1:8080"', 'bind = "127.0.0.1:8080"\nalpn = ["h2", "http/1.1"]', "h2"),
-    ('"ws://127.0.0.1:9000"', '"dns+ftp://site.internal:80"', "unknown scheme"),
     ('backend = "app"', 'backend = "app"\nauth = ["a", "b"]', "auth"),
     ('backend = "app"', 'backend = "app"\nwebsocket = { compression = true }', "compression")])
 def test_not_yet_supported_inside_what_is(folder, old, new, word):
