@@ -57,6 +57,9 @@ class Checker {
   void limit_action(const Section& section, policy::LimitSettings& out);
   void limit_amounts(const Section& section, policy::LimitSettings& out);
   void backend(const std::string& name, const Section& section);
+  void health(const Section& section, upstream::BackendSettings& out);
+  void health_status(const Section& section, upstream::BackendSettings& out);
+  void health_headers(const Section& section, upstream::BackendSettings& out);
   void protection(const Section& section, upstream::BackendSettings& out);
   void servers(const Section& section, upstream::BackendSettings& out);
   bool server_url(const Text& url, upstream::ServerSettings& out);

@@ -2,10 +2,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <optional>
 
 #include "config/check.h"
+#include "http/head.h"
+#include "http/path.h"
 
 namespace sluice::config {
 namespace {
@@ -75,12 +78,7 @@ void Checker::backend(const std::string& name, const Section& section) {
   pool(section.table("pool"), out);
   upstream_proxy(section, out);
 
-  const Section health = section.table("health");
-  out.health.active = static_cast<bool>(health);
-  out.health.interval = health.duration("interval");
-  out.health.timeout = health.duration("timeout");
-  out.health.fall = static_cast<std::uint32_t>(health.number("fall"));
-  out.health.rise = static_cast<std::uint32_t>(health.number("rise"));
+  health(section.table("health"), out);
 
   const Section ejection = section.table("ejection");
   out.ejection.failures = static_cast<std::uint32_t>(ejection.number("failures"));
@@ -118,6 +116,78 @@ void Checker::backend(const std::string& name, const Section& section) {
   }
   any_server(section, out);
   settings_.backends.push_back(std::move(out));
+}
+
+void Checker::health(const Section& section, upstream::BackendSettings& out) {
+  using Type = upstream::HealthSettings::Type;
+  upstream::HealthSettings& health = out.health;
+  health.active = static_cast<bool>(section);
+  const std::string type = section.text("type");
+  health.type = type == "http" ? Type::http : type == "websocket" ? Type::websocket : Type::tcp;
+  health.interval = section.duration("interval");
+  health.timeout = section.duration("timeout");
+  health.fall = static_cast<std::uint32_t>(section.number("fall"));
+  health.rise = static_cast<std::uint32_t>(section.number("rise"));
+  health.jitter = static_cast<std::uint32_t>(section.number("jitter"));
+  if (!section || section.refused("type")) return;
+  for (const char* key : {"path", "host", "headers"}) {
+    if (section.has(key) && health.type == Type::tcp) {
+      error(section.place(key), fmt::format("'{}' needs type = \"http\" or \"websocket\"", key));
+    }
+  }
+  if (section.has("status") && health.type != Type::http) error(section.place("status"), "'status' needs type = \"http\"");
+  health.path = section.text("path");
+  const auto target = http::canonical_target(health.path);
+  if (!target || !health.path.starts_with('/')) {
+    error(section.place("path"), fmt::format("'path' = \"{}\" is no path", shown(health.path)), "write \"/healthz\"");
+  }
+  health.host = section.text("host");
+  if (!health.host.empty() && !http::parse_authority(health.host)) {
+    error(section.place("host"), fmt::format("'host' = \"{}\" is no host", shown(health.host)));
+  }
+  health_status(section, out);
+  health_headers(section, out);
+}
+
+void Checker::health_status(const Section& section, upstream::BackendSettings& out) {
+  out.health.status.clear();
+  for (const Text& text : section.texts("status")) {
+    const std::size_t dash = text.text.find('-');
+    const auto number = [](std::string_view digits) {
+      int value = 0;
+      const auto [end, wrong] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+      const bool good = wrong == std::errc() && end == digits.data() + digits.size() && digits.size() == 3;
+      return good && value >= 100 && value <= 599 ? value : 0;
+    };
+    const std::string_view whole = text.text;
+    const int from = number(whole.substr(0, dash));
+    const int to = dash == std::string::npos ? from : number(whole.substr(dash + 1));
+    if (from == 0 || to < from) {
+      error(text.place, fmt::format("\"{}\" is no status", shown(text.text)), "write \"200\" or \"200-299\"");
+    } else {
+      out.health.status.push_back({from, to});
+    }
+  }
+  if (section.has("status") && section.texts("status").empty()) error(section.place("status"), "'status' is empty");
+}
+
+void Checker::health_headers(const Section& section, upstream::BackendSettings& out) {
+  const Node* headers = section.node("headers");
+  if (headers == nullptr) return;
+  constexpr std::array kOurs{"Host", "Connection", "Upgrade", "Content-Length", "Transfer-Encoding", "TE", "Trailer", "Expect"};
+  for (const Member& one : headers->members) {
+    if (one.value.bad) continue;
+    const bool ours = std::ranges::any_of(kOurs, [&](const char* name) { return http::same_name(one.name, name); }) ||
+                      (one.name.size() >= 14 && http::same_name(std::string_view(one.name).substr(0, 14), "Sec-WebSocket-"));
+    const bool visible = std::ranges::all_of(one.value.text, [](char c) { return c >= 0x20 && c < 0x7f; });
+    if (!is_token(one.name) || ours) {
+      error(one.value.place, fmt::format("header {} cannot be set by a check", shown(one.name)));
+    } else if (one.value.kind != Node::Kind::text || !visible) {
+      error(one.value.place, fmt::format("the value of header {} must be a string without control octets", shown(one.name)));
+    } else {
+      out.health.headers.emplace_back(one.name, one.value.text);
+    }
+  }
 }
 
 void Checker::protection(const Section& section, upstream::BackendSettings& out) {

@@ -988,13 +988,15 @@ constexpr Key kUpstreamTls[] = {
 constexpr Table kUpstreamTlsTable{"backend.NAME.tls", "TLS towards wss, https and tls servers, which are always verified.",
                                   kUpstreamTls};
 
+constexpr Table kHealthHeadersTable{"backend.NAME.health.headers", "Fields that the check's request has besides Host.", {}};
+
 constexpr Key kHealth[] = {
     {.name = "type",
      .type = choice,
      .fallback = "\"tcp\"",
-     .meaning = "What is tried: a TCP connection.",
-     .values = "tcp",
-     .later = "http|websocket"},
+     .meaning = "What is tried: a TCP connection; a GET whose answer must have an expected status; or a WebSocket handshake, a "
+                "Ping and its Pong. The last two go by TLS to wss servers.",
+     .values = "tcp|http|websocket"},
     {.name = "interval",
      .type = duration,
      .fallback = "\"5s\"",
@@ -1019,7 +1021,22 @@ constexpr Key kHealth[] = {
      .meaning = "Successes in a row that make it up.",
      .least = 1,
      .most = 1000},
-    {.name = "path", .type = text, .later = "*"},
+    {.name = "jitter",
+     .type = integer,
+     .fallback = "20",
+     .meaning = "Percent by which the interval varies to both sides.",
+     .most = 100},
+    {.name = "path",
+     .type = text,
+     .fallback = "\"/\"",
+     .meaning = "http and websocket: what is asked for."},
+    {.name = "host", .type = text, .meaning = "http and websocket: Host; default: host and port of the server.", .example = "\"app.internal\""},
+    {.name = "status",
+     .type = texts,
+     .fallback = "[\"200-299\"]",
+     .meaning = "http: statuses that are good, each one or a range.",
+     .example = "[\"200-299\", \"401\"]"},
+    {.name = "headers", .type = pairs, .table = &kHealthHeadersTable, .example = "{ X-Check = \"sluice\" }"},
 };
 constexpr Table kHealthTable{"backend.NAME.health", "Active check of each server; off without this table.",
                              kHealth};

@@ -26,7 +26,12 @@ void NameCache::resolve(const std::string& host, Done done) {
     if (loop_.now() < known->second.until) return done(known->second.answer);
     entries_.erase(known);
   }
-  if (asked_ >= kMostAsked || !make_room()) return done({{}, {}, "too many names are being resolved"});
+  if (asked_ >= kMostAsked || !make_room()) {
+    Resolver::Answer none;
+    none.result = Lookup::failed;
+    none.error = "too many names are being resolved";
+    return done(none);
+  }
   entries_[host].waiting.push_back(std::move(done));
   ++asked_;
   if (!resolver_) resolver_ = std::make_unique<Resolver>(loop_, servers_);

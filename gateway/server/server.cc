@@ -54,7 +54,7 @@ Server::Server(ServerOptions options)
       mailbox_(loop_),
       resolver_(loop_),
       names_(loop_, resolver_, [this] { members_changed(); }),
-      health_(loop_),
+      health_(place_),
       rebalance_timer_(loop_, [this] { rebalance(); }),
       files_(loop_, [this] { reload("file"); }),
       ticket_timer_(loop_, [this] { rotate_tickets(); }),

@@ -91,14 +91,19 @@ Step RawFront::choose() {
     if (!preamble) return end(preamble.error(), Side::gateway);
     waiting_->plan.preamble = std::move(*preamble);
     o.candidates = cluster().order(upstream::hash_of(backend.key, o.request, {}), now());
-    if (o.candidates.empty()) return end({Errc::no_backend, Side::upstream, false, "no server is usable"}, Side::upstream);
+    if (o.candidates.empty() || !cluster().allow(now())) return end(cluster().refusal(now()), Side::upstream);
     o.deadline = now() + backend.open_timeout;
   }
   if (o.next_candidate == o.candidates.size()) return end(o.last_error, Side::upstream);
   if (now() >= o.deadline) {
     return end({Errc::be_timeout, Side::upstream, false, "the servers that were tried took too long in all"}, Side::upstream);
   }
-  leg_ = std::make_unique<Leg>(house_, o.candidates[o.next_candidate++], *this);
+  upstream::ServerUse use = cluster().take(o.candidates[o.next_candidate++]);
+  if (!use) {  // others were faster
+    o.last_error = cluster().refusal(now());
+    return choose();
+  }
+  leg_ = std::make_unique<Leg>(house_, std::move(use), *this);
   if (!leg_->start(waiting_->plan)) {
     return candidate_failed({Errc::be_connect, Side::upstream, true, "connect failed"});
   }
@@ -109,7 +114,7 @@ Step RawFront::open() {
   const Result<Leg::State> state = leg_->advance(waiting_->plan);
   if (!state) return candidate_failed(state.error());
   if (*state == Leg::State::open) {
-    cluster().report(leg_->server(), true, now());
+    cluster().attempted(leg_->server(), true, now());
     start_relaying();
     return Step::next;
   }
@@ -123,7 +128,7 @@ Step RawFront::candidate_failed(Error error) {
   Opening& o = waiting_->opening;
   if (error.code != Errc::fd_limit) {
     if (!leg_->reached()) listener().servers->of(leg_->server()).connect_failures.add();
-    cluster().report(leg_->server(), false, now());
+    cluster().attempted(leg_->server(), false, now());
   }
   leg_->close();
   o.last_error = error;

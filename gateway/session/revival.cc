@@ -277,12 +277,15 @@ bool Revival::next_candidate() {
     }
     // Whoever was lost a moment ago is asked last; whoever is to be left, not at all.
     const bool last = rounds_++ == 0 || state_ == State::moving;
+    if (!cluster.allow(s.now())) return false;
     candidates_ = cluster.order(s.record_.key_hash, s.now(), {&without_, last ? 1u : 0u});
     if (candidates_.empty() && state_ == State::seeking) candidates_ = cluster.order(s.record_.key_hash, s.now());
     if (candidates_.empty()) return false;
   }
+  upstream::ServerUse use = cluster.take(candidates_[next_candidate_++]);
+  if (!use) return true;  // others were faster
   ++attempts_;
-  auto leg = std::make_unique<Leg>(s.house_, candidates_[next_candidate_++], s.ready_);
+  auto leg = std::make_unique<Leg>(s.house_, std::move(use), s.ready_);
   if (leg->start(*s.leg_plan_)) {
     next_ = std::move(leg);
   } else {
@@ -310,7 +313,7 @@ bool Revival::advance() {
       return false;
     }
     if (leg.agreed_subprotocol() != subprotocol_) return failed(true);
-    s.route_->compiled->cluster->report(leg.server(), true, s.now());
+    s.route_->compiled->cluster->attempted(leg.server(), true, s.now());
   }
   if (leg_) {
     hold_.join_after(leg.stream());

@@ -84,8 +84,21 @@ struct UpstreamTls {
   std::string server_name;  // SNI and verified name; empty: the URL's host
 };
 
+struct StatusRange {
+  int from = 200;
+  int to = 299;
+};
+
+// The active check of each server (upstream/health_check.h).
 struct HealthSettings {
-  bool active = false;  // TCP connect check
+  enum class Type : std::uint8_t { tcp, http, websocket };
+  bool active = false;
+  Type type = Type::tcp;
+  std::string path = "/";
+  std::string host;  // Host; empty: the server's
+  std::vector<StatusRange> status{{200, 299}};
+  std::vector<std::pair<std::string, std::string>> headers;
+  std::uint32_t jitter = 20;  // percent of the interval, to both sides
   Duration interval = std::chrono::seconds(5);
   Duration timeout = std::chrono::seconds(2);
   std::uint32_t rise = 2;

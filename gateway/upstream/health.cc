@@ -6,64 +6,75 @@
 
 #include "base/log.h"
 #include "base/random.h"
+#include "base/result.h"
 #include "event/timer.h"
-#include "net/connect_check.h"
+#include "net/tls_client.h"
+#include "upstream/health_check.h"
 
 namespace sluice::upstream {
 
 namespace {
 
-// ±20 %, so that servers and gateways do not check in step.
-Duration jittered(Duration interval) {
-  const auto percent = static_cast<std::int64_t>(80 + random_below(41));
-  return interval / 100 * percent;
+// So that servers and gateways do not check in step.
+Duration jittered(Duration interval, std::uint32_t percent) {
+  const auto share = static_cast<std::int64_t>(100 - percent + random_below(2 * percent + 1));
+  return interval / 100 * share;
+}
+
+std::string authority_of(const ServerSettings& server) {
+  const bool brackets = server.host.find(':') != std::string::npos;
+  return (brackets ? "[" + server.host + "]" : server.host) + ":" + std::to_string(server.port);
 }
 
 }  // namespace
 
-// One server: wait → connect to its addresses in turn until one accepts → count → wait.
+// One server: wait → check → count → wait.
 class Health::Probe {
  public:
-  Probe(event::Loop& loop, std::shared_ptr<Server> server)
-      : loop_(loop), server_(std::move(server)), timer_(loop, [this] { begin(); }) {}
+  Probe(const net::Place& place, std::shared_ptr<Server> server)
+      : place_(place), server_(std::move(server)), timer_(place.loop, [this] { begin(); }) {}
 
   // The first check comes soon, but not those of all servers at once.
-  void use(const std::string& backend, const HealthSettings& settings) {
+  void use(const BackendSettings& backend, std::shared_ptr<const net::TlsClient> tls) {
     const bool first = backend_.empty();
-    const bool slower_or_faster = settings.interval != settings_.interval;
-    backend_ = backend;
-    settings_ = settings;
+    const bool slower_or_faster = backend.health.interval != settings_.interval;
+    backend_ = backend.name;
+    settings_ = backend.health;
+    tls_ = std::move(tls);
+    name_ = backend.tls.server_name.empty() ? server_->settings().host : backend.tls.server_name;
     if (first) {
-      timer_.arm(jittered(std::min<Duration>(settings_.interval, std::chrono::seconds(1)) / 10));
+      timer_.arm(jittered(std::min<Duration>(settings_.interval, std::chrono::seconds(1)) / 10, 20));
     } else if (slower_or_faster && timer_.armed()) {
-      timer_.arm(jittered(settings_.interval));
+      wait();
     }
   }
   const std::shared_ptr<Server>& server() const { return server_; }
 
  private:
+  void wait() { timer_.arm(jittered(settings_.interval, settings_.jitter)); }
+
   void begin() {
-    addresses_ = server_->addresses();
-    next_ = 0;
+    HealthTarget target;
+    target.addresses = server_->addresses();
     // A name without an address is the resolver's matter: balancing leaves such a server out anyway.
-    if (addresses_.empty()) return timer_.arm(jittered(settings_.interval));
-    attempt();
+    if (target.addresses.empty()) return wait();
+    checked_with_ = tls_;  // a reload may bring another one meanwhile
+    const Scheme scheme = server_->settings().scheme;
+    if (scheme == Scheme::wss || scheme == Scheme::https) target.tls = checked_with_.get();
+    target.name = name_;
+    target.authority = authority_of(server_->settings());
+    target.settings = settings_;
+    check_ = HealthCheck::start(place_, std::move(target), [this](std::string failure) { on_outcome(failure); });
   }
 
-  void attempt() {
-    check_ = std::make_unique<net::ConnectCheck>(loop_, [this](const char* failure) { on_outcome(failure); });
-    check_->start(addresses_[next_++], settings_.timeout);
-  }
-
-  void on_outcome(const char* failure) {
-    loop_.retire(std::move(check_));  // it is what is calling
-    if (failure && next_ < addresses_.size()) return attempt();
-    if (failure) {
-      failed(failure);
-    } else {
+  void on_outcome(const std::string& failure) {
+    place_.loop.retire(std::move(check_));  // it is what is calling
+    if (failure.empty()) {
       succeeded();
+    } else {
+      failed(failure);
     }
-    timer_.arm(jittered(settings_.interval));
+    wait();
   }
 
   void succeeded() {
@@ -75,29 +86,30 @@ class Health::Probe {
     log::event(Level::info, "backend_up", {{"backend", backend_}, {"server", server_->settings().url}});
   }
 
-  void failed(const char* why) {
+  void failed(const std::string& why) {
     server_->checks_failed.fetch_add(1, std::memory_order_relaxed);
     successes_ = 0;
     if (!server_->healthy || ++failures_ < settings_.fall) return;
     server_->set_healthy(false);
     failures_ = 0;
     log::event(Level::warn, "backend_down",
-               {{"backend", backend_}, {"server", server_->settings().url}, {"reason", why}});
+               {{"backend", backend_}, {"server", server_->settings().url}, {"reason", std::string_view(why)}});
   }
 
-  event::Loop& loop_;
+  net::Place place_;
   std::shared_ptr<Server> server_;
   std::string backend_;
   HealthSettings settings_;
-  std::vector<net::Address> addresses_;
-  std::size_t next_ = 0;
+  std::shared_ptr<const net::TlsClient> tls_;
+  std::shared_ptr<const net::TlsClient> checked_with_;
+  std::string name_;
   std::uint32_t successes_ = 0;
   std::uint32_t failures_ = 0;
-  std::unique_ptr<net::ConnectCheck> check_;
+  std::unique_ptr<HealthCheck> check_;
   event::Timer timer_;
 };
 
-Health::Health(event::Loop& loop) : loop_(loop) {}
+Health::Health(const net::Place& place) : place_(place) {}
 Health::~Health() = default;
 
 void Health::watch(const std::vector<std::shared_ptr<const Cluster>>& clusters) {
@@ -105,6 +117,12 @@ void Health::watch(const std::vector<std::shared_ptr<const Cluster>>& clusters) 
   for (const auto& cluster : clusters) {
     const BackendSettings& settings = cluster->settings();
     if (!settings.health.active) continue;
+    std::shared_ptr<const net::TlsClient> tls;
+    if (settings.health.type != HealthSettings::Type::tcp) {
+      std::string why;
+      tls = net::TlsClient::make(crypto_, {settings.tls.ca, settings.tls.certificate, settings.tls.key}, why);
+      check(tls != nullptr, "TLS settings that the workers took are refused");
+    }
     for (const auto& server : cluster->servers()) {
       auto& probe = probes_[server.get()];
       if (probe) continue;  // the same server twice
@@ -112,12 +130,12 @@ void Health::watch(const std::vector<std::shared_ptr<const Cluster>>& clusters) 
         probe = std::move(known->second);
         before.erase(known);
       } else {
-        probe = std::make_unique<Probe>(loop_, server);
+        probe = std::make_unique<Probe>(place_, server);
       }
-      probe->use(settings.name, settings.health);
+      probe->use(settings, tls);
     }
   }
-  for (const auto& [server, probe] : before) probe->server()->healthy = true;
+  for (const auto& [server, probe] : before) probe->server()->set_healthy(true);
 }
 
 }  // namespace sluice::upstream

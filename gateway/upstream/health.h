@@ -1,5 +1,5 @@
-// Health: active checks on the main loop. Each server of a cluster with health.active gets a TCP connect at its interval;
-// `fall` failures in a row take it down (Server::healthy), `rise` successes bring it back. Changes are logged.
+// Health: active checks on the main loop. Each server of a cluster with health.active is checked at its interval
+// (upstream/health_check.h); `fall` failures in a row take it down (Server::healthy), `rise` successes bring it back. Changes are logged.
 #pragma once
 
 #include <map>
@@ -7,13 +7,15 @@
 #include <vector>
 
 #include "event/loop.h"
+#include "net/crypto.h"
+#include "net/stream.h"
 #include "upstream/cluster.h"
 
 namespace sluice::upstream {
 
 class Health {
  public:
-  explicit Health(event::Loop& loop);
+  explicit Health(const net::Place& place);
   Health(const Health&) = delete;
   Health& operator=(const Health&) = delete;
   ~Health();
@@ -23,7 +25,8 @@ class Health {
 
  private:
   class Probe;
-  event::Loop& loop_;
+  net::Place place_;
+  net::CryptoContext crypto_;
   std::map<const Server*, std::unique_ptr<Probe>> probes_;
 };
 

@@ -16,8 +16,6 @@ std::string_view scheme_text(Scheme scheme) {
     case Scheme::https: return "https://";
     case Scheme::tcp: return "tcp://";
     case Scheme::tls: return "tls://";
-    case Scheme::http: return "http://";
-    case Scheme::https: return "https://";
   }
   return "";
 }

@@ -211,8 +211,6 @@ INSTANTIATE_TEST_SUITE_P(
              "12:9: error: 'scope' = \"cluster\" is not yet supported"},
         Case{"[rate_limit.l]\nkey = \"ip\"\nrate = \"1/s\"\nfallback = \"local\"\n",
              "'fallback' in [rate_limit.l] is not yet supported"},
-        Case{"[backend.b]\nservers = [\"ws://h:1\"]\nhealth = { path = \"/healthz\" }\n",
-             "11:12: error: 'path' in [backend.b.health] is not yet supported"},
         Case{"[backend.b]\nservers = [\"srv+ws://h\"]\n", "names no service"},
         Case{"[[route]]\npath = \"/a\"\nbackend = \"app\"\nwebsocket = { compression = true }\n",
              "'compression' = true is not yet supported"},

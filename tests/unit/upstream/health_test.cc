@@ -4,6 +4,7 @@
 
 #include <optional>
 
+#include "base/buffer.h"
 #include "base/log.h"
 #include "event/watch.h"
 #include "net/socket.h"
@@ -73,6 +74,9 @@ class Checks : public testing::Test {
   }
 
   event::Loop loop_;
+  Turn turn_;
+  BufferPool pool_;
+  net::Place place_{loop_, turn_, pool_};
   Registry registry_;
   BackendSettings settings_;
 };
@@ -81,7 +85,7 @@ TEST_F(Checks, TakeAServerDownAndBringItBack) {
   Backend good(loop_);
   Backend bad(loop_);
   const auto cluster = cluster_of({&good, &bad});
-  Health health(loop_);
+  Health health(place_);
   health.watch({cluster});
   EXPECT_TRUE(run_until(loop_, [&] { return good.visits() >= 2 && bad.visits() >= 2; }));
   EXPECT_EQ(cluster->up(loop_.now()), 2u);
@@ -99,7 +103,7 @@ TEST_F(Checks, RiseOnlyAfterEnoughSuccesses) {
   cluster->servers()[0]->healthy = false;
   settings_.health.rise = 4;
   const auto patient = registry_.cluster(settings_);
-  Health health(loop_);
+  Health health(place_);
   health.watch({patient});
   EXPECT_TRUE(run_until(loop_, [&] { return patient->servers()[0]->healthy.load(); }));
   // The answer to a connect may be seen before the listener has accepted it.
@@ -113,7 +117,7 @@ TEST_F(Checks, TryTheOtherAddressesOfAServer) {
   settings_.health.fall = 1;
   const auto cluster = cluster_of({&alive});
   cluster->servers()[0]->set_addresses({dead.address(), alive.address()});
-  Health health(loop_);
+  Health health(place_);
   health.watch({cluster});
   EXPECT_TRUE(run_until(loop_, [&] { return alive.visits() >= 3; }));
   EXPECT_TRUE(cluster->servers()[0]->healthy);
@@ -126,7 +130,7 @@ TEST_F(Checks, LeaveBackendsWithoutChecksAlone) {
   settings_.name = "quiet";
   settings_.health.active = false;
   const auto other = cluster_of({&unchecked});
-  Health health(loop_);
+  Health health(place_);
   health.watch({one, other});
   EXPECT_TRUE(run_until(loop_, [&] { return checked.visits() >= 5; }));
   EXPECT_EQ(unchecked.visits(), 0);
@@ -136,7 +140,7 @@ TEST_F(Checks, KeepTheStateOfAServerThatStays) {
   Backend backend(loop_);
   Backend more(loop_);
   backend.stop();
-  Health health(loop_);
+  Health health(place_);
   const auto before = cluster_of({&backend});
   health.watch({before});
   EXPECT_TRUE(run_until(loop_, [&] { return !before->servers()[0]->healthy; }));
@@ -150,7 +154,7 @@ TEST_F(Checks, KeepTheStateOfAServerThatStays) {
 TEST_F(Checks, FreeAServerThatIsNoLongerChecked) {
   Backend backend(loop_);
   backend.stop();
-  Health health(loop_);
+  Health health(place_);
   const auto cluster = cluster_of({&backend});
   health.watch({cluster});
   EXPECT_TRUE(run_until(loop_, [&] { return !cluster->servers()[0]->healthy; }));
