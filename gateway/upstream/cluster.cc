@@ -121,6 +121,8 @@ std::vector<std::shared_ptr<Server>> Cluster::order(std::uint64_t key, Instant n
   }
   const std::size_t most = settings_.retries + std::size_t{1};
   std::vector<std::shared_ptr<Server>> candidates;
+  // One that is full would only cost a try.
+  if (room_only && preferred != nullptr && preferred->full()) preferred = nullptr;
   if (auto first = first_choice(preferred, servers, now, states, exclude)) candidates.push_back(std::move(first));
   if (!from.empty()) {
     balancer_->order(from, key, picks);

@@ -206,6 +206,31 @@ TEST(StickyCluster, ADrainedServerTakesItsOwnClientsBackAndNobodyElse) {
   EXPECT_FALSE(firsts(&mine).contains(&mine)) << "drained, and ejected";
 }
 
+TEST(StickyCluster, AFullServerGivesWayAndCostsNoTry) {
+  Registry registry;
+  BackendSettings settings = backend_settings(Policy::round_robin, 3);
+  settings.retries = 0;
+  for (ServerSettings& server : settings.servers) server.max_connections = 2;
+  const auto cluster = registry.cluster(settings);
+  const std::shared_ptr<Server> mine = cluster->servers()[1];
+  mine->active = 1;
+  EXPECT_EQ(cluster->order(0, Instant{}, {}, mine.get()).front(), mine);
+  mine->active = 2;
+  const auto order = cluster->order(0, Instant{}, {}, mine.get());
+  ASSERT_EQ(order.size(), 1u);
+  EXPECT_NE(order.front(), mine);
+}
+
+TEST(StickyCluster, ABackupKeepsTheClientsThatItTook) {
+  Registry registry;
+  BackendSettings settings = backend_settings(Policy::round_robin, 2);
+  settings.servers[1].backup = true;
+  const auto cluster = registry.cluster(settings);
+  Server* const backup = cluster->servers()[1].get();
+  EXPECT_EQ(cluster->order(0, Instant{}).front(), cluster->servers()[0]);
+  EXPECT_EQ(cluster->order(0, Instant{}, {}, backup).front().get(), backup);
+}
+
 TEST(StickyCluster, ADrainedServerTakesItsClientsBackWhenItIsTheOnlyOne) {
   Registry registry;
   const auto cluster = registry.cluster(backend_settings(Policy::consistent_hash, 1));
