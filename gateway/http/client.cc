@@ -36,7 +36,7 @@ Client::Client(const net::Place& place, ClientRequest request, Done done, Dial d
       begin_(place.loop, [this] { advance(); }) {
   if (!dial_) {
     dial_ = [this](const net::Address& address, net::Ready& ready) {
-      return net::connect_socket(place_, address, request_.tls, request_.name, ready);
+      return net::connect_socket(place_, address, {request_.tls, request_.name, {}}, ready);
     };
   }
   if (!dial_next()) {

@@ -76,19 +76,17 @@ bool Relay::add(Approved& approved, Bytes octets) {
 
 // Small whole messages that need no asking one by one; true when some have passed.
 bool Relay::pass_batch(Approved& approved, Bytes octets) {
-  Batch batch = framer_.peek(octets);
-  const std::size_t whole = batch.size;
-  net::Stream* const to = whole > 0 ? host_.pass(batch, octets, approved.to) : nullptr;
+  const Batch batch = framer_.peek(octets);
+  net::Stream* const to = batch.size > 0 ? host_.pass(batch) : nullptr;
   if (!to) {
     // What is there has been looked through once: a look for each message of it would be a look too many for each.
-    approved.one_by_one = whole > 0;
+    approved.one_by_one = batch.size > 0;
     return false;
   }
   check(!approved.to || approved.to == to, "a batch to another destination");
   check(add(approved, octets.first(batch.size)), "no part left for a batch");
   approved.to = to;
   approved.covered += batch.size;
-  approved.more = batch.size < whole;  // the rest is for somebody else
   inside_frame_ = inside_message_ = false;
   return true;
 }
@@ -146,7 +144,6 @@ void Relay::approve(Approved& approved) {
         if (!consuming_ && framer_.at_message_boundary() && !look_ahead(approved, all.subspan(approved.covered))) return;
       } else if (!approved.one_by_one && !consuming_ && framer_.at_message_boundary() &&
                  pass_batch(approved, all.subspan(approved.covered))) {
-        if (approved.more) return;
         continue;
       }
       auto found = framer_.next(all.subspan(approved.covered));

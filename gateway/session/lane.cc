@@ -56,11 +56,10 @@ Verdict UpLane::admit(const relay::Run& run) {
 }
 
 // Only where every limit has room for all of it: whoever must wait or be dropped is asked for one by one.
-net::Stream* UpLane::pass(relay::Batch& batch, Bytes octets, const net::Stream* with) {
-  if (session_.client_close_in_ || session_.ending_ || session_.revival_) return nullptr;
-  Leg* const chosen = session_.per_message() ? session_.deal(batch, octets, with) : session_.legs_.front().get();
-  if (!chosen || !chosen->relaying() || chosen->close_out) return nullptr;
-  Leg& leg = *chosen;
+net::Stream* UpLane::pass(const relay::Batch& batch) {
+  if (session_.client_close_in_ || session_.ending_ || session_.per_message() || session_.revival_) return nullptr;
+  Leg& leg = *session_.legs_.front();
+  if (!leg.relaying() || leg.close_out) return nullptr;
   const Instant now = session_.now();
   for (std::size_t i = 0; i < meters.size(); ++i) {
     const std::uint64_t units = meters[i].rule->by_bytes ? batch.payload : batch.messages();
@@ -210,12 +209,11 @@ Verdict DownLane::admit(const relay::Run& run) {
   return Verdict::allow();
 }
 
-net::Stream* DownLane::pass(relay::Batch& batch, Bytes, const net::Stream*) {
-  if (leg_.close_in || session_.client_close_out_ || session_.client_gone_ || session_.client_close_due_ ||
-      session_.ending_) {
+net::Stream* DownLane::pass(const relay::Batch& batch) {
+  if (leg_.close_in || session_.per_message() || session_.client_close_out_ || session_.client_gone_ ||
+      session_.client_close_due_ || session_.ending_) {
     return nullptr;
   }
-  if (session_.per_message() && !session_.enter_gate(leg_, true)) return nullptr;
   session_.last_data_ = session_.now();
   session_.record_.messages_out += batch.messages();
   session_.record_.bytes_out += batch.payload;

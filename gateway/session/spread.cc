@@ -200,27 +200,6 @@ net::Stream* Session::aim() {
   return to;
 }
 
-// Small messages that came together are dealt out in shares, as many as there are legs: a write for each message would cost
-// more than all else. Null: one by one, so that each finds its own leg.
-Leg* Session::deal(relay::Batch& batch, Bytes octets, const net::Stream* with) {
-  Spread& s = *spread_;
-  const std::uint32_t messages = batch.messages();
-  if (with || messages < 2 || !s.chosen.empty()) return nullptr;
-  const upstream::Cluster& cluster = *s.groups.front().cluster;
-  const auto candidates = cluster.order(s.key, now(), {}, nullptr, upstream::Room::any);
-  Leg* const leg = candidates.empty() ? nullptr : leg_of(*candidates.front());
-  if (!leg || leg->owes_told()) return nullptr;
-  const auto open = static_cast<std::uint32_t>(
-      std::ranges::count_if(legs_, [](const auto& one) { return one->relaying() && !one->leaving(); }));
-  const bool keyed = cluster.settings().policy == upstream::Policy::consistent_hash;
-  if (messages != s.undealt) s.share = keyed ? messages : (messages + open - 1) / open;
-  s.undealt = messages - std::min(messages, s.share);
-  if (s.undealt > 0) batch = up_framer_->peek(octets, s.share);
-  s.candidates.clear();
-  target_ = leg;
-  return leg;
-}
-
 bool Session::is_target(const Leg& leg) const {
   return target_ ? target_ == &leg : spread_ && spread_->fan && spread_->fan->serves(leg);
 }

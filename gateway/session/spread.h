@@ -40,10 +40,6 @@ struct Spread {
   std::size_t next_candidate = 0;
   Instant deadline{};       // for all of them
 
-  // Of messages that came together: how many each leg is dealt, and how many there are left.
-  std::uint32_t share = 0;
-  std::uint32_t undealt = 0;
-
   std::vector<std::pair<const upstream::Server*, Instant>> resting;  // could not be had; not asked before then
   std::vector<Leg*> queue;  // legs with a message for the client, in the order in which they came to the gate
   std::size_t first_pumped = 0;

@@ -96,18 +96,20 @@ TEST(Protection, PerMessageLegsStayWithinTheLimits) {
 // ---- waiting ----------------------------------------------------------------------------------------------------------
 
 TEST(Pending, HoldsClientsWhileAllServersAreFull) {
-  SimHouse house(limited(1, 1, 10));
+  config::Settings settings = limited(1, 1, 10);
+  settings.backends[0].pending.timeout = 30s;
+  SimHouse house(std::move(settings));
   Client& first = house.open();
   Client& second = house.open();
   Client& third = house.open();
   EXPECT_TRUE(second.peer.head.empty());
   EXPECT_EQ(house.runtime().snapshot->clusters()[0]->load()->waiting.load(), 2u);
   first.wire.finish();
-  house.advance(2s);
+  house.advance(4s);
   EXPECT_EQ(status_of(second), "101") << "first come, first served";
   EXPECT_TRUE(third.peer.head.empty());
   second.wire.finish();
-  house.advance(2s);
+  house.advance(4s);
   EXPECT_EQ(status_of(third), "101");
   EXPECT_EQ(house.runtime().snapshot->clusters()[0]->load()->waiting.load(), 0u);
   EXPECT_EQ(house.server(0).active.load(), 1u);

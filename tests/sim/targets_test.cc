@@ -92,13 +92,20 @@ TEST_F(Targets, AnAddressThatIsAllowedIsDialled) {
   EXPECT_EQ(house.last().address, "203.0.113.10:5909");
 }
 
+net::Resolver::Answer answer(std::vector<net::Address> addresses) {
+  net::Resolver::Answer found;
+  found.addresses = std::move(addresses);
+  found.ttl = 5s;
+  return found;
+}
+
 TEST_F(Targets, EveryVectorIsRefused) {
   // As generous as a configuration can be.
   config::Settings settings = targets({allow("", "0.0.0.0/0", "1-65535"), allow("", "::/0", "1-65535"),
                                        allow("localhost", "", "1-65535"), allow("*.test", "", "1-65535")});
   SimHouse house(settings);
   house.on_resolve = [](const std::string&, net::NameCache::Done done) {
-    done({{*net::Address::parse("127.0.0.1", 0), *net::Address::parse("::1", 0)}, 5s, {}});
+    done(answer({*net::Address::parse("127.0.0.1", 0), *net::Address::parse("::1", 0)}));
   };
   std::uint64_t count = 0;
   for (const std::string target :
@@ -163,7 +170,7 @@ TEST_F(Targets, ANameThatFlipsGainsNothing) {
   SimHouse house(targets({allow("rebind.test", "", "5900")}));
   int asked = 0;
   house.on_resolve = [&asked](const std::string&, net::NameCache::Done done) {
-    done({{*net::Address::parse(asked++ % 2 ? "127.0.0.1" : "203.0.113.9", 0)}, 5s, {}});
+    done(answer({*net::Address::parse(asked++ % 2 ? "127.0.0.1" : "203.0.113.9", 0)}));
   };
   EXPECT_EQ(status(house, naming("rebind.test:5900")), 101);
   EXPECT_EQ(house.last().address, "203.0.113.9:5900");
@@ -180,7 +187,7 @@ TEST_F(Targets, AnAnswerMayComeLater) {
   house.run();
   EXPECT_EQ(client.peer.status(), 0);
   ASSERT_EQ(waiting.size(), 1u);
-  waiting[0]({{*net::Address::parse("203.0.113.9", 0)}, 5s, {}});
+  waiting[0](answer({*net::Address::parse("203.0.113.9", 0)}));
   house.run();
   EXPECT_EQ(client.peer.status(), 101);
 
@@ -193,7 +200,7 @@ TEST_F(Targets, AnAnswerMayComeLater) {
   house.run();
   house.advance(8s);
   EXPECT_EQ(house.alive(), 0u);
-  waiting[1]({{*net::Address::parse("203.0.113.9", 0)}, 5s, {}});  // nobody waits any more
+  waiting[1](answer({*net::Address::parse("203.0.113.9", 0)}));  // nobody waits any more
   house.run();
   EXPECT_EQ(house.dials(), 1u);
 }
@@ -208,7 +215,7 @@ TEST_F(Targets, MapsAreReadByQueryPathAndClaim) {
     SimHouse house(mapped(from));
     house.on_resolve = [](const std::string& host, net::NameCache::Done done) {
       EXPECT_EQ(host, "beta.internal");
-      done({{*net::Address::parse("10.1.2.4", 0)}, 5s, {}});
+      done(answer({*net::Address::parse("10.1.2.4", 0)}));
     };
     const auto ask = [&](const std::string& name) {
       if (from == From::claim) return status(house, naming(name));

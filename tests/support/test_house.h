@@ -89,7 +89,10 @@ class TestHouse : public session::House, public session::TallyBook {
   policy::Limiter& limiter(std::size_t index = 0) { return *runtime_->snapshot->routes()[0].limits[index]; }
   // Names that clients give; a script in place of DNS.
   std::function<void(const std::string&, net::NameCache::Done)> on_resolve = [](const std::string&, net::NameCache::Done done) {
-    done({{}, {}, "nobody answers"});
+    net::Resolver::Answer none;
+    none.result = net::Lookup::timeout;
+    none.error = "nobody answers";
+    done(none);
   };
   std::size_t alive() const { return owners_.size(); }
   std::uint64_t admitted() const { return total_.load(); }

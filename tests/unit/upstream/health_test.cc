@@ -165,7 +165,7 @@ TEST_F(Checks, FreeAServerThatIsNoLongerChecked) {
 TEST_F(Checks, MayEndInTheMiddleOfACheck) {
   Backend backend(loop_);
   const auto cluster = cluster_of({&backend});
-  std::optional<Health> health(loop_);
+  std::optional<Health> health(place_);
   health->watch({cluster});
   EXPECT_TRUE(run_until(loop_, [&] { return backend.visits() >= 1; }));
   health.reset();

@@ -5,7 +5,7 @@
 namespace sluice::upstream {
 namespace {
 
-using Test = MessageMatch::Test;
+using Is = MessageMatch::Test;
 
 relay::Preview message(std::uint8_t opcode, std::string_view content, bool whole = true) {
   relay::Preview preview;
@@ -17,7 +17,7 @@ relay::Preview message(std::uint8_t opcode, std::string_view content, bool whole
 }
 
 MessageRule rule(MessageMatch match, Aim aim = Aim::one) { return {"", std::move(match), "", aim}; }
-MessageMatch at(std::string_view pointer, Test test = Test::exists, std::string value = "") {
+MessageMatch at(std::string_view pointer, Is test = Is::exists, std::string value = "") {
   return {.pointer = JsonPointer::parse(pointer), .test = test, .value = std::move(value)};
 }
 
@@ -28,7 +28,7 @@ std::size_t first(const MessageRules& rules, std::uint8_t opcode, std::string_vi
 }
 
 TEST(MessageRules, TakeTheFirstThatMatches) {
-  const MessageRules rules({rule(at("/method", Test::prefix, "order.")), rule(at("/method", Test::equals, "order.new")),
+  const MessageRules rules({rule(at("/method", Is::prefix, "order.")), rule(at("/method", Is::equals, "order.new")),
                             rule(at("/method")), rule({.opcode = 2}), rule({.bytes = "GET "})},
                            1024);
   EXPECT_EQ(first(rules, 1, R"({"method":"order.new"})"), 0u);
@@ -41,7 +41,7 @@ TEST(MessageRules, TakeTheFirstThatMatches) {
 }
 
 TEST(MessageRules, CompareStringsByContentAndWordsAsTheyAreWritten) {
-  const MessageRules rules({rule(at("/v", Test::equals, "5"))}, 1024);
+  const MessageRules rules({rule(at("/v", Is::equals, "5"))}, 1024);
   EXPECT_EQ(first(rules, 1, R"({"v":"5"})"), 0u);
   EXPECT_EQ(first(rules, 1, R"({"v": 5 })"), 0u);
   EXPECT_EQ(first(rules, 1, R"({"v":5.0})"), 1u);
@@ -49,7 +49,7 @@ TEST(MessageRules, CompareStringsByContentAndWordsAsTheyAreWritten) {
 }
 
 TEST(MessageRules, NeedEveryPartOfAMatch) {
-  MessageMatch match = at("/v", Test::equals, "x");
+  MessageMatch match = at("/v", Is::equals, "x");
   match.opcode = 1;
   match.bytes = "{\"v\"";
   const MessageRules rules({rule(match)}, 1024);
