@@ -67,7 +67,7 @@ constexpr Key kLog[] = {
          "status|route|backend|server|user_agent|origin|subprotocol|extensions|auth_method|subject|duration_"
          "ms|"
          "connect_ms|auth_ms|tls_ms|bytes_in|bytes_out|messages_in|messages_out|close_code|close_initiator|"
-         "close_reason|error|reason|rate_limited",
+         "close_reason|error|reason|rate_limited|reused",
      .example = "[\"ts\", \"event\", \"id\", \"route\", \"status\", \"close_code\"]"},
     {.name = "queue",
      .type = integer,

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # compare.sh: Sluice against Debian's nginx and HAProxy as well-tuned WebSocket proxies, everything on loopback.
 #
-#   tests/bench/compare.sh [cpu|deep|syscalls|handshakes|memory|stalled|bridge|all]...
+#   tests/bench/compare.sh [cpu|deep|syscalls|handshakes|memory|stalled|bridge|http|all]...
 #
 # The proxy runs on the first core, load and backend on the second; targets alternate within a round. README.md tells what
 # the tables mean. Environment: ROUNDS (7), DURATION (seconds of one CPU measurement, 1.0), WARMUP (0.2), BUILD
@@ -24,6 +24,7 @@ read -r proxy_cpu load_cpu <<<"$CPUS"
 echo_port=$((PORT + 1))
 flood_port=$((PORT + 2))
 tcp_port=$((PORT + 3))
+www_port=$((PORT + 4))
 sections=()
 processes=()
 declare -A pids=()
@@ -63,7 +64,7 @@ stop_target() {
 install_needed() {
   # shellcheck source=deploy/packages.sh
   source "$root/deploy/packages.sh"
-  local needed=(nginx haproxy websockify strace iproute2 openssl python3-minimal util-linux procps)
+  local needed=(nginx haproxy websockify wrk strace iproute2 openssl python3-minimal util-linux procps)
   if [[ ! -x $BUILD/tests/bench/sluice_load || ! -x $BUILD/sluice ]]; then
     needed+=("${BUILD_PACKAGES[@]}" libgtest-dev libgmock-dev)
   fi
@@ -126,6 +127,12 @@ http {
   fastcgi_temp_path $work/$name.fastcgi;
   uwsgi_temp_path $work/$name.uwsgi;
   scgi_temp_path $work/$name.scgi;
+  keepalive_requests 100000000;
+  upstream www {
+    server 127.0.0.1:$www_port;
+    keepalive 128;
+    keepalive_requests 100000000;
+  }
   server {
     listen 127.0.0.1:$tls ssl reuseport backlog=4096;
     listen 127.0.0.1:$plain reuseport backlog=4096;
@@ -135,6 +142,16 @@ http {
     ssl_protocols TLSv1.2 TLSv1.3;
     ssl_session_cache off;
     ssl_session_tickets on;$locations
+    location /www/ {
+      proxy_pass http://www;
+      proxy_http_version 1.1;
+      proxy_set_header Connection "";
+      proxy_set_header Host \$host;
+      proxy_set_header X-Forwarded-For \$remote_addr;
+      proxy_set_header X-Request-Id \$request_id;
+      proxy_buffer_size 16k;
+      proxy_buffers 8 16k;
+    }
   }
 }
 END
@@ -160,11 +177,17 @@ frontend front
   bind 127.0.0.1:$tls ssl crt $work/server.pem ssl-min-ver TLSv1.2 backlog 4096
   bind 127.0.0.1:$plain backlog 4096
   use_backend flood if { path_beg /flood }
+  use_backend www if { path_beg /www/ }
   default_backend echo
 backend echo
   server echo 127.0.0.1:$echo_port
 backend flood
   server flood 127.0.0.1:$flood_port
+backend www
+  option forwardfor
+  http-reuse always
+  http-request set-header X-Request-Id %[uuid()]
+  server www 127.0.0.1:$www_port pool-max-conn 128
 END
 }
 
@@ -226,18 +249,20 @@ workers = 1
 drain_timeout = "1s"
 [log]
 level = "warn"
-access = "$work/$name.access.log"
+access = "${access:-$work/$name.access.log}"
 [admin]
 bind = "127.0.0.1:$admin"
 [[listener]]
 name = "tls"
 bind = "127.0.0.1:$tls"
+limits = { max_requests = "unlimited" }
 [[listener.tls.certificate]]
 cert = "$work/server.crt"
 key = "$work/server.key"
 [[listener]]
 name = "plain"
 bind = "127.0.0.1:$plain"
+limits = { max_requests = "unlimited" }
 [auth.users]
 type = "jwt"
 algorithms = ["HS256"]
@@ -270,6 +295,12 @@ key = "claim:sub"
 unit = "connections"
 limit = 1000000
 $routes
+[[route]]
+path = "/www/*"
+backend = "www"
+[backend.www]
+servers = ["http://127.0.0.1:$www_port"]
+pool = { max_idle = 128, max_age = "unlimited" }
 [backend.echo]
 servers = ["ws://127.0.0.1:$echo_port"]
 [backend.flood]
@@ -472,6 +503,85 @@ run_bridge() {
   table bridge-wss bridge-ws bridge-memory
 }
 
+# Who answers plain requests behind the proxies: files of 1 and 64 KiB by nginx, on the core of the load.
+start_www() {
+  mkdir -p "$work/www"
+  head -c 1024 /dev/zero >"$work/www/1024"
+  head -c 65536 /dev/zero >"$work/www/65536"
+  # It may run as another user.
+  chmod a+x "$work"
+  chmod -R a+rX "$work/www"
+  cat >"$work/www.conf" <<END
+daemon off;
+worker_processes 1;
+pid $work/www.pid;
+error_log $work/www.log warn;
+events { worker_connections 4096; }
+http {
+  access_log off;
+  sendfile on;
+  tcp_nopush on;
+  keepalive_requests 100000000;
+  client_body_temp_path $work/www.body;
+  proxy_temp_path $work/www.proxy;
+  fastcgi_temp_path $work/www.fastcgi;
+  uwsgi_temp_path $work/www.uwsgi;
+  scgi_temp_path $work/www.scgi;
+  server {
+    listen 127.0.0.1:$www_port;
+    location /www/ { alias $work/www/; open_file_cache max=10; }
+  }
+}
+END
+  taskset -c "$load_cpu" nginx -p "$work" -e "$work/www.log" -c "$work/www.conf" >"$work/www.out" 2>&1 &
+  started $!
+  wait_for_port $! "$www_port" www
+}
+
+# Ticks of processor time that the processes of a target have used, children that have ended left out.
+ticks_of() {
+  local pid sum=0 fields
+  for pid in ${1//,/ }; do
+    read -r -a fields <<<"$(sed 's/.*) //' "/proc/$pid/stat")"
+    sum=$((sum + fields[11] + fields[12]))
+  done
+  printf '%d' "$sum"
+}
+
+# One run of wrk; its requests by the processor time that the proxy took for them.
+measure_requests() {
+  local section=$1 cell=$2 round=$3 target=$4 tls=$5 seconds before after requests
+  seconds=$(awk "BEGIN {s = 3 * $DURATION; printf \"%d\", s < 1 ? 1 : s}")
+  before=$(ticks_of "${pids[$target]}")
+  taskset -c "$load_cpu" wrk -t 1 -c 32 -d "${seconds}s" "http$( ((tls)) && echo s)://127.0.0.1:$(port_of "$target" "$tls")/www/$cell" \
+    >"$work/wrk.out" 2>&1 || die "$section $cell: wrk against $target failed"
+  after=$(ticks_of "${pids[$target]}")
+  if grep -qE 'Socket errors|Non-2xx' "$work/wrk.out"; then
+    cat "$work/wrk.out" >&2
+    die "$section $cell: $target answered wrongly"
+  fi
+  requests=$(awk '/requests in/ {print $1}' "$work/wrk.out")
+  awk -v ticks=$((after - before)) -v hz="$(getconf CLK_TCK)" -v n="$requests" -v head="$section\t$cell\t$target\t$round" \
+    'BEGIN {printf "%s\tus_per_request=%.3f requests=%d\n", head, ticks / hz * 1e6 / n, n}' >>"$results"
+}
+
+# Nobody writes a line for each request here.
+run_http() {
+  local access=off tls size round target scheme
+  stop_all
+  start_www
+  start_all
+  for tls in 1 0; do
+    scheme=$( ((tls)) && echo https || echo http)
+    for size in 1024 65536; do
+      for round in $(seq "$ROUNDS"); do
+        for target in $TARGETS; do measure_requests "requests-$scheme" "$size" "$round" "$target" "$tls"; done
+      done
+    done
+    table "requests-$scheme"
+  done
+}
+
 run_stalled() {
   local tls target scheme phase sockets
   stop_all
@@ -524,6 +634,7 @@ estimate() {
       syscalls) seconds=$(awk "BEGIN {print $seconds + 20 * $single * 1.5}") ;;
       memory) seconds=$(awk "BEGIN {print $seconds + 4 * $single * 12}") ;;
       stalled) seconds=$(awk "BEGIN {print $seconds + 2 * $single * 12}") ;;
+      http) seconds=$(awk "BEGIN {print $seconds + 4 * $ROUNDS * $n * (3 * $DURATION + 0.3)}") ;;
       bridge) seconds=$(awk "BEGIN {print $seconds + 6 * $ROUNDS * 4 * (1.7 * $DURATION + $WARMUP + 0.4) + 60}") ;;
     esac
   done
@@ -545,9 +656,9 @@ main() {
   (($# > 0)) || set -- all
   for section in "$@"; do
     case $section in
-      all) sections=(cpu deep syscalls handshakes memory stalled bridge) ;;
-      cpu | deep | syscalls | handshakes | memory | stalled | bridge) sections+=("$section") ;;
-      *) die "usage: compare.sh [cpu|deep|syscalls|handshakes|memory|stalled|bridge|all]..." ;;
+      all) sections=(cpu deep syscalls handshakes memory stalled bridge http) ;;
+      cpu | deep | syscalls | handshakes | memory | stalled | bridge | http) sections+=("$section") ;;
+      *) die "usage: compare.sh [cpu|deep|syscalls|handshakes|memory|stalled|bridge|http|all]..." ;;
     esac
   done
   (($(nproc --all) >= 2)) || die "two cores are needed: one for the proxy, one for load and backend"

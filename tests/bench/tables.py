@@ -11,7 +11,7 @@ from statistics import median
 
 PEERS = ("nginx", "haproxy")
 OURS, AGAIN = "sluice", "sluice-again"
-SIZES = {"64": "64 B", "1024": "1 KiB", "16384": "16 KiB", "131072": "128 KiB", "1048576": "1 MiB"}
+SIZES = {"64": "64 B", "1024": "1 KiB", "16384": "16 KiB", "65536": "64 KiB", "131072": "128 KiB", "1048576": "1 MiB"}
 
 # section -> title, value, digits, whether less is better, bars by cell: ratio to the better peer, or an absolute figure.
 TABLES = {
@@ -22,6 +22,10 @@ TABLES = {
     "deep-wss": ("CPU µs of the proxy per round trip, wss→ws, 16 in flight", "us_per_message", 2, True,
                  {"64": 1.05, "1024": 0.90, "16384": 1.00}),
     "deep-ws": ("CPU µs of the proxy per round trip, ws→ws, 16 in flight", "us_per_message", 2, True, {}),
+    "requests-https": ("CPU µs of the proxy per plain request with keep-alive, https→http, wrk with 32 connections",
+                       "us_per_request", 2, True, {"1024": 1.10, "65536": 1.10}),
+    "requests-http": ("CPU µs of the proxy per plain request with keep-alive, http→http, wrk with 32 connections",
+                      "us_per_request", 2, True, {}),
     "handshakes": ("TLS 1.3 handshakes with upgrade per second of the proxy's CPU, ECDSA P-256", "per_cpu_second", 0, False,
                    {"full": 1.00, "resumed": 1.00}),
 }
