@@ -80,14 +80,15 @@ Result<std::string> forwarded_answer(const http::Head& head, const policy::Heade
   using Kind = http::BodyLength::Kind;
   http::HeadWriter out;
   out.response(head.status, head.reason);
-  policy::FieldList fields;
-  for (const http::Field& field : TRY(http::passing_response_fields(head))) fields.emplace_back(field.name, field.value);
-  policy::apply(rules, opening.response_fields, fields);
   bool named = false;
-  for (const auto& [name, value] : fields) {
+  const auto add = [&](std::string_view name, std::string_view value) {
     named = named || http::same_name(name, "X-Request-Id");
     out.field(name, value);
+  };
+  for (const http::Field& field : TRY(http::passing_response_fields(head))) {
+    if (!rules.drops(field.name)) add(field.name, field.value);
   }
+  for (const auto& [name, value] : opening.response_fields) add(name, value);
   for (const auto& [name, value] : opening.answer_fields) out.field(name, value);
   if (terms.chunked) {
     out.field("Transfer-Encoding", "chunked");

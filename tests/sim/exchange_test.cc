@@ -390,7 +390,8 @@ TEST_F(Exchanges, CutAnswersThatEndTooEarly) {
       house.last().wire.finish();
       house.run();
       EXPECT_TRUE(client.wire.finished || client.wire.aborted);
-      EXPECT_FALSE(client.wire.out.ends_with("0\r\n\r\n"));
+      // The head ends with an identifier that may end with a zero.
+      EXPECT_FALSE(client.wire.out.substr(client.wire.out.find("\r\n\r\n") + 4).ends_with("0\r\n\r\n"));
       EXPECT_EQ(house.server(0).failures.load(), 1u);
       expect_clean(house);
     }
@@ -758,7 +759,7 @@ TEST_F(Exchanges, HoldAPermitOnlyWhileTheyLast) {
   EXPECT_TRUE(ask(house, get("/3")).wire.out.starts_with("HTTP/1.1 429"));
   say(house, house.upstream(0), kHello);
   say(house, house.upstream(0), kHello);
-  EXPECT_EQ(client.wire.out.find("429"), std::string::npos);
+  EXPECT_EQ(client.wire.out.find("HTTP/1.1 429"), std::string::npos);
   ask(house, get("/4"));
   EXPECT_EQ(house.dials(), 1u);
   EXPECT_NE(house.upstream(0).wire.out.find("GET /4"), std::string::npos);
