@@ -11,7 +11,7 @@ TEST_PACKAGES=(
   libgtest-dev libgmock-dev librapidcheck-dev libbenchmark-dev libboost-dev
   python3-pytest python3-websockets python3-cryptography
   nginx-light haproxy redis-server strace iproute2 openssl curl chromium
-  tigervnc-standalone-server mosquitto postgresql inetutils-telnetd
+  tigervnc-standalone-server mosquitto postgresql inetutils-telnetd ngircd
 )
 
 # install_packages NAME...: those of them that are missing, by apt-get, as root or through sudo.

@@ -33,12 +33,12 @@ fi
 PATH="$PATH:/usr/sbin:/sbin"
 export PATH
 missing=()
-for tool in cmake ninja g++ node npm nginx redis-server strace ss openssl curl chromium prlimit Xtigervnc mosquitto telnetd; do
+for tool in cmake ninja g++ node npm nginx redis-server strace ss openssl curl chromium prlimit Xtigervnc mosquitto telnetd ngircd haproxy; do
   command -v "$tool" >/dev/null || missing+=("$tool")
 done
 /usr/bin/python3 -c 'import pytest, websockets, cryptography' || missing+=("python3 modules")
 [ -e /usr/include/boost/beast.hpp ] || missing+=("Boost.Beast")
-for module in ws undici playwright-core @novnc/novnc @xterm/xterm mqtt @neondatabase/serverless; do
+for module in ws undici playwright-core @novnc/novnc @xterm/xterm mqtt @neondatabase/serverless socket.io socket.io-client @microsoft/signalr; do
   [ -d "tests/e2e/node_modules/$module" ] || missing+=("npm $module")
 done
 if [ ${#missing[@]} -ne 0 ]; then

@@ -130,8 +130,6 @@ LATER = {
     "cluster": ('[rate_limit.x]\nkey = "ip"\nrate = "1/s"\nscope = "cluster"\n', "11:9", "cluster"),
     "fallback": ('[rate_limit.x]\nkey = "ip"\nrate = "1/s"\nfallback = "local"\n', "11:1", "fallback"),
     "redis": ('[redis]\nurl = "rediss://redis.internal:6380/0"\n', "8:2", "redis"),
-    "health path": ('health = { path = "/healthz" }\n', "8:12", "path"),
-    "circuit breaker": ('circuit_breaker = { max_pending = 200 }\n', "8:1", "circuit_breaker"),
 }
 
 
