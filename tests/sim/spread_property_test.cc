@@ -38,7 +38,7 @@ config::Settings everything(std::size_t servers, std::uint32_t max_legs) {
 struct Run {
   Run(std::size_t servers, std::uint32_t max_legs) : house(everything(servers, max_legs)) {
     house.on_dial = [this](Upstream& up) {
-      up.peer.answers_close = true;
+      up.peer.answers_close = false;  // it would answer in the middle of a frame that it has sent in part
       if (refusing) up.script = SimHouse::Script::refuse;
     };
     client = &house.open();
