@@ -20,12 +20,16 @@ constexpr double kRoundingSlack = 1e-9;  // a share of 50.0000000001 is 50
 ServerList usable(const Cluster& cluster, Instant now) {
   ServerList all;
   for (const auto& server : cluster.servers()) {
-    if (server->usable(now)) all.push_back(server);
+    if (server->usable(now) && !server->backup.load(std::memory_order_relaxed)) all.push_back(server);
   }
   return all;
 }
 
-double weight_of(const Server& server) { return server.weight.load(std::memory_order_relaxed); }
+// With a slow start, as far as it has come.
+double weight_of(const Server& server) {
+  return static_cast<double>(server.weight.load(std::memory_order_relaxed)) * server.share.load(std::memory_order_relaxed) /
+         Server::kFullShare;
+}
 
 std::vector<Burden> burdens_of(const ServerList& servers) {
   std::vector<Burden> burdens;

@@ -233,6 +233,16 @@ TEST_F(Fleet, CountsOnlyServersThatMayBeGivenSessions) {
   EXPECT_NEAR(closes_, 67, 4);
 }
 
+TEST_F(Fleet, CountsNoBackupsAndASlowStartAsFarAsItHasCome) {
+  servers(3);
+  const auto all = cluster_->servers();
+  all[2]->backup = true;
+  const ServerUse crowd[] = {ServerUse(all[0]), ServerUse(all[0]), ServerUse(all[1]), ServerUse(all[2])};
+  EXPECT_DOUBLE_EQ(imbalance_of(*cluster_, now_), 1.0 / 3) << "2 and 1 of 3";
+  all[1]->share = Server::kFullShare / 2;
+  EXPECT_DOUBLE_EQ(imbalance_of(*cluster_, now_), 0.0) << "a half may have half as many";
+}
+
 TEST_F(Fleet, ClosesNobodyForOneServer) {
   servers(1);
   connect(100);
