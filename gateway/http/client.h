@@ -42,7 +42,7 @@ class Client final : private net::Ready {
   using Dial = std::function<std::unique_ptr<net::Connector>(const net::Address&, net::Ready&)>;
 
   // `done` is called once, never from inside the constructor; it may retire the Client (Loop::retire), which is what is
-  // calling. Destroying it earlier gives the request up without a call. `dial` replaces sockets: for simulations.
+  // calling. `place` outlives it and the stream that it may hand on. Destroying it earlier gives the request up without a call. `dial` replaces sockets: for simulations.
   Client(const net::Place& place, ClientRequest request, Done done, Dial dial = nullptr);
   ~Client();
   Client(const Client&) = delete;
@@ -69,7 +69,7 @@ class Client final : private net::Ready {
   Step succeed();
   void finish();
 
-  net::Place place_;
+  const net::Place& place_;  // outlives the stream that it makes
   ClientRequest request_;
   Done done_;
   Dial dial_;

@@ -96,7 +96,7 @@ class Health::Probe {
                {{"backend", backend_}, {"server", server_->settings().url}, {"reason", std::string_view(why)}});
   }
 
-  net::Place place_;
+  const net::Place& place_;
   std::shared_ptr<Server> server_;
   std::string backend_;
   HealthSettings settings_;

@@ -15,7 +15,7 @@ namespace sluice::upstream {
 
 class Health {
  public:
-  explicit Health(const net::Place& place);
+  explicit Health(const net::Place& place);  // which outlives it
   Health(const Health&) = delete;
   Health& operator=(const Health&) = delete;
   ~Health();
@@ -25,7 +25,7 @@ class Health {
 
  private:
   class Probe;
-  net::Place place_;
+  const net::Place& place_;
   net::CryptoContext crypto_;
   std::map<const Server*, std::unique_ptr<Probe>> probes_;
 };

@@ -85,6 +85,7 @@ TEST_F(Sticky, PartsOfTwoValuesMakeNoThird) {
   for (std::size_t cut = 1; cut < one.size(); ++cut) {
     std::vector<std::uint8_t> mixed(one.begin(), one.begin() + static_cast<std::ptrdiff_t>(cut));
     mixed.insert(mixed.end(), two.begin() + static_cast<std::ptrdiff_t>(cut), two.end());
+    if (mixed == one || mixed == two) continue;  // they begin or end alike
     EXPECT_EQ(read(net::base64url(mixed)).server, nullptr) << cut;
   }
 }
