@@ -8,7 +8,7 @@ import time
 import pytest
 
 import tokens
-from evil import Backend, after_101, flood, frame_echo, silent
+from evil import Backend, after_101, frame_echo, silent, unpaced_flood
 from gateway import AUTH, BASE, wait_for
 from ports import free_port
 from rawws import RawClient, check_101
@@ -269,7 +269,7 @@ def test_connects_by_server(fresh_gateway, backend):
 
 @pytest.mark.parametrize("listener", ["plain", "tls"])
 def test_backpressure_is_counted_by_route_and_direction(fresh_gateway, listener):
-    with Backend(after_101(flood)) as flooding:
+    with Backend(after_101(unpaced_flood)) as flooding:
         gateway = fresh_gateway(config(flooding))
         count = lambda name, way: gateway.metric(f"sluice_{name}", route="/ws", direction=way)
         client = gateway.client(listener, receive_buffer=8192)

@@ -12,7 +12,7 @@ import zlib
 
 import pytest
 
-from evil import Backend, after_101, echo, flood, frame_echo, silent
+from evil import Backend, after_101, echo, frame_echo, silent, unpaced_flood
 from gateway import BASE, wait_for
 from rawws import RawClient, check_101, upgrade_request
 from wire import BINARY, CONT, PING, TEXT, Timeout, frame
@@ -96,7 +96,7 @@ def test_stalled_readers(fresh_gateway, listener):
 
 
 def test_write_stall_is_a_reset(fresh_gateway):
-    with Backend(after_101(flood)) as backend:
+    with Backend(after_101(unpaced_flood)) as backend:
         gateway = fresh_gateway(config(backend, 'write_stall = "1s"\nping_interval = "off"'))
         client = gateway.client(receive_buffer=8192)
         check_101(client.upgrade("/ws"))

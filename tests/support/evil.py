@@ -275,7 +275,7 @@ def after_101(act: Callable[[Peer], None]) -> Handler:
     return handler
 
 
-def flood(peer: Peer) -> None:
+def unpaced_flood(peer: Peer) -> None:
     """Sends as fast as it can until the other side has gone."""
     try:
         while True:
