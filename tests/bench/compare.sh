@@ -230,8 +230,12 @@ websockify_run() {
 }
 
 sluice_configuration() {
-  local name=$1 tls=$2 plain=$3 admin=$4 route routes=""
-  for route in echo flood bridge each; do
+  local name=$1 tls=$2 plain=$3 admin=$4 route routes="" each=""
+  [[ -z ${spread:-} ]] || each="[backend.each]
+servers = [\"ws://127.0.0.1:$echo_port\", \"ws://127.0.0.2:$echo_port\"]
+balance = { unit = \"message\", policy = \"round_robin\" }"
+  # A route with several legs a client would halve the connections that the descriptors are enough for.
+  for route in echo flood bridge ${spread:+each}; do
     routes+="
 [[route]]
 path = \"/$route\"
@@ -305,9 +309,7 @@ pool = { max_idle = 128, max_age = "unlimited" }
 servers = ["ws://127.0.0.1:$echo_port"]
 [backend.flood]
 servers = ["ws://127.0.0.1:$flood_port"]
-[backend.each]
-servers = ["ws://127.0.0.1:$echo_port", "ws://127.0.0.2:$echo_port"]
-balance = { unit = "message", policy = "round_robin" }
+$each
 [backend.bridge]
 servers = ["tcp://127.0.0.1:$tcp_port"]
 END
@@ -587,7 +589,7 @@ run_http() {
 
 # Balancing each message over two servers against one server for each connection, by the same gateway.
 run_messages() {
-  local TARGETS="sluice sluice-again" tls size depth round target way
+  local TARGETS="sluice sluice-again" spread=yes tls size depth round target way
   stop_all
   start_all
   for tls in 1 0; do
