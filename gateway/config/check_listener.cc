@@ -127,7 +127,8 @@ void Checker::raw_listener(const Section& section, ListenerSettings& out) {
   raw_listeners_.insert(out.name);
   const upstream::BackendSettings* backend = find_backend(name.text);
   if (backend == nullptr || backend->servers.empty()) return;
-  if (backend->servers.front().scheme != upstream::Scheme::tcp) {
+  const auto other = [](const auto& server) { return server.scheme != upstream::Scheme::tcp; };
+  if (std::ranges::any_of(backend->servers, other)) {
     error(name.place, fmt::format("backend '{}' of a listener with protocol = \"tcp\" must have tcp:// servers", name.text));
   } else if (backend->servers.front().host == upstream::kNamedByClient) {
     error(name.place, fmt::format("backend '{}' has the server tcp://*, and plain TCP clients name none", name.text));

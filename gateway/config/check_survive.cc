@@ -61,7 +61,7 @@ void Checker::survive(const Section& section, RouteSettings& out) {
 void Checker::survive_backend(const Section& table, const RouteSettings& out) {
   const upstream::BackendSettings* backend = find_backend(out.backend);
   if (backend == nullptr || backend->servers.empty()) return;
-  if (backend->servers.front().scheme == upstream::Scheme::tcp) {
+  if (upstream::bridged(backend->servers.front().scheme)) {
     error(table.place(), fmt::format("survive before backend '{}', which speaks raw TCP", backend->name),
           "octets without message boundaries cannot be continued on another connection");
   } else if (backend->unit == upstream::Unit::message) {

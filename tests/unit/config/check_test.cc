@@ -70,6 +70,8 @@ TEST_F(Check, PlainTcpListenersHaveABackendAndNothingOfHttp) {
   expect_error(listener + "backend = \"nobody\"\n", "listener 'raw' refers to backend 'nobody' which is not defined");
   expect_error(listener + "backend = \"b\"\n" + servers("ws://10.0.0.1:7000"),
                "backend 'b' of a listener with protocol = \"tcp\" must have tcp:// servers");
+  expect_error(listener + "backend = \"b\"\n[backend.b]\nservers = [\"tcp://10.0.0.1:7000\", \"tls://10.0.0.2:7000\"]\n",
+               "backend 'b' of a listener with protocol = \"tcp\" must have tcp:// servers");
   expect_error(listener + "backend = \"b\"\n" + tcp + "balance = { policy = \"consistent_hash\", key = \"header:X\" }\n",
                "backend 'b' hashes what plain TCP does not have");
   expect_error("[[listener]]\nbind = \":1\"\nbackend = \"app\"\n", "'backend' is only for protocol = \"tcp\"");
@@ -526,6 +528,7 @@ TEST_F(Check, ClientsSurviveWhereMessagesHaveBoundaries) {
   expect_error(with("codes = []\n"), "'codes' is empty");
   expect_error(with("close_code = 1006\n"), "close code 1006 must not be sent");
   expect_error(with("", "tcp://h:1"), "survive before backend 'b', which speaks raw TCP");
+  expect_error(with("", "tls://h:1"), "survive before backend 'b', which speaks raw TCP");
   expect_error(with("", "ws://h:1", "balance = { unit = \"message\" }\n"), "survive before backend 'b', whose unit is \"message\", is not yet supported");
   expect_warning(with("[route.websocket]\nping = \"forward\"\n"), "pings are answered by the gateway on routes with survive");
   expect_warning(with("[route.websocket]\ncompression = \"pass\"\n"), "compression is off because of survive");
