@@ -319,30 +319,10 @@ def _drive(case: Case, client: RawClient) -> Optional[str]:
 
 def _drive_tls(case: Case, client: RawClient) -> Optional[str]:
     """Sends while receiving, in one thread."""
-    import select
-    data = memoryview(b"".join(case.sends))
-    step = case.pieces or 65536
-    sock, at, deadline = client.sock, 0, time.monotonic() + case.timeout
-    sock.setblocking(False)
-    while at < len(data):
-        if time.monotonic() > deadline:
-            return "timed out while sending"
-        progress = False
-        try:
-            at += sock.send(data[at:at + step])
-            progress = True
-        except (ssl.SSLWantWriteError, ssl.SSLWantReadError):
-            pass
-        try:
-            got = sock.recv(262144)
-            if not got:
-                return "connection ended while sending"
-            client.buffer += got
-            progress = True
-        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
-            pass
-        if not progress:
-            select.select([sock], [sock] if at < len(data) else [], [], 0.2)
+    try:
+        client.send_while_reading(b"".join(case.sends), case.pieces or 65536, case.timeout)
+    except (Timeout, EOFError) as fault:
+        return str(fault)
     return _collect(case, client)
 
 

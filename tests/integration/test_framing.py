@@ -80,7 +80,10 @@ def test_vector(gateway, backend, name, pieces):
     octets, code = VECTORS[name]
     rss = gateway.rss()
     with gateway.connect("/ws") as client:
-        client.send(hexes(octets), pieces)
+        try:
+            client.send(hexes(octets), pieces)
+        except ConnectionError:  # the gateway has seen enough before the last piece
+            pass
         before = client.expect_close(code)
         assert [(f.fin, f.opcode, f.payload) for f in before] in ([], GOOD_BEGINNING.get(name, []))
         try:

@@ -4,7 +4,6 @@ import os
 import signal
 import socket
 import ssl
-import threading
 
 import pytest
 
@@ -99,10 +98,8 @@ def test_octets_both_ways(gateway, listener):
     with RawClient(gateway.port(listener), tls=tls) as client:
         client.send(b"\x00GET / HTTP/1.1\r\n\r\n")
         assert read(client, 19) == b"\x00GET / HTTP/1.1\r\n\r\n"
-        sender = threading.Thread(target=lambda: client.sock.sendall(body), daemon=True)
-        sender.start()
+        client.send_while_reading(body, timeout=30)
         assert read(client, len(body)) == body
-        sender.join(10)
         port = client.sock.getsockname()[1]
     line = gateway.wait_access(event="tcp_close", client_port=port)
     assert line["listener"] == listener.replace("_", "-") and line["backend"] == "echo"

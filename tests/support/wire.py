@@ -6,6 +6,7 @@ without judging them. Clients (rawws.py) and scripted backends (evil.py) are bot
 
 import base64
 import hashlib
+import select
 import socket
 import ssl
 import struct
@@ -123,6 +124,31 @@ class Wire:
             self.sock.sendall(data[start:start + pieces])
             if pause:
                 time.sleep(pause)
+
+    def send_while_reading(self, data: bytes, step: int = 65536, timeout: Optional[float] = None) -> None:
+        """Sends everything and keeps what comes meanwhile, in one thread: a TLS socket of Python's is not safe in two."""
+        rest, deadline, sock = memoryview(data), time.monotonic() + (timeout or self.timeout), self.sock
+        not_now = (ssl.SSLWantReadError, ssl.SSLWantWriteError, BlockingIOError)
+        sock.setblocking(False)
+        while rest:
+            if time.monotonic() > deadline:
+                raise Timeout(f"{len(rest)} octets not sent in time")
+            sent = got = b""
+            try:
+                sent = rest[:sock.send(rest[:step])]
+                rest = rest[len(sent):]
+            except not_now:
+                pass
+            try:
+                got = sock.recv(262144)
+                if not got:
+                    raise EOFError("the connection ended while sending")
+                self.buffer += got
+                self.received += got
+            except not_now:
+                pass
+            if not sent and not got:
+                select.select([sock], [sock], [], 0.2)
 
     def fill(self, deadline: float) -> bool:
         """Receives once. False at the end of the stream, however it came."""
