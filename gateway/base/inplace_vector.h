@@ -41,6 +41,7 @@ class InplaceVector {
     check(!full(), "InplaceVector: full");
     return *new (storage_.data() + sizeof(T) * size_++) T(value);
   }
+  void clear() { size_ = 0; }
   std::span<const T> values() const { return {data(), size_}; }
 
  private:

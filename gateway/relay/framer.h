@@ -74,8 +74,8 @@ class Framer {
   virtual Result<Run> next(MutableBytes bytes) = 0;
 
   // What next() would report one by one and without any Error or control frame, as far as that goes; forgotten again: the
-  // octets either pass as they are or are shown to next(). Asked at message boundaries only.
-  virtual Batch peek(Bytes /*bytes*/) const { return {}; }
+  // octets either pass as they are or are shown to next(). At most `most` messages. Asked at message boundaries only.
+  virtual Batch peek(Bytes /*bytes*/, std::uint32_t /*most*/ = UINT32_MAX) const { return {}; }
 
   // Reads ahead in the message that begins at the front of `bytes`, over its fragments and around control frames, and
   // forgets all of it again: next() will cover the same octets. The first `controls` control frames inside of it are known

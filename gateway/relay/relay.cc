@@ -76,13 +76,13 @@ bool Relay::add(Approved& approved, Bytes octets) {
 
 // Small whole messages that need no asking one by one; true when some have passed.
 bool Relay::pass_batch(Approved& approved, Bytes octets) {
-  const Batch batch = framer_.peek(octets);
-  net::Stream* const to = batch.size > 0 ? host_.pass(batch) : nullptr;
-  if (!to) {
-    // What is there has been looked through once: a look for each message of it would be a look too many for each.
-    approved.one_by_one = batch.size > 0;
-    return false;
-  }
+  Batch batch = framer_.peek(octets);
+  if (batch.size == 0) return false;
+  const std::size_t whole = batch.size;
+  net::Stream* const to = host_.pass(batch, octets, approved.to);
+  // What is there has been looked through once: a look for each message of it would be a look too many for each.
+  approved.one_by_one = !to || batch.size < whole;
+  if (!to) return false;
   check(!approved.to || approved.to == to, "a batch to another destination");
   check(add(approved, octets.first(batch.size)), "no part left for a batch");
   approved.to = to;

@@ -32,8 +32,10 @@ class RelayHost {
   // arms its own timer and pumps again. deny: pump() ends with that Error, and asks about the same data run again when it
   // is called again.
   virtual Verdict admit(const Run& run) = 0;
-  // Where all of the batch may go at once; null: not without being asked run by run. What it answers for has passed.
-  virtual net::Stream* pass(const Batch& /*batch*/) { return nullptr; }
+  // Where all of the batch, which lies at the front of `octets`, may go at once; null: not without being asked run by run.
+  // It may take less and says so in the batch. What it answers for has passed. `with`: where octets that have been approved
+  // before go, if there are any; then it must be the same.
+  virtual net::Stream* pass(Batch& /*batch*/, Bytes /*octets*/, const net::Stream* /*with*/) { return nullptr; }
   // What it wants to read of the message that stands next in line, and what was found: told once, before the first run of
   // the message is admitted. Asked only of a relay that inspects; the content dies with the call.
   virtual Appetite appetite() { return {}; }

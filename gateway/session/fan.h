@@ -1,6 +1,7 @@
 // Fan: one stream in front of several legs. What is written to it goes to each of them as it is (a client's frames are masked
-// already, RFC 6455 §5.1); what one of them does not take is owed to that one alone. While anybody is owed something the fan
-// is jammed, so that the slowest sets the pace, and at most one turn waits for each.
+// already, RFC 6455 §5.1), or, where it deals, every message to one of them, with one write for each leg. What one of them
+// does not take is owed to that one alone. While anybody is owed something the fan is jammed, so that the slowest sets the
+// pace, and at most one turn waits for each.
 #pragma once
 
 #include <memory>
@@ -21,6 +22,8 @@ class Fan final : public net::Stream {
   // Owes nothing and has nothing yet of the message that it is aimed for.
   void aim(std::span<Leg* const> legs);
   bool aims_at(std::span<Leg* const> legs) const;
+  // Of what is written next, behind what has been dealt already, so many octets are for this leg and for nobody else.
+  void deal(Leg& leg, std::size_t octets);
   void forget(const Leg& leg);
   bool empty() const { return branches_.empty(); }
   std::size_t size() const { return branches_.size(); }
@@ -49,9 +52,15 @@ class Fan final : public net::Stream {
 
  private:
   struct Branch;
-  const Branch* find(const Leg& leg) const;
+  struct Hand {
+    Branch* to;  // null: it is gone
+    std::size_t octets;
+  };
+  Branch* find(const Leg& leg) const;
+  void write_dealt(std::span<const Bytes> parts);
   BufferPool& pool_;
   std::vector<std::unique_ptr<Branch>> branches_;
+  std::vector<Hand> hands_;  // in the order of the octets
 };
 
 }  // namespace sluice::session

@@ -56,24 +56,30 @@ Verdict UpLane::admit(const relay::Run& run) {
 }
 
 // Only where every limit has room for all of it: whoever must wait or be dropped is asked for one by one.
-net::Stream* UpLane::pass(const relay::Batch& batch) {
-  if (session_.client_close_in_ || session_.ending_ || session_.per_message() || session_.revival_) return nullptr;
-  Leg& leg = *session_.legs_.front();
-  if (!leg.relaying() || leg.close_out) return nullptr;
+net::Stream* UpLane::pass(relay::Batch& batch, Bytes octets, const net::Stream* with) {
+  if (session_.client_close_in_ || session_.ending_ || session_.revival_) return nullptr;
   const Instant now = session_.now();
+  const auto give_back = [this](std::size_t count, std::uint64_t messages, std::uint64_t payload) {
+    for (Meter& meter : std::span(meters).first(count)) meter.give_back(meter.rule->by_bytes ? payload : messages);
+  };
   for (std::size_t i = 0; i < meters.size(); ++i) {
     const std::uint64_t units = meters[i].rule->by_bytes ? batch.payload : batch.messages();
     if (meters[i].take(units, now) == Duration::zero()) continue;
-    for (std::size_t taken = 0; taken < i; ++taken) {
-      meters[taken].give_back(meters[taken].rule->by_bytes ? batch.payload : batch.messages());
-    }
+    give_back(i, batch.messages(), batch.payload);
     return nullptr;
   }
+  const std::uint64_t messages = batch.messages();
+  const std::uint64_t payload = batch.payload;
+  net::Stream* const to = session_.way_of(batch, octets, with);
+  if (!to || batch.messages() < messages) {
+    give_back(meters.size(), messages - (to ? batch.messages() : 0), payload - (to ? batch.payload : 0));
+  }
+  if (!to) return nullptr;
   session_.last_data_ = now;
   session_.record_.messages_in += batch.messages();
   session_.record_.bytes_in += batch.payload;
   count_batch(session_.route_->tally->flow[static_cast<std::size_t>(Direction::up)], batch);
-  return &leg.stream();
+  return to;
 }
 
 // All limits of the session, each once per run; where one makes the run wait, those before it are not asked again.
@@ -209,11 +215,12 @@ Verdict DownLane::admit(const relay::Run& run) {
   return Verdict::allow();
 }
 
-net::Stream* DownLane::pass(const relay::Batch& batch) {
-  if (leg_.close_in || session_.per_message() || session_.client_close_out_ || session_.client_gone_ ||
-      session_.client_close_due_ || session_.ending_) {
+net::Stream* DownLane::pass(relay::Batch& batch, Bytes, const net::Stream*) {
+  if (leg_.close_in || session_.client_close_out_ || session_.client_gone_ || session_.client_close_due_ ||
+      session_.ending_) {
     return nullptr;
   }
+  if (session_.per_message() && !session_.enter_gate(leg_, true)) return nullptr;
   session_.last_data_ = session_.now();
   session_.record_.messages_out += batch.messages();
   session_.record_.bytes_out += batch.payload;

@@ -39,7 +39,7 @@ class UpLane final : public relay::RelayHost {
  public:
   explicit UpLane(Session& session) : session_(session) {}
   Verdict admit(const relay::Run& run) override;
-  net::Stream* pass(const relay::Batch& batch) override;
+  net::Stream* pass(relay::Batch& batch, Bytes octets, const net::Stream* with) override;
   relay::Appetite appetite() override;
   void inspect(const relay::Preview& message) override;
   net::Stream* route(const relay::Run& run) override;
@@ -64,7 +64,7 @@ class DownLane final : public relay::RelayHost {
  public:
   DownLane(Session& session, Leg& leg) : session_(session), leg_(leg) {}
   Verdict admit(const relay::Run& run) override;
-  net::Stream* pass(const relay::Batch& batch) override;
+  net::Stream* pass(relay::Batch& batch, Bytes octets, const net::Stream* with) override;
   relay::Appetite appetite() override;
   void inspect(const relay::Preview& message) override;
   net::Stream* route(const relay::Run& run) override;

@@ -117,6 +117,8 @@ class Session {
   void read_answer(const Leg& leg, const relay::Preview& preview);
   net::Stream* leg_for(const relay::Run& run);
   net::Stream* aim();
+  net::Stream* way_of(relay::Batch& batch, Bytes octets, const net::Stream* with);
+  net::Stream* deal(relay::Batch& batch, Bytes octets);
   bool is_target(const Leg& leg) const;  // the message at hand runs to it
   bool target_gone() const;
   void retire_targets();

@@ -200,6 +200,38 @@ net::Stream* Session::aim() {
   return to;
 }
 
+// Where messages that stand together go at once; null: one by one. `with`: where octets go that have not been written yet.
+net::Stream* Session::way_of(relay::Batch& batch, Bytes octets, const net::Stream* with) {
+  if (per_message()) return with || batch.messages() == 1 ? nullptr : deal(batch, octets);
+  Leg& leg = *legs_.front();
+  return leg.relaying() && !leg.close_out ? &leg.stream() : nullptr;
+}
+
+// Each message to the leg that it would have gone to alone, but with one write for all of a leg's: so far as they are open.
+net::Stream* Session::deal(relay::Batch& batch, Bytes octets) {
+  Spread& s = *spread_;
+  if (!s.chosen.empty()) return nullptr;
+  if (!s.fans[0]) s.fans[0] = std::make_unique<Fan>(house_.place.pool);
+  Fan& fan = *s.fans[0];
+  std::uint32_t dealt = 0;
+  for (Bytes rest = octets; dealt < batch.messages(); ++dealt) {
+    choose_legs();
+    if (s.chosen.empty()) break;
+    Leg& leg = *s.chosen.front();
+    if (!leg.relaying() || leg.owes_told()) break;  // it stays chosen for the message at hand
+    s.candidates.clear();
+    s.chosen.clear();
+    const std::size_t size = up_framer_->peek(rest, 1).size;
+    fan.deal(leg, size);
+    rest = rest.subspan(size);
+  }
+  if (dealt == 0) return nullptr;
+  if (dealt < batch.messages()) batch = up_framer_->peek(octets, dealt);
+  target_ = nullptr;
+  s.fan = &fan;
+  return &fan;
+}
+
 bool Session::is_target(const Leg& leg) const {
   return target_ ? target_ == &leg : spread_ && spread_->fan && spread_->fan->serves(leg);
 }

@@ -217,12 +217,12 @@ bool WsFramer::text_goes_on(Bytes piece, bool unmasked) {
 
 // Unfragmented data frames of up to 64 KiB that lie there as a whole and break no rule; anything else ends the batch and is
 // judged by next().
-relay::Batch WsFramer::peek(Bytes bytes) const {
+relay::Batch WsFramer::peek(Bytes bytes, std::uint32_t most) const {
   relay::Batch batch;
   const std::uint8_t masked = side_ == Side::client ? 0x80 : 0;
   const std::size_t mask_size = masked ? 4 : 0;
   std::size_t at = 0;
-  while (bytes.size() - at >= 2) {
+  while (bytes.size() - at >= 2 && batch.messages() < most) {
     const std::uint8_t* const header = bytes.data() + at;
     const bool text = header[0] == (0x80 | kText);
     if (!text && header[0] != (0x80 | kBinary)) break;

@@ -32,7 +32,7 @@ class WsFramer final : public relay::Framer {
  public:
   explicit WsFramer(const FramingRules& rules);
   Result<relay::Run> next(MutableBytes bytes) override;
-  relay::Batch peek(Bytes bytes) const override;
+  relay::Batch peek(Bytes bytes, std::uint32_t most = UINT32_MAX) const override;
   relay::Preview preview(MutableBytes bytes, const relay::Appetite& wanted, std::size_t controls, bool last) const override;
   bool at_frame_boundary() const override { return left_ == 0; }
   bool at_message_boundary() const override { return left_ == 0 && opcode_ == kContinuation; }

@@ -390,7 +390,7 @@ class BatchFramer final : public Framer {
     run.begins = run.ends = true;
     return run;
   }
-  Batch peek(Bytes bytes) const override {
+  Batch peek(Bytes bytes, std::uint32_t) const override {
     ++peeks;
     Batch batch;
     batch.size = batch.payload = batch.binary = static_cast<std::uint32_t>(bytes.size());
