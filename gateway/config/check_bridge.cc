@@ -52,6 +52,10 @@ void Checker::tcp_framing(const Section& section, ws::TcpFraming& out) {
     delimiter(section, out);
   } else if (out.type == Framing::length) {
     length(section, out.length);
+    const std::size_t bits = 8 * out.length.width();
+    if (section.has("max_frame") && bits > 0 && bits < 64 && out.max_frame >> bits > 0) {
+      reporter_.warning(section.place("max_frame"), fmt::format("'max_frame' is more than length = \"{}\" can say", section.text("length")));
+    }
   }
 }
 

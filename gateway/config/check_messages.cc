@@ -41,8 +41,15 @@ void Checker::messages(const Section& section, RouteSettings& out) {
   out.inspect = static_cast<std::uint32_t>(section.number("inspect"));
   out.close_oversized = section.text("oversize") == "close";
   const std::vector<Section> rules = section.tables("message");
-  if (rules.empty()) return;
   const upstream::BackendSettings* own = find_backend(out.backend);
+  if (rules.empty()) {
+    for (const std::string_view key : {"inspect", "oversize"}) {
+      if (!section.has(key) || own == nullptr || own->keyed_by_content()) continue;
+      reporter_.warning(section.place(key), fmt::format("'{}' has no effect: no message of this route is read", key),
+                        "rules ([[route.message]]) and keys (\"json:/room\") read messages");
+    }
+    return;
+  }
   if (own != nullptr && own->unit != upstream::Unit::message) {
     error(rules[0].place(), fmt::format("[[route.message]] needs unit = \"message\" in backend '{}'", shown(out.backend)),
           "balance = { unit = \"message\", policy = \"round_robin\" }");

@@ -29,13 +29,13 @@ void Checker::plain_http(const Section& section, ListenerSettings& out) {
   }
 }
 
-// The port of the only listener with TLS; of several, 443 when one has it.
+// The port of the only listener with TLS that speaks HTTP; of several, 443 when one has it.
 void Checker::redirects() {
   for (const auto& [index, place] : redirects_) {
     std::uint16_t port = 0;
     std::size_t found = 0;
     for (const ListenerSettings& listener : settings_.listeners) {
-      if (!listener.tls || listener.bind.empty()) continue;
+      if (!listener.tls || listener.bind.empty() || !listener.backend.empty()) continue;
       ++found;
       if (port != 443) port = listener.bind.port();
     }

@@ -887,7 +887,8 @@ constexpr Key kBalance[] = {
      .most = 10'000},
     {.name = "max_legs",
      .type = integer,
-     .meaning = "Servers per client with unit = \"message\"; default: all, at most 8.",
+     .meaning = "Servers per client with unit = \"message\"; default: all, at most 8, or 64 where a key in the message "
+                "decides. With fewer than there are servers a client's keys share the ones that it has.",
      .least = 1,
      .most = 64,
      .example = "4"},

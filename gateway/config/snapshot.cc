@@ -22,17 +22,12 @@ bool drops_messages(const Snapshot& snapshot, const CompiledRoute& route) {
   });
 }
 
-bool keyed_by_content(const upstream::Cluster& cluster) {
-  const upstream::BackendSettings& backend = cluster.settings();
-  return backend.policy == upstream::Policy::consistent_hash && backend.key.kind == upstream::HashKey::Kind::json;
-}
-
 using Clusters = std::map<std::string, std::shared_ptr<const upstream::Cluster>>;
 
 std::unique_ptr<const MessageRouting> routing_of(const CompiledRoute& route, const Clusters& by_name) {
   const RouteSettings& settings = *route.settings;
   if (!route.cluster || route.cluster->settings().unit != upstream::Unit::message) return nullptr;
-  if (settings.messages.empty() && !keyed_by_content(*route.cluster)) return nullptr;
+  if (settings.messages.empty() && !route.cluster->settings().keyed_by_content()) return nullptr;
   auto routing = std::make_unique<MessageRouting>(
       MessageRouting{upstream::MessageRules(settings.messages, settings.inspect), {route.cluster}, {}});
   for (const upstream::MessageRule& rule : settings.messages) {
@@ -42,7 +37,7 @@ std::unique_ptr<const MessageRouting> routing_of(const CompiledRoute& route, con
     routing->cluster_of.push_back(static_cast<std::uint8_t>(found - known.begin()));
     if (found == known.end()) known.push_back(cluster);
   }
-  const bool keyed = std::ranges::any_of(routing->clusters, [](const auto& one) { return keyed_by_content(*one); });
+  const bool keyed = std::ranges::any_of(routing->clusters, [](const auto& one) { return one->settings().keyed_by_content(); });
   if (keyed) routing->rules.want_all_text();
   return routing;
 }
@@ -52,8 +47,12 @@ std::size_t most_legs(const CompiledRoute& route) {
   const upstream::BackendSettings& own = route.cluster->settings();
   if (!route.messages || own.max_legs != 0) return own.most_legs();
   std::size_t sum = 0;
-  for (const auto& cluster : route.messages->clusters) sum += cluster->settings().most_legs();
-  return std::max<std::size_t>(std::min<std::size_t>(sum, 8), route.messages->clusters.size());
+  std::size_t most = 8;
+  for (const auto& cluster : route.messages->clusters) {
+    sum += cluster->settings().most_legs();
+    if (cluster->settings().keyed_by_content()) most = upstream::kMostLegs;
+  }
+  return std::max<std::size_t>(std::min(sum, most), route.messages->clusters.size());
 }
 
 RoutePlan plan_of(const Snapshot& snapshot, const CompiledRoute& route) {
@@ -68,7 +67,7 @@ RoutePlan plan_of(const Snapshot& snapshot, const CompiledRoute& route) {
   }
   if (backend.unit == upstream::Unit::message) {
     plan.when = RouteWhen::each_message;
-    plan.max_legs = static_cast<std::uint8_t>(std::clamp<std::size_t>(most_legs(route), 1, 64));
+    plan.max_legs = static_cast<std::uint8_t>(std::clamp<std::size_t>(most_legs(route), 1, upstream::kMostLegs));
   }
   // Nor where another server may take over, which knows nothing of a ping or a window of its predecessor.
   const bool one_websocket_each = !tcp && plan.when == RouteWhen::once && !route.settings->survive;

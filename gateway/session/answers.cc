@@ -28,7 +28,7 @@ std::uint64_t retry_seconds(const Error& error, Duration wait) {
   return row(error.code).stage == Stage::ratelimit ? seconds : seconds + random_below(5);
 }
 
-std::string refusal(const Error& error, const std::string& id, Duration retry_after) {
+std::string refusal(const Error& error, const std::string& id, Duration retry_after, std::string_view allow) {
   const int status = row(error.code).status == 0 ? 400 : row(error.code).status;
   // The reason's name is ours, the id was made or checked by us: nothing of the request is repeated.
   const std::string body =
@@ -40,7 +40,7 @@ std::string refusal(const Error& error, const std::string& id, Duration retry_af
   head.field("Cache-Control", "no-store");
   head.field("Connection", status == 426 ? "Upgrade, close" : "close");
   if (!id.empty()) head.field("X-Request-Id", id);
-  if (status == 405) head.field("Allow", "GET");
+  if (status == 405) head.field("Allow", allow);
   if (status == 426) {
     head.field("Upgrade", "websocket");
     head.field("Sec-WebSocket-Version", "13");
@@ -70,7 +70,7 @@ Result<std::string> switching_head(const Opening& opening) {
 }
 
 std::string refusal_head_and_body(const Error& error, const Opening& opening) {
-  std::string answer = refusal(error, opening.request.id, opening.retry_after);
+  std::string answer = refusal(error, opening.request.id, opening.retry_after, opening.allow);
   if (opening.head.method == "HEAD") answer.resize(answer.find("\r\n\r\n") + 4);
   return answer;
 }

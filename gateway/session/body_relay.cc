@@ -84,6 +84,7 @@ bool BodyRelay::send(const Batch& batch) {
   std::size_t taken = 0;
   const Io io = to_.write(batch.parts.values(), taken);
   active_ |= taken > 0;
+  begun_ |= taken > 0 || io != Io::error;
   for (const Bytes part : batch.parts.values()) {
     const std::size_t gone = std::min(taken, part.size());
     taken -= gone;

@@ -44,6 +44,8 @@ class BodyRelay {
   // Goes out at once or is kept; false: `to` is dead. Only before lead().
   bool say(std::string_view octets);
 
+  // Something of the head or the body has left, or will.
+  bool begun() const { return begun_; }
   const Error& error() const { return error_; }
   bool done() const { return reader_.done(); }                // everything has been read, if not all has left
   std::uint64_t octets() const { return reader_.octets(); }  // of the body, read so far
@@ -74,6 +76,7 @@ class BodyRelay {
   bool chunked_;
   bool ended_ = false;   // the last chunk has been written
   bool active_ = false;
+  bool begun_ = false;
 };
 
 }  // namespace sluice::session

@@ -154,7 +154,6 @@ bool Exchange::take_head(std::size_t size) {
   upstream_->consume(size);
   down_.emplace(*upstream_, client_, *body, Side::upstream, terms.chunked, house_.place.pool);
   down_->lead(answer_);
-  forwarded_ = true;
   last_down_ = house_.loop.now();
   return true;
 }
@@ -171,7 +170,7 @@ bool Exchange::interim(std::size_t size) {
     last_up_ = house_.loop.now();
   }
   if (interim_.empty()) return true;
-  forwarded_ = true;
+  interim_sent_ = true;
   const Bytes part = as_bytes(interim_);
   std::size_t taken = 0;
   if (client_.write({&part, 1}, taken) == Io::error) {

@@ -39,9 +39,11 @@ class Exchange {
   const Error& error() const { return error_; }
   bool spent() const { return spent_; }
   // An octet has been sent to the client: nothing else may be answered any more.
-  bool forwarded() const { return forwarded_; }
-  // The request may be sent once more: nothing of its body has gone, and nothing of an answer has come.
+  bool forwarded() const { return interim_sent_ || (down_ && down_->begun()); }
+  // The request can be sent once more: nothing of its body has gone, and nothing of an answer has come.
   bool repeatable() const { return !heard_ && up_->octets() == 0; }
+  // The server may have acted upon it: an octet of its head has left.
+  bool asked() const { return up_->begun(); }
   bool reused() const { return reused_; }
   int status() const { return status_; }
   std::uint64_t request_octets() const { return up_ ? up_->octets() : 0; }
@@ -96,7 +98,7 @@ class Exchange {
   bool up_done_ = false;           // the whole request has left
   bool up_dead_ = false;           // the upstream takes no more of it
   bool heard_ = false;
-  bool forwarded_ = false;
+  bool interim_sent_ = false;
   bool persistent_ = false;        // the upstream's connection may serve again
   bool keeps_client_ = false;
   bool client_ended_ = false;

@@ -24,6 +24,7 @@ Result<void> Session::judge_plain() {
   const http::Head& head = opening_->head;
   const config::CompiledRoute& route = *route_->compiled;
   if (!route.plan.plain) return fail(route.cluster ? Errc::upgrade_required : Errc::method);
+  opening_->allow = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
   // One would make a tunnel, the other shows a client what the gateway adds.
   if (head.method == "CONNECT" || head.method == "TRACE") return fail(Errc::method);
   const std::uint64_t most = route.settings->http.max_body;
@@ -111,7 +112,9 @@ Step Session::exchange_failed(Error error) {
   const upstream::Cluster& cluster = *route_->compiled->cluster;
   leg.close();
   const bool lost = error.code == Errc::be_lost && !exchange_->forwarded() && exchange_->repeatable();
-  if (lost && exchange_->reused()) {
+  // RFC 9110 §9.2.2: what may not be done twice is not asked twice, unless nothing of it has left.
+  const bool again = lost && (idempotent(o.head.method) || !exchange_->asked());
+  if (again && exchange_->reused()) {
     // It was closed while it rested: no fault of the server's, which is asked again on a new connection.
     o.fresh_only = true;
     --o.next_candidate;
@@ -121,7 +124,7 @@ Step Session::exchange_failed(Error error) {
   }
   if (error.side == Side::upstream) cluster.attempted(leg.server(), false, now());
   o.last_error = error;
-  if (lost && idempotent(o.head.method)) {
+  if (again) {
     if (o.next_candidate < o.candidates.size()) route_->servers->of(leg.server()).retries.add();
     o.deadline = now() + cluster.settings().open_timeout;
     phase_ = Phase::choose;
@@ -154,6 +157,12 @@ Step Session::tick_exchange() {
   if (now() >= expires_ && exchange_->forwarded()) {
     legs_.front()->close();
     [[maybe_unused]] const Step step = exchange_failed({Errc::token_expired, Side::client, false, "token expired"});
+    return Step::next;
+  }
+  const Leg& leg = *legs_.front();
+  if (leg.server().down() && route_->compiled->settings->close_on_server_down) {
+    [[maybe_unused]] const Step step =
+        exchange_failed({Errc::server_down, Side::gateway, false, "its server is not to be used"});
     return Step::next;
   }
   if (exchange_->tick() != Exchange::State::running) work = true;

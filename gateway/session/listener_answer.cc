@@ -56,6 +56,7 @@ ListenerAnswer redirect_answer(const config::ListenerSettings& listener, const h
   http::HeadWriter head;
   head.response(308);
   head.field("Location", location);
+  head.field("X-Request-Id", request.id);
   head.field("Content-Length", std::uint64_t{0});
   head.field("Connection", "close");
   auto text = head.finish();

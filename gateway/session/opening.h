@@ -65,6 +65,7 @@ struct Opening {
   upstream::StickyServer sticky;  // what the client's own cookie says
   Error last_error{};
   Duration retry_after{};
+  std::string_view allow = "GET";  // methods, of an answer 405; a literal
   Instant started{};
   std::optional<Duration> authentication;  // how long the credential was checked
   ws::Agreement agreement;

@@ -5,12 +5,16 @@
 
 namespace sluice::upstream {
 
-// A name may lead to any number of servers.
+bool BackendSettings::keyed_by_content() const {
+  return policy == Policy::consistent_hash && key.kind == HashKey::Kind::json;
+}
+
+// A name may lead to any number of servers. A key of a message has the same server for every client, so none may be left out.
 std::size_t BackendSettings::most_legs() const {
-  constexpr std::size_t kMost = 8;
   if (max_legs > 0) return max_legs;
+  const std::size_t most = keyed_by_content() ? kMostLegs : 8;
   const bool named = std::ranges::any_of(servers, [](const auto& one) { return one.discovery != Discovery::none; });
-  return named ? kMost : std::min(servers.size(), kMost);
+  return named ? most : std::min(servers.size(), most);
 }
 
 std::optional<net::Address> literal_address(const ServerSettings& server) {

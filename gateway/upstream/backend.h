@@ -159,6 +159,9 @@ struct RebalanceSettings {
   bool on() const { return rate > 0; }
 };
 
+// Most legs of one client.
+inline constexpr std::size_t kMostLegs = 64;
+
 struct BackendSettings {
   std::string name;
   std::vector<ServerSettings> servers;
@@ -166,7 +169,7 @@ struct BackendSettings {
   Unit unit = Unit::connection;
   HashKey key;
   std::uint32_t max_load = 0;  // of consistent_hash, in percent of a server's share; 0: unbounded
-  std::uint32_t max_legs = 0;  // per-message mode; 0: number of servers, at most 8
+  std::uint32_t max_legs = 0;  // per-message mode; 0: most_legs() decides
   Duration connect_timeout = std::chrono::seconds(3);
   Duration handshake_timeout = std::chrono::seconds(10);
   Duration open_timeout = std::chrono::seconds(20);  // of both together, over all candidates
@@ -187,6 +190,8 @@ struct BackendSettings {
 
   // Legs of a session in per-message mode.
   std::size_t most_legs() const;
+  // What stands in a message decides which server it goes to.
+  bool keyed_by_content() const;
 };
 
 // How lookups of a name went; for labels, in the order of net::Lookup.

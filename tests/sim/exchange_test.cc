@@ -379,6 +379,18 @@ TEST_F(Exchanges, CutAnswersWhoseChunksAreDoubtful) {
   expect_clean(house);
 }
 
+TEST_F(Exchanges, AnswerBadGatewayWhereTheFirstChunkIsDoubtful) {
+  for (const char* chunk : {"zz\r\n", "5 \r\nhello\r\n", "00000000000000000000000000000000000000001\r\na\r\n", "+1\r\na\r\n"}) {
+    SCOPED_TRACE(chunk);
+    SimHouse house(http());
+    Client& client = ask(house, get("/"));
+    say(house, house.last(), "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + std::string(chunk));
+    EXPECT_TRUE(client.wire.out.starts_with("HTTP/1.1 502 ")) << client.wire.out;
+    EXPECT_TRUE(house.last().wire.closed);
+    expect_clean(house);
+  }
+}
+
 TEST_F(Exchanges, CutAnswersThatEndTooEarly) {
   for (const char* fields : {"Content-Length: 9\r\n", "Transfer-Encoding: chunked\r\n"}) {
     for (const bool reset : {false, true}) {
@@ -487,22 +499,82 @@ TEST_F(Exchanges, KeepNoMoreIdleConnectionsThanConfigured) {
 // ---- once more -------------------------------------------------------------------------------------------------------------------
 
 TEST_F(Exchanges, AskAgainOnANewConnectionWhenAnIdleOneHadEnded) {
-  for (const bool is_post : {false, true}) {
-    SimHouse house(http());
+  SimHouse house(http());
+  Client& client = ask(house, get("/1"));
+  say(house, house.last(), kHello);
+  client.wire.send(get("/2"));
+  house.run();
+  ASSERT_EQ(house.dials(), 1u);
+  house.upstream(0).wire.finish();  // it closed while the request was on its way
+  house.run();
+  ASSERT_EQ(house.dials(), 2u);
+  EXPECT_EQ(house.upstream(1).address, house.upstream(0).address);
+  EXPECT_NE(house.upstream(1).wire.out.find("GET /2"), std::string::npos);
+  EXPECT_EQ(house.server(0).failures.load(), 0u) << "no fault of the server's";
+  say(house, house.last(), kHello);
+  EXPECT_TRUE(client.wire.out.ends_with("hello"));
+  expect_clean(house);
+}
+
+// RFC 9110 §9.2.2. The server may have acted upon it and closed before it answered: nobody can know.
+TEST_F(Exchanges, NeverSendTwiceWhatMayNotBeDoneTwice) {
+  for (const char* fields : {"", "Content-Length: 0\r\n"}) {
+    SimHouse house(http({"http://10.0.0.1:9000", "http://10.0.0.2:9000"}));
     Client& client = ask(house, get("/1"));
     say(house, house.last(), kHello);
-    client.wire.send(is_post ? post("", "") : get("/2"));
+    const std::size_t dials = house.dials();
+    client.wire.send(post(fields, ""));
     house.run();
-    ASSERT_EQ(house.dials(), 1u);
-    house.upstream(0).wire.finish();  // it closed while the request was on its way
+    for (std::size_t i = 0; i < house.dials(); ++i) house.upstream(i).wire.finish();
     house.run();
-    ASSERT_EQ(house.dials(), 2u);
-    EXPECT_EQ(house.upstream(1).address, house.upstream(0).address);
-    EXPECT_NE(house.upstream(1).wire.out.find(is_post ? "POST /form" : "GET /2"), std::string::npos);
-    EXPECT_EQ(house.server(0).failures.load(), 0u) << "no fault of the server's";
-    say(house, house.last(), kHello);
-    EXPECT_TRUE(client.wire.out.ends_with("hello"));
+    std::size_t posted = 0;
+    for (std::size_t i = 0; i < house.dials(); ++i) {
+      posted += house.upstream(i).wire.out.find("POST /form") != std::string::npos;
+    }
+    EXPECT_EQ(posted, 1u);
+    EXPECT_LE(house.dials(), dials + 1);
+    EXPECT_NE(client.wire.out.find("HTTP/1.1 502 "), std::string::npos) << client.wire.out;
     expect_clean(house);
+  }
+}
+
+TEST_F(Exchanges, SendOnANewConnectionWhatAnIdleOneTookNothingOf) {
+  SimHouse house(http());
+  Client& client = ask(house, get("/1"));
+  say(house, house.last(), kHello);
+  house.upstream(0).wire.dead = true;  // it is gone, and no edge has said so yet
+  client.wire.send(post("", ""));
+  house.run();
+  ASSERT_EQ(house.dials(), 2u);
+  EXPECT_NE(house.upstream(1).wire.out.find("POST /form"), std::string::npos);
+  say(house, house.last(), kHello);
+  EXPECT_TRUE(client.wire.out.ends_with("hello"));
+  expect_clean(house);
+}
+
+// ---- a server that is not to be used ---------------------------------------------------------------------------------------------
+
+TEST_F(Exchanges, AreEndedWithTheirServerWhereTheRouteSaysSo) {
+  for (const bool closes : {false, true}) {
+    for (const bool begun : {false, true}) {
+      SCOPED_TRACE(begun);
+      config::Settings settings = http();
+      settings.routes[0].close_on_server_down = closes;
+      SimHouse house(settings);
+      Client& client = ask(house, get("/events"));
+      if (begun) say(house, house.last(), "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n");
+      house.server(0).command_duty(upstream::Duty::down);
+      house.advance(2s);
+      EXPECT_EQ(house.last().wire.closed, closes);
+      if (!closes) {
+        EXPECT_FALSE(client.wire.finished);
+      } else if (begun) {
+        EXPECT_FALSE(client.wire.out.ends_with("0\r\n\r\n")) << "the client sees that it is not whole";
+        EXPECT_TRUE(client.wire.finished);
+      } else {
+        EXPECT_TRUE(client.wire.out.starts_with("HTTP/1.1 503 ")) << client.wire.out;
+      }
+    }
   }
 }
 

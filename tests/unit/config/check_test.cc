@@ -644,6 +644,8 @@ TEST_F(Check, FramingOfTcpServers) {
   expect_error(with("type = \"raw\", delimiter = \"x\""), "'delimiter' needs type = \"delimiter\"");
   expect_error(with("type = \"delimiter\", delimiter = \"x\", counted = true"), "'counted' needs type = \"length\"");
   expect_error(with("max_frame = \"1KiB\""), "'max_frame' needs type");
+  expect_warning(with("type = \"length\", length = \"u8\", max_frame = \"1KiB\""), "'max_frame' is more than length = \"u8\" can say");
+  EXPECT_THAT(brief(load_with(with("type = \"length\", length = \"u16\", max_frame = \"1KiB\""))), Not(HasSubstr("can say")));
   expect_error(with("type = \"length\", length = \"varint\", endian = \"little\""), "'endian' means nothing with length = \"varint\"");
 }
 
@@ -961,6 +963,10 @@ TEST_F(Check, ARedirectLeadsToTheListenerWithTls) {
   EXPECT_EQ(expect_good(plain("redirect = \"https\"\nredirect_port = 9443")).listeners[1].redirect_port, 9443);
   EXPECT_EQ(expect_good(plain("redirect = \"off\"")).listeners[1].redirect_port, 0);
   expect_error(redirect, "there is no listener with TLS to redirect to");
+  // One that speaks no HTTP is nowhere to send a browser.
+  const std::string raw = tls(":5432") + "name = \"raw\"\nprotocol = \"tcp\"\nbackend = \"octets\"\n[backend.octets]\nservers = [\"tcp://h:1\"]\n";
+  expect_error(redirect + raw, "there is no listener with TLS to redirect to");
+  EXPECT_EQ(expect_good(redirect + tls(":8443") + raw).listeners[1].redirect_port, 8443);
   expect_error(redirect + tls(":8443") + tls(":9443"), "there are several listeners with TLS to redirect to");
   expect_error(redirect + tls(":0"), "the listener with TLS has no port of its own to redirect to");
   expect_error(plain("redirect_port = 443"), "'redirect_port' needs redirect = \"https\"");

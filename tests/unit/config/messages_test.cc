@@ -77,6 +77,30 @@ TEST_F(Messages, AreNotReadWhereNobodyAsks) {
   EXPECT_EQ(keyed.routes().back().messages->rules.wanted_of_text(), 32u * 1024);
 }
 
+TEST_F(Messages, SettingsThatReadNothingAreToldSo) {
+  for (const char* key : {"inspect = \"1KiB\"", "oversize = \"close\""}) {
+    const Loaded idle = load(folder_.write("t.toml", around(with(key))));
+    EXPECT_TRUE(idle.ok());
+    EXPECT_THAT(brief(idle), HasSubstr("has no effect: no message of this route is read")) << key;
+    const Loaded read = load(folder_.write("t.toml", around(with(key, "{ unit = \"message\", policy = \"consistent_hash\", key = \"json:/room\" }"))));
+    EXPECT_THAT(brief(read), Not(HasSubstr("has no effect"))) << key;
+  }
+}
+
+// A key has the same server for every client, so that a client may need all of them.
+TEST_F(Messages, WithKeysMayGoToEveryServer) {
+  std::string servers;
+  for (int i = 0; i < 20; ++i) servers += (i > 0 ? ", " : "") + ("\"ws://h" + std::to_string(i) + ":1\"");
+  const auto legs = [&](const std::string& balance) {
+    Memory memory;
+    return Snapshot(good("[backend.many]\nservers = [" + servers + "]\nbalance = " + balance + "\n[[route]]\npath = \"/m\"\nbackend = \"many\"\n"),
+                    memory, 1).routes().back().plan.max_legs;
+  };
+  EXPECT_EQ(legs("{ unit = \"message\", policy = \"consistent_hash\", key = \"json:/room\" }"), 20);
+  EXPECT_EQ(legs("{ unit = \"message\", policy = \"round_robin\" }"), 8);
+  EXPECT_EQ(legs("{ unit = \"message\", policy = \"consistent_hash\", key = \"json:/room\", max_legs = 3 }"), 3);
+}
+
 TEST_F(Messages, NeedABackendThatBalancesThem) {
   bad(with(rule(""), "\"round_robin\""), "[[route.message]] needs unit = \"message\" in backend 'b'");
   bad(with(rule("backend = \"none\"")), "rule '1' refers to backend 'none' which is not defined");
