@@ -295,7 +295,8 @@ void Session::retire_leg(Leg& leg) {
   up_->forget(leg.stream());
   if (revival_) revival_->forget(leg);
   end_pause(Direction::up, leg.jammed_since);
-  if (gate_ == &leg) gate_ = nullptr;
+  // What it owes of its last message goes before others speak (see tend_legs), and inside one nobody else may.
+  if (gate_ == &leg && !leg.relay().owes() && !leg.relay().inside_message()) gate_ = nullptr;
   if (spread_) spread_->forget(leg);
   cut_short ? leg.abort() : leg.close();
 }
@@ -318,7 +319,7 @@ void Session::emit_to_client() {
   }
   // A drain ends between messages, everything else between frames.
   const bool whole =
-      !draining_ || std::ranges::all_of(legs_, [&](const auto& leg) {
+      !draining_ || ending_ || std::ranges::all_of(legs_, [&](const auto& leg) {
         return (leg.get() != writer && spread_) || leg->at_message_boundary();
       });
   if (pong_due_ &&

@@ -359,14 +359,15 @@ void Session::tend_legs() {
   Spread& s = *spread_;
   s.flush_fans();
   for (const auto& leg : legs_) {
-    if (!leg->relaying()) continue;
     leg->flush_owed();  // a control frame goes through the first leg, and before what others owe
+    if (!leg->relaying()) continue;
     const bool told = leg->flush_told();
     // The direction up has gone on to somebody else meanwhile, or the message that waits for it may pass.
     const bool free = &leg->stream() != up_->to() ? s.owed(*leg) == 0 : s.is_chosen(*leg);
     if (told && free) end_pause(Direction::up, leg->jammed_since);
     if (leg->leaving() && leg->close_in && leg->close_out && !ending_) leg_left(*leg);
   }
+  if (gate_ && gate_->state() == Leg::State::closed && gate_->at_message_boundary()) gate_ = nullptr;
   if (!ending_ && legs_.size() > 1) {  // those that were left, once all that they said has left, too
     std::erase_if(legs_, [this](const auto& leg) {
       const bool over = leg->state() == Leg::State::closed && leg->flush_owed();
