@@ -57,15 +57,13 @@ void Checker::survive(const Section& section, RouteSettings& out) {
   out.survive = std::move(survive);
 }
 
-// Where a message begins must be known, and that another server may go on from there.
+// Where a message begins must be known: another server can go on only from there.
 void Checker::survive_backend(const Section& table, const RouteSettings& out) {
   const upstream::BackendSettings* backend = find_backend(out.backend);
   if (backend == nullptr || backend->servers.empty()) return;
-  if (upstream::bridged(backend->servers.front().scheme)) {
+  if (upstream::bridged(backend->servers.front().scheme) && !backend->framing.framed()) {
     error(table.place(), fmt::format("survive before backend '{}', which speaks raw TCP", backend->name),
-          "octets without message boundaries cannot be continued on another connection");
-  } else if (backend->unit == upstream::Unit::message) {
-    error(table.place(), fmt::format("survive before backend '{}', whose unit is \"message\", is not yet supported", backend->name));
+          "octets without message boundaries cannot be continued on another connection; give the backend a framing");
   }
 }
 

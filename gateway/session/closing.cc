@@ -125,7 +125,7 @@ void Session::leave_server(Leg& leg, Errc why) {
 
 // A leg that is left has ended, or does not.
 void Session::leg_left(Leg& leg) {
-  const bool cut = !leg.at_message_boundary() || (is_target(leg) && !up_framer_->at_message_boundary());
+  const bool cut = !leg.at_message_boundary() || (is_target(leg) && (revival_ || !up_framer_->at_message_boundary()));
   if (cut) return leg_died(leg, {Errc::be_lost, Side::upstream, false, "ended inside a message"});
   retire_leg(leg);
 }
@@ -290,12 +290,15 @@ void Session::leg_died(Leg& leg, Error error) {
 
 void Session::retire_leg(Leg& leg) {
   // A server must not take the beginning of a frame for all of it.
-  const bool cut_short = tcp() && framing().framed() && up_->inside_frame() &&
-                         (up_->to() == &leg.stream() || (spread_ && spread_->serves(up_->to(), leg)));
+  const bool inside = revival_ ? revival_->half_given(leg)
+                               : up_->inside_frame() && (up_->to() == &leg.stream() ||
+                                                         (spread_ && spread_->serves(up_->to(), leg)));
+  const bool cut_short = tcp() && framing().framed() && inside;
   up_->forget(leg.stream());
   if (revival_) revival_->forget(leg);
   end_pause(Direction::up, leg.jammed_since);
-  if (gate_ == &leg) gate_ = nullptr;
+  // What it owes of its last message goes before others speak (see tend_legs), and inside one nobody else may.
+  if (gate_ == &leg && !leg.relay().owes() && !leg.relay().inside_message()) gate_ = nullptr;
   if (spread_) spread_->forget(leg);
   cut_short ? leg.abort() : leg.close();
 }
@@ -313,12 +316,13 @@ void Session::emit_to_client() {
   if (client_gone_ || client_close_out_) return;
   Leg* writer = gate_ ? gate_ : legs_.front().get();
   for (const auto& leg : legs_) {
+    if (!writer->writes()) writer = leg.get();
     // Octets of a message wait to leave, or (of a leg that is lost) will never come.
     if (!leg->flush_owed() || !leg->at_frame_boundary()) return;
   }
   // A drain ends between messages, everything else between frames.
   const bool whole =
-      !draining_ || std::ranges::all_of(legs_, [&](const auto& leg) {
+      !draining_ || ending_ || std::ranges::all_of(legs_, [&](const auto& leg) {
         return (leg.get() != writer && spread_) || leg->at_message_boundary();
       });
   if (pong_due_ &&
@@ -341,9 +345,13 @@ void Session::emit_to_client() {
 void Session::emit_to_leg(Leg& leg) {
   if (!leg.relaying() || leg.close_out) return;
   // What goes to several waits for each of them apart.
-  if (spread_ && (spread_->owed(leg) > 0 || (spread_->serves(up_->to(), leg) && !up_->at_frame_boundary()))) return;
+  if (spread_ && spread_->owed(leg) > 0) return;
+  if (spread_ && (revival_ ? !revival_->through(leg) : spread_->serves(up_->to(), leg) && !up_->at_frame_boundary())) return;
+  // A message of the client's that runs to a leg which is left goes there whole.
+  const bool finishes =
+      leg.leaving() && !ending_ && is_target(leg) && (revival_ || !up_framer_->at_message_boundary());
   if (tcp()) {
-    if (!leg.close_due) return;
+    if (!leg.close_due || finishes) return;
     // Only the leg that a message runs to waits for its end.
     const bool meant = !per_message() || up_->to() == &leg.stream();
     if (revival_ ? !revival_->through(leg) : meant && !up_->at_frame_boundary()) return;
@@ -361,9 +369,7 @@ void Session::emit_to_leg(Leg& leg) {
     store_be(mark.data(), leg.ping_mark);
     if (tell_leg(leg, ws::ControlFrame::make(ws::kPing, mark, true).bytes())) leg.ping_due = false;
   }
-  // A message of the client's that runs to a leg which is left goes there whole.
-  if (leg.leaving() && !ending_ && is_target(leg) && !up_framer_->at_message_boundary()) return;
-  if (leg.close_due && tell_leg(leg, ws::ControlFrame::close(leg.close_code, "", true).bytes())) {
+  if (leg.close_due && !finishes && tell_leg(leg, ws::ControlFrame::close(leg.close_code, "", true).bytes())) {
     leg.close_due = false;
     leg.close_out = true;
   }
@@ -432,8 +438,10 @@ Step Session::settle_closing() {
   }
   log_close();
   for (const auto& leg : legs_) {
-    if (leg->relaying()) leg->stream().finish();
-    leg->close();
+    const bool cut = revival_ && revival_->half_given(*leg);
+    if (revival_) revival_->forget(*leg);
+    if (leg->relaying() && !cut) leg->stream().finish();
+    cut && tcp() ? leg->abort() : leg->close();
   }
   permits_.clear();
   spent_ = false;

@@ -13,12 +13,16 @@ struct Fan::Branch {
   Buffer rest;
   InplaceVector<Bytes, net::kMostParts> dealt;
   bool lost = false;
+  bool cut = false;
 
   // Nothing goes to one that is lost, and nothing behind a Close (RFC 6455 §5.5.1).
   bool deaf() const { return lost || !leg.relaying() || leg.close_out; }
   void write(std::span<const Bytes> parts, std::size_t& taken) {
     taken = 0;
-    if (leg.stream().write(parts, taken) == Io::error) lost = true;
+    const bool unsent = leg.stream().unsent();
+    if (leg.stream().write(parts, taken) != Io::error) return;
+    lost = true;
+    cut = unsent || !parts.empty();
   }
   void flush() {
     if (deaf()) rest.clear();
@@ -56,6 +60,8 @@ struct Fan::Branch {
       rest.append(part.subspan(sent));
     }
   }
+  // Of a lost one nobody has been told yet.
+  bool unsent() const { return lost || (!deaf() && (!rest.empty() || leg.stream().unsent())); }
   bool jammed() const { return !deaf() && (!rest.empty() || leg.owes_told() || leg.stream().jammed()); }
 };
 
@@ -106,10 +112,11 @@ std::size_t Fan::owed() const {
   return sum;
 }
 
-Leg* Fan::take_lost() {
+Leg* Fan::take_lost(bool& cut) {
   const auto found = std::ranges::find_if(branches_, [](const auto& branch) { return branch->lost; });
   if (found == branches_.end()) return nullptr;
   Leg& leg = (*found)->leg;
+  cut = (*found)->cut;
   forget(leg);
   return &leg;
 }
@@ -119,7 +126,7 @@ void Fan::flush() {
   for (const auto& branch : branches_) {
     branch->flush();
     jammed_ = jammed_ || branch->jammed();
-    unsent_ = unsent_ || (!branch->deaf() && branch->leg.stream().unsent());
+    unsent_ = unsent_ || branch->unsent();
   }
 }
 
@@ -139,7 +146,7 @@ Io Fan::write(std::span<const Bytes> parts, std::size_t& taken) {
     branch->write(parts, gone);
     branch->keep(parts, gone);
     jammed_ = jammed_ || branch->jammed();
-    unsent_ = unsent_ || (!branch->deaf() && branch->leg.stream().unsent());
+    unsent_ = unsent_ || branch->unsent();
   }
   return Io::ok;
 }
@@ -158,7 +165,7 @@ void Fan::write_dealt(std::span<const Bytes> parts) {
   for (const auto& branch : branches_) {
     branch->write_dealt();
     jammed_ = jammed_ || branch->jammed();
-    unsent_ = unsent_ || (!branch->deaf() && branch->leg.stream().unsent());
+    unsent_ = unsent_ || branch->unsent();
   }
 }
 

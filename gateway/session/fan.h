@@ -31,8 +31,8 @@ class Fan final : public net::Stream {
   bool serves(const Leg& leg) const;
   // Octets that have been taken for the leg and have not left.
   std::size_t owed(const Leg& leg) const;
-  // A leg that died while it was written to, which is forgotten thereby; null: none.
-  Leg* take_lost();
+  // A leg that died while it was written to, which is forgotten thereby; null: none. `cut`: there was something left for it.
+  Leg* take_lost(bool& cut);
 
   // Sends what is owed.
   void flush();

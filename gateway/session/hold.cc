@@ -7,7 +7,9 @@
 namespace sluice::session {
 
 void Hold::expect(const relay::Run& run) {
-  Note note{run.prefix_size + run.size - run.skip, run.begins, run.ends, run.control};
+  // What is put on the wire; the content of a control frame stands among its octets, that of a message behind them.
+  const std::size_t content = run.control ? 0 : run.content.size();
+  Note note{run.prefix_size + (run.size - run.skip - run.tail) + content, run.begins, run.ends, run.control};
   // One without octets of its own (a frame's header in front of TCP) is never written.
   if (note.left == 0 && notes_.empty()) {
     take_note(note, {});
@@ -30,11 +32,11 @@ void Hold::join_after(net::Stream& leg) {
 Hold::Loss Hold::lose() {
   leg_ = then_ = nullptr;
   told_.clear();
-  const bool begun = headless_ || sent_ > 0;
+  kept_back_ = false;
   Loss loss = Loss::none;
-  if (begun && messages_[first_].control) {
+  if (begun() && messages_[first_].control) {
     drop_first();  // the client's Close: nobody is left to whom it would mean anything
-  } else if (begun) {
+  } else if (begun()) {
     switch (rules_.in_flight) {
       case config::InFlight::hold: loss = headless_ ? Loss::failed : Loss::kept; break;
       case config::InFlight::fail: loss = Loss::failed; break;
@@ -45,6 +47,26 @@ Hold::Loss Hold::lose() {
   }
   look();
   return loss;
+}
+
+void Hold::rewind() {
+  leg_ = nullptr;
+  told_.clear();
+  kept_back_ = false;
+  sent_ = 0;
+  look();
+}
+
+void Hold::settle_front() {
+  check(first_ < messages_.size() && messages_[first_].whole, "a message that has not come goes");
+  const std::size_t size = messages_[first_++].size;
+  leg_ = nullptr;
+  told_.clear();
+  kept_back_ = headless_ = false;
+  sent_ = 0;
+  ++left_;
+  drop_octets(size);
+  look();
 }
 
 void Hold::drop_first() {
@@ -67,7 +89,7 @@ void Hold::drop_all() {
   notes_.clear();
   kept_.clear();
   first_ = begin_ = sent_ = 0;
-  headless_ = false;
+  headless_ = kept_back_ = false;
 }
 
 // ---- taking from the relay ---------------------------------------------------------------------------------------------
@@ -160,10 +182,11 @@ void Hold::send() {
   if (broken_ || leg_->jammed() || !send_told()) return;
   settle_sent();
   change();
-  while (sent_ < octets() && !leg_->jammed()) {
+  while (leg_ && sent_ < octets() && !leg_->jammed()) {
     Bytes rest = unsent();
     // What a stream keeps itself (TLS) cannot be taken apart again: then it is to be of one message only.
-    if (leg_->keeps() || then_) rest = rest.first(messages_[first_].size - sent_);
+    if (apart_ || leg_->keeps() || then_) rest = rest.first(messages_[first_].size - sent_);
+    if (rest.empty()) break;  // it is kept back
     std::size_t taken = 0;
     if (leg_->write({&rest, 1}, taken) == Io::error) {
       broken_ = true;
@@ -171,7 +194,7 @@ void Hold::send() {
     }
     sent_ += taken;
     settle_sent();
-    if (taken < rest.size() || leg_->unsent()) break;
+    if (!leg_ || taken < rest.size() || leg_->unsent()) break;
     change();
   }
   forget_sent();
@@ -179,13 +202,17 @@ void Hold::send() {
 
 // To the leg that comes after this one, where nothing has been begun with this one.
 void Hold::change() {
-  if (!then_ || headless_ || sent_ > 0 || leg_->unsent()) return;
+  if (!leg_ || !then_ || headless_ || sent_ > 0 || leg_->unsent()) return;
   leg_ = std::exchange(then_, nullptr);
 }
 
 // Messages that have left as a whole are done with.
 void Hold::settle_sent() {
   if (leg_->unsent()) return;
+  if (apart_) {
+    if (!kept_back_ && given()) settle_front();
+    return;
+  }
   std::size_t gone = 0;
   for (; first_ < messages_.size() && messages_[first_].whole && sent_ - gone >= messages_[first_].size; ++first_) {
     gone += messages_[first_].size;

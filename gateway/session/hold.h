@@ -3,6 +3,8 @@
 // which message a leg has had, and keeps what the next leg must be given.
 //
 // Owned by a Revival, which joins it to a leg and tells it of the leg's loss. It never opens a leg and never ends a session.
+// Per message (`apart`) it gives one message at a time: when it has left, the hold is joined to nobody, and who gets the next
+// one is the Revival's to say.
 //
 // Kept are: octets that the leg has not taken yet (at most a turn), with in_flight = "hold" those that it has had of the
 // message at hand (at most `buffer`), and while there is no leg what the client goes on to send (at most `buffer`).
@@ -21,7 +23,7 @@ namespace sluice::session {
 
 class Hold final : public net::Stream {
  public:
-  explicit Hold(const config::SurviveSettings& rules) : rules_(rules) {}
+  Hold(const config::SurviveSettings& rules, bool apart) : rules_(rules), apart_(apart) {}
 
   // A run whose octets come next by write(); called in the order of the octets, so that message boundaries are known here.
   void expect(const relay::Run& run);
@@ -43,6 +45,23 @@ class Hold final : public net::Stream {
   };
   // The leg takes nothing any more.
   Loss lose();
+
+  // ---- one message at a time ----
+  // Messages that have left as a whole, since the last look.
+  std::uint32_t take_left() { return std::exchange(left_, 0); }
+  // Whoever it is joined to has had octets of the message at its front.
+  bool begun() const { return headless_ || sent_ > 0; }
+  // All of it has been handed to whoever it is joined to.
+  bool given() const { return first_ < messages_.size() && messages_[first_].whole && sent_ == messages_[first_].size; }
+  // Nothing of it has been forgotten: it could be sent again.
+  bool whole() const { return !headless_; }
+  // It stays when it has left, because somebody must be given it once more ...
+  void keep() { kept_back_ = true; }
+  bool kept_back() const { return kept_back_ && given() && leg_ && !leg_->unsent(); }
+  // ... from its first octet, once the hold is joined again. Nobody is joined until then.
+  void rewind();
+  // It has reached whom it can reach, and goes.
+  void settle_front();
 
   // Sends what waits, as far as the leg takes it.
   void flush();
@@ -113,6 +132,9 @@ class Hold final : public net::Stream {
   std::vector<Note> notes_;
   std::string told_;            // rest of a control frame
   std::uint32_t dropped_ = 0;
+  std::uint32_t left_ = 0;
+  const bool apart_;
+  bool kept_back_ = false;
   bool headless_ = false;       // the first message has octets that the leg has taken and that are not kept
   bool swallowing_ = false;     // of the message at hand nothing goes anywhere any more
   bool broken_ = false;

@@ -46,12 +46,19 @@ Verdict UpLane::admit(const relay::Run& run) {
     const Leg& leg = *session_.legs_.front();
     if ((leg.close_out || leg.state() == Leg::State::closed) && !session_.away()) return Verdict::consume();
   } else if (!run.begins) {  // the leg is known once a message has begun
-    if (session_.target_gone()) return Verdict::consume();
+    if (session_.revival_ ? session_.revival_->over() : session_.target_gone()) return Verdict::consume();
   } else if (session_.spread_->refused) {
     return Verdict::deny({Errc::too_big, Side::client, false, "a message too large to be read"});
+  } else if (session_.revival_ && session_.revival_->over()) {
+    return Verdict::consume();
   }
   const Verdict verdict = session_.ending_ ? Verdict::allow() : meter(run);
-  if (verdict.allowed()) count(run);
+  if (!verdict.allowed()) return verdict;
+  if (run.begins && session_.per_message() && session_.revival_ && !session_.revival_->begin()) {
+    metered_ = meters.size();  // once is enough
+    return Verdict::pending();
+  }
+  count(run);
   return verdict;
 }
 
@@ -170,8 +177,8 @@ void UpLane::inspect(const relay::Preview& message) {
 }
 
 net::Stream* UpLane::route(const relay::Run& run) {
-  if (session_.per_message()) return session_.leg_for(run);
   if (session_.revival_) return session_.revival_->route(run);
+  if (session_.per_message()) return session_.leg_for(run);
   Leg& leg = *session_.legs_.front();
   return leg.relaying() ? &leg.stream() : nullptr;
 }
@@ -180,7 +187,7 @@ net::Stream* UpLane::route(const relay::Run& run) {
 bool UpLane::gives_up(const relay::Run& held) const {
   if (held.begins && session_.ending_) return true;
   if (held.begins && session_.per_message()) return false;
-  if (session_.per_message()) return session_.target_gone();
+  if (session_.per_message()) return session_.revival_ ? session_.revival_->over() : session_.target_gone();
   const Leg& leg = *session_.legs_.front();
   return leg.close_out || leg.state() == Leg::State::closed;
 }

@@ -76,6 +76,7 @@ class Leg {
 
   // From open on.
   net::Stream& stream() { return *stream_; }
+  const net::Stream& stream() const { return *stream_; }
   upstream::Server& server() const { return *use_.get(); }
   // Gives its stream away; the leg is closed then.
   std::unique_ptr<net::Stream> release();
@@ -89,6 +90,8 @@ class Leg {
   // Towards the client, whether or not the upstream still lives.
   bool at_frame_boundary() const { return !relay_ || relay_->at_frame_boundary(); }
   bool at_message_boundary() const { return !relay_ || relay_->at_message_boundary(); }
+  // It has joined the relay: what the gateway itself says to the client can go through it, even when it is lost.
+  bool writes() const { return relay_.has_value(); }
   bool flush_owed() { return !relay_ || relay_->flush_owed(); }
   bool inject(net::Stream& client, Bytes frame) { return relay_ && relay_->inject(client, frame); }
   std::string_view agreed_subprotocol() const { return opening_->agreement.subprotocol; }

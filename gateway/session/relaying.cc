@@ -26,7 +26,7 @@ Step Session::relay() {
   pump_up(up_budget);
   if (revival_) revival_->tend();
   relay::Budget down_budget;
-  if (legs_.size() == 1) [[likely]] {
+  if (legs_.size() == 1 && !(spread_ && revival_)) [[likely]] {
     pump_down(*legs_.front(), down_budget);
   } else if (spread_) {
     pump_legs(down_budget);
@@ -42,7 +42,13 @@ void Session::pump_up(relay::Budget& budget) {
     up_->flush_owed();  // what it sent before is delivered, and makes way for the Close
     return;
   }
-  const Why why = up_->idle() ? Why::starved : up_->pump(budget);
+  Why why = up_->idle() ? Why::starved : up_->pump(budget);
+  if (spread_ && revival_ && why == Why::held) {
+    // One message at a time goes up: the next one as soon as it has left.
+    while (why == Why::held && budget.octets > 0 && revival_->goes_on()) why = up_->pump(budget);
+    if (why == Why::held && budget.octets == 0) spent_ = true;
+    if (why == Why::held && revival_->jammed()) why = Why::jammed;
+  }
   if (up_->take_activity()) last_client_in_ = now();
   Leg* sink = nullptr;
   for (const auto& leg : legs_) {
@@ -234,6 +240,13 @@ bool Session::tick_leg(Leg& leg, Instant time) {
   const config::WebSocketSettings& r = rules();
   if (!leg.relaying()) return false;
   if (leg.leaving() && time >= leg.deadline() && !ending_) {
+    // Where the client survives there is time for what is under way.
+    const bool speaks = client_jammed_since_ != Instant{} || leg.relay().holds() ||
+                        (leg.relay().inside_message() && time - leg.last_in < kGateStall);
+    if (revival_ && (speaks || is_target(leg))) {
+      leg.leave_by(time + r.close_timeout);
+      return false;
+    }
     leg_left(leg);
     return true;
   }

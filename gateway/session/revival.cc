@@ -16,9 +16,12 @@ constexpr auto kLeftStall = std::chrono::seconds(30);  // inside a message, of a
 }  // namespace
 
 Revival::Revival(Session& session, const config::SurviveSettings& rules, std::string subprotocol)
-    : session_(session), rules_(rules), subprotocol_(std::move(subprotocol)), hold_(rules) {}
+    : session_(session), rules_(rules), subprotocol_(std::move(subprotocol)), hold_(rules, session.per_message()) {
+  if (session.per_message()) dealt_ = std::make_unique<Dealt>();
+}
 
 Revival::~Revival() {
+  if (dealt_) settle_had();
   hold_.drop_all();
   count(Dropped::closing);
 }
@@ -32,6 +35,7 @@ void Revival::count(Dropped why) {
 }
 
 void Revival::join(Leg& leg) {
+  if (dealt_) return;  // who gets a message is said at its beginning
   leg_ = &leg;
   hold_.join(leg.stream());
 }
@@ -41,17 +45,31 @@ net::Stream* Revival::route(const relay::Run& run) {
   return &hold_;
 }
 
+bool Revival::feeds(const Leg& leg) const {
+  return dealt_ ? leg.relaying() && hold_.feeds(leg.stream()) : &leg == leg_;
+}
+
+bool Revival::mute(const Leg& leg) const {
+  return std::ranges::find(half_given_, &leg) != half_given_.end();
+}
+
+bool Revival::half_given(const Leg& leg) const {
+  if (mute(leg)) return true;
+  return runs_to(leg) && hold_.begun() && !(hold_.given() && has_all(leg));
+}
+
 bool Revival::through(const Leg& leg) const {
-  if (&leg != leg_) return true;
-  return hold_.empty() && (session_.up_->at_frame_boundary() || hold_.swallowing());
+  if (!runs_to(leg)) return true;
+  return hold_.empty() && (!dealt_ || session_.spread_->owed(leg) == 0) && (session_.up_->at_frame_boundary() || hold_.swallowing());
 }
 
 bool Revival::tell(Leg& leg, Bytes frame) {
-  if (&leg != leg_) return leg.tell(frame);
+  if (!feeds(leg)) return through(leg) && leg.tell(frame);
   return through(leg) && hold_.tell(frame);
 }
 
 bool Revival::restless() const {
+  if (dealt_) return state_ == State::seeking || state_ == State::moving || dealt_->homeless;
   return state_ == State::seeking || state_ == State::moving || session_.legs_.size() > 1;
 }
 
@@ -69,6 +87,7 @@ void Revival::count_lost_inside() {
 }
 
 bool Revival::lost(Leg& leg, bool fault, bool ended) {
+  if (dealt_) return lost_one(leg, fault, ended);
   Session& s = session_;
   if (leg.relay().inside_message() && (ended || &leg != leg_)) {
     count_lost_inside();
@@ -80,6 +99,7 @@ bool Revival::lost(Leg& leg, bool fault, bool ended) {
   }
   if (!lasts() || !counts(1006)) return false;
   if (fault) s.route_->compiled->cluster->report(leg.server(), false, s.now());
+  if (half_given(leg)) half_given_.push_back(&leg);
   leg_ = nullptr;
   if (ended && leg.stream().received().empty()) {
     s.retire_leg(leg);
@@ -91,6 +111,7 @@ bool Revival::lost(Leg& leg, bool fault, bool ended) {
 }
 
 bool Revival::on_close(Leg& leg, std::uint16_t code) {
+  if (dealt_) return closed_one(leg, code);
   if (leg.relay().inside_message()) {
     count_lost_inside();
     return false;
@@ -102,7 +123,7 @@ bool Revival::on_close(Leg& leg, std::uint16_t code) {
     if (loss != Hold::Loss::none) {
       // Inside a message no Close of ours may follow, and what its stream keeps of that message must not leave any more.
       leg.close_out = true;
-      half_given_ = &leg;
+      half_given_.push_back(&leg);
     }
     seek_after(leg, loss);
   }
@@ -127,43 +148,56 @@ void Revival::seek_after(Leg& leg, Hold::Loss loss) {
     s.close_override_ = rules_.close_code;
     return s.end({Errc::be_lost, Side::upstream, false, "lost with a message of the client on its way"}, Side::upstream);
   }
-  began_ = s.now();
+  if (under_way) {  // a server is being asked already
+    began_ = s.now();
+    deadline_ = began_ + rules_.timeout;
+  } else {
+    begin_seeking(State::seeking, leg);
+  }
+}
+
+void Revival::begin_seeking(State state, const Leg& leg) {
+  state_ = state;
+  began_ = session_.now();
   deadline_ = began_ + rules_.timeout;
-  if (under_way) return;  // a server is being asked already
   from_ = leg.server().settings().url;
   without_ = &leg.server();
   candidates_.clear();
   next_candidate_ = rounds_ = attempts_ = 0;
   pause();
+  session_.arm(retry_at_);
 }
 
 bool Revival::move(Leg& leg, Errc why) {
+  if (dealt_) return move_one(leg, why);
   if (&leg != leg_ || state_ != State::steady) return true;
   if (!lasts()) return false;
-  Session& s = session_;
-  state_ = State::moving;
   why_ = why;
-  began_ = s.now();
-  deadline_ = began_ + rules_.timeout;
-  from_ = leg.server().settings().url;
-  without_ = &leg.server();
-  candidates_.clear();
-  next_candidate_ = rounds_ = attempts_ = 0;
-  pause();
-  s.arm(retry_at_);
+  begin_seeking(State::moving, leg);
   return true;
 }
 
 void Revival::forget(const Leg& leg) {
   session_.spent_ = true;  // it makes way for others
+  std::erase(half_given_, &leg);
+  if (dealt_) return forget_one(leg);
   if (&leg != leg_) return;
   leg_ = nullptr;
   next_.reset();
+  hopeless(Dropped::closing);
+}
+
+// Nothing that the client sends can go anywhere any more.
+void Revival::hopeless(Dropped why) {
   state_ = State::over;
-  hold_.drop_all();
   session_.up_->forget(hold_);
+  if (dealt_) settle_had();
+  hold_.drop_all();
   hold_.lose();
-  count(Dropped::closing);
+  count(why);
+  if (!dealt_) return;
+  dealt_->lines.clear();
+  dealt_->homeless = false;
 }
 
 // Nothing goes to it any more; what it has said before may be here still, and is read to its end.
@@ -177,6 +211,7 @@ void Revival::hold_broke() {
     return;
   }
   s.route_->compiled->cluster->report(leg.server(), false, s.now());
+  if (half_given(leg)) half_given_.push_back(&leg);
   leg_ = nullptr;
   leg.close_out = true;
   seek_after(leg, hold_.lose());
@@ -184,9 +219,19 @@ void Revival::hold_broke() {
 
 // ---- at each edge ------------------------------------------------------------------------------------------------------
 
+void Revival::cut_half_given() {
+  if (half_given_.empty()) return;
+  for (const auto& leg : session_.legs_) {
+    if (leg->close_in && leg->relaying() && mute(*leg)) {
+      session_.retire_leg(*leg);
+    }
+  }
+}
+
 void Revival::tend() {
+  if (dealt_) return tend_messages();
   if (leg_ && hold_.broken()) hold_broke();
-  if (half_given_) session_.retire_leg(*std::exchange(half_given_, nullptr));
+  cut_half_given();
   hold_.flush();
   count(Dropped::in_flight);
   tend_client();
@@ -219,7 +264,7 @@ void Revival::tend_left() {
   for (std::size_t i = 0; i < s.legs_.size(); ++i) {
     Leg& leg = *s.legs_[i];
     if (&leg == leg_ || !leg.relaying()) continue;
-    if (leg.flush_told() && leg.close_in && leg.close_out) leg.stream().finish();
+    if (!mute(leg) && leg.flush_told() && leg.close_in && leg.close_out) leg.stream().finish();
     if (now < leave_until_) continue;
     const bool stalled = now - leg.last_in >= kLeftStall && s.client_jammed_since_ == Instant{};
     if (!leg.relay().inside_message() && (stalled || leg.stream().received().empty())) {
@@ -251,6 +296,21 @@ void Revival::pause() {
   retry_at_ = session_.now() + Duration(random_below(static_cast<std::uint64_t>(longest.count()) + 1));
 }
 
+// Where another server is sought, how its leg opens, and for whom.
+const upstream::Cluster& Revival::cluster() const {
+  return dealt_ ? *session_.spread_->groups[dealt_->group].cluster : *session_.route_->compiled->cluster;
+}
+
+const LegPlan& Revival::plan() const {
+  return dealt_ ? session_.spread_->groups[next_ ? next_->group : dealt_->group].plan : *session_.leg_plan_;
+}
+
+std::uint64_t Revival::key() const {
+  if (!dealt_) return session_.record_.key_hash;
+  const bool known = !dealt_->lines.empty() && dealt_->lines.front().group == dealt_->group;
+  return known ? dealt_->lines.front().key : session_.spread_->groups[dealt_->group].key_hash;
+}
+
 void Revival::seek() {
   Session& s = session_;
   while (state_ == State::seeking || state_ == State::moving) {
@@ -268,7 +328,7 @@ void Revival::seek() {
 // False: nobody is left to be asked before the next pause.
 bool Revival::next_candidate() {
   Session& s = session_;
-  const upstream::Cluster& cluster = *s.route_->compiled->cluster;
+  const upstream::Cluster& cluster = this->cluster();
   if (next_candidate_ == candidates_.size()) {
     if (next_candidate_ > 0) {
       candidates_.clear();
@@ -278,15 +338,16 @@ bool Revival::next_candidate() {
     // Whoever was lost a moment ago is asked last; whoever is to be left, not at all.
     const bool last = rounds_++ == 0 || state_ == State::moving;
     if (!cluster.allow(s.now())) return false;
-    candidates_ = cluster.order(s.record_.key_hash, s.now(), {&without_, last ? 1u : 0u});
-    if (candidates_.empty() && state_ == State::seeking) candidates_ = cluster.order(s.record_.key_hash, s.now());
+    candidates_ = cluster.order(key(), s.now(), {&without_, last ? 1u : 0u});
+    if (candidates_.empty() && state_ == State::seeking) candidates_ = cluster.order(key(), s.now());
     if (candidates_.empty()) return false;
   }
   upstream::ServerUse use = cluster.take(candidates_[next_candidate_++]);
   if (!use) return true;  // others were faster
   ++attempts_;
   auto leg = std::make_unique<Leg>(s.house_, std::move(use), s.ready_);
-  if (leg->start(*s.leg_plan_)) {
+  if (dealt_) leg->group = dealt_->group;
+  if (leg->start(plan())) {
     next_ = std::move(leg);
   } else {
     s.opening_failed(*leg);
@@ -299,7 +360,7 @@ bool Revival::advance() {
   Session& s = session_;
   Leg& leg = *next_;
   if (leg.state() != Leg::State::open) {
-    const Result<Leg::State> state = leg.advance(*s.leg_plan_);
+    const Result<Leg::State> state = leg.advance(plan());
     if (!state) return failed(state.error().code != Errc::fd_limit);
     if (leg.refused()) {
       // As at the handshake: who answers serves, and one client's refusals take a server from nobody else.
@@ -313,8 +374,9 @@ bool Revival::advance() {
       return false;
     }
     if (leg.agreed_subprotocol() != subprotocol_) return failed(true);
-    s.route_->compiled->cluster->attempted(leg.server(), true, s.now());
+    s.cluster_of(leg).attempted(leg.server(), true, s.now());
   }
+  if (dealt_) return join_one(), true;
   if (leg_) {
     hold_.join_after(leg.stream());
   } else {
@@ -330,7 +392,7 @@ bool Revival::advance() {
 
 bool Revival::failed(bool fault) {
   if (fault) session_.opening_failed(*next_);
-  if (next_candidate_ < candidates_.size()) session_.route_->servers->of(next_->server()).retries.add();
+  if (next_candidate_ < candidates_.size()) session_.book_of(*next_).of(next_->server()).retries.add();
   next_.reset();
   return true;
 }
@@ -371,18 +433,19 @@ void Revival::announce(const Leg& leg) {
 void Revival::give_up() {
   Session& s = session_;
   next_.reset();
+  if (dealt_ && state_ == State::seeking && !dealt_->wanted && has_leg()) {
+    state_ = State::steady;  // somebody has come in another way
+    return;
+  }
   count(Revived::timeout);
-  if (leg_) {
+  if (leg_ || state_ == State::moving) {
     hold_.stay();
     state_ = State::steady;
     // Otherwise it may stay where it is, and is asked to leave again.
     if (why_ == Errc::server_down) s.take_leave({why_, Side::gateway, false, "no other server took over in time"});
     return;
   }
-  state_ = State::over;
-  s.up_->forget(hold_);
-  hold_.drop_all();
-  count(Dropped::no_server);
+  hopeless(Dropped::no_server);
   s.close_override_ = rules_.close_code;
   s.end({Errc::no_backend, Side::upstream, false, "no server took over in time"}, Side::upstream);
 }
@@ -390,16 +453,17 @@ void Revival::give_up() {
 // The session ends meanwhile.
 void Revival::abandon() {
   next_.reset();
-  if (leg_) {
+  if (leg_ || state_ == State::moving) {
     hold_.stay();
     state_ = State::steady;
     return;
   }
-  state_ = State::over;
-  session_.up_->forget(hold_);
-  hold_.drop_all();
-  count(Dropped::closing);
-  count(Revived::abandoned);
+  if (state_ == State::seeking) count(Revived::abandoned);
+  if (dealt_ && !dealt_->homeless) {
+    state_ = State::steady;  // what is on its way to a leg gets there
+  } else {
+    hopeless(Dropped::closing);
+  }
 }
 
 }  // namespace sluice::session

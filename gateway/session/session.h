@@ -116,6 +116,7 @@ class Session {
   void read_message(const relay::Preview& preview);
   void read_answer(const Leg& leg, const relay::Preview& preview);
   net::Stream* leg_for(const relay::Run& run);
+  bool legs_ready();
   net::Stream* aim();
   net::Stream* way_of(relay::Batch& batch, Bytes octets, const net::Stream* with);
   net::Stream* deal(relay::Batch& batch, Bytes octets);
@@ -133,6 +134,7 @@ class Session {
   void tend_legs();
   void tend_fan();
   void advance_chosen_leg(Leg& leg);
+  void join_leg(Leg& leg);
   void drop_chosen_leg(Leg& leg, bool failed);
   void rest(const upstream::Server& server);
   bool enter_gate(Leg& leg, bool begins);

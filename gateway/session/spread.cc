@@ -117,7 +117,7 @@ void Session::read_message(const relay::Preview& preview) {
   route_->rules[rule]->messages.add();
   s.group = matched ? routing.cluster_of[rule] : 0;
   s.aim = matched ? routing.rules.rules()[rule].aim : Aim::one;
-  s.candidates.clear();
+  if (!revival_ || !revival_->homeless()) s.candidates.clear();
 
   // Of a message that is whole everything is known, and of one that nobody wants to read all of nothing is missing.
   const bool unread = preview.opcode == ws::kText && !preview.whole && s.appetite.text == routing.rules.inspect();
@@ -164,19 +164,29 @@ net::Stream* Session::leg_for(const relay::Run& run) {
     if (!target_) return s.fan;
     return target_->relaying() ? &target_->stream() : nullptr;
   }
+  return legs_ready() ? aim() : nullptr;
+}
+
+// Whether the message in line may go: its legs are chosen, open, and free for it.
+bool Session::legs_ready() {
+  Spread& s = *spread_;
   if (s.chosen.empty()) choose_legs();
   if (s.chosen.empty()) {
-    end({Errc::no_backend, Side::upstream, false, "no server can be had for a message"}, Side::gateway);
-    return nullptr;
+    if (revival_) {
+      revival_->want(s.group);
+    } else {
+      end({Errc::no_backend, Side::upstream, false, "no server can be had for a message"}, Side::gateway);
+    }
+    return false;
   }
   for (Leg* const leg : s.chosen) {
-    if (!leg->relaying()) return nullptr;
+    if (!leg->relaying()) return false;
     if (!leg->owes_told()) continue;
     // A message may not stand inside a control frame: whoever takes none of that is jammed.
     if (leg->jammed_since == Instant{}) leg->jammed_since = now();
-    return nullptr;
+    return false;
   }
-  return aim();
+  return true;
 }
 
 // All legs of the message in line are open.
@@ -233,6 +243,7 @@ net::Stream* Session::deal(relay::Batch& batch, Bytes octets) {
 }
 
 bool Session::is_target(const Leg& leg) const {
+  if (revival_) return revival_->runs_to(leg);
   return target_ ? target_ == &leg : spread_ && spread_->fan && spread_->fan->serves(leg);
 }
 
@@ -247,13 +258,18 @@ void Session::retire_targets() {
     if (target_->relaying()) retire_leg(*target_);
     return;
   }
-  if (!spread_ || !spread_->fan || up_->to() != spread_->fan) return;
+  if (!spread_ || !spread_->fan || spread_->fan->empty()) return;
+  if (revival_ ? !revival_->runs_to(spread_->fan->leg(0)) : up_->to() != spread_->fan) return;
   while (!spread_->fan->empty()) retire_leg(spread_->fan->leg(0));
   up_->forget(*spread_->fan);
 }
 
 void Session::choose_legs() {
   Spread& s = *spread_;
+  if (revival_ && revival_->seeks(s.group)) {  // at its own pace; whoever is open serves meanwhile
+    if (Leg* const leg = open_leg_of_group()) s.chosen.push_back(leg);
+    return;
+  }
   if (s.aim == Aim::one) {
     if (Leg* const leg = choose_leg()) s.chosen.push_back(leg);
     return;
@@ -358,16 +374,20 @@ void Session::rest(const upstream::Server& server) {
 void Session::tend_legs() {
   Spread& s = *spread_;
   s.flush_fans();
+  if (revival_) revival_->cut_half_given();
   for (const auto& leg : legs_) {
-    if (!leg->relaying()) continue;
     leg->flush_owed();  // a control frame goes through the first leg, and before what others owe
+    if (!leg->relaying() || (revival_ && (revival_->feeds(*leg) || revival_->mute(*leg)))) continue;
     const bool told = leg->flush_told();
     // The direction up has gone on to somebody else meanwhile, or the message that waits for it may pass.
     const bool free = &leg->stream() != up_->to() ? s.owed(*leg) == 0 : s.is_chosen(*leg);
     if (told && free) end_pause(Direction::up, leg->jammed_since);
     if (leg->leaving() && leg->close_in && leg->close_out && !ending_) leg_left(*leg);
   }
-  if (!ending_ && legs_.size() > 1) {  // those that were left, once all that they said has left, too
+  // Those that were left, once all that they said has left, too. Somebody must be there to write to the client.
+  const bool served = std::ranges::any_of(legs_, [](const auto& leg) { return leg->relaying(); });
+  if (gate_ && gate_->state() == Leg::State::closed && gate_->at_message_boundary()) gate_ = nullptr;
+  if (!ending_ && served) {
     std::erase_if(legs_, [this](const auto& leg) {
       const bool over = leg->state() == Leg::State::closed && leg->flush_owed();
       if (over && target_ == leg.get()) {
@@ -387,12 +407,14 @@ void Session::tend_fan() {
   for (const auto& fan : spread_->fans) {
     for (std::size_t i = 0; fan && i < fan->size(); ++i) {
       Leg& leg = fan->leg(i);
-      const bool full = fan->owed(leg) > 0 || (leg.owes_told() && up_->to() == fan.get());
+      const bool full = fan->owed(leg) > 0 || (leg.owes_told() && (revival_ ? revival_->runs_to(leg) : up_->to() == fan.get()));
       if (!full || leg.jammed_since != Instant{}) continue;
       leg.jammed_since = now();
       route_->tally->flow[static_cast<std::size_t>(Direction::up)].pauses.add();
     }
-    while (Leg* const lost = fan ? fan->take_lost() : nullptr) {
+    bool cut = false;
+    while (Leg* const lost = fan ? fan->take_lost(cut) : nullptr) {
+      if (revival_) revival_->branch_lost(*fan, *lost, cut);
       // What it said before it left may be here still: its last messages, and its Close.
       relay::Budget last;
       pump_down(*lost, last);
@@ -413,13 +435,16 @@ void Session::advance_chosen_leg(Leg& leg) {
   if (*state == Leg::State::open) {
     if (leg.agreed_subprotocol() != s.subprotocol) return drop_chosen_leg(leg, true);
     cluster_of(leg).attempted(leg.server(), true, now());
-    leg.relay_through(down_framer(false), *this);
-    if (s.races) leg.relay().inspect_messages();
-    return;
+    return join_leg(leg);
   }
   const Instant deadline = std::min(leg.deadline(), s.deadline);
   if (now() >= deadline) return drop_chosen_leg(leg, true);
   arm(deadline);
+}
+
+void Session::join_leg(Leg& leg) {
+  leg.relay_through(down_framer(false), *this);
+  if (spread_->races) leg.relay().inspect_messages();
 }
 
 // It cannot be had: it leaves room for another, and the message goes to the next candidate, or without this one.

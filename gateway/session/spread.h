@@ -18,7 +18,16 @@
 
 namespace sluice::session {
 
-struct Spread {
+// By what the servers of a message are chosen. Without rules it is always the same: one server of the route's own backend.
+struct Choice {
+  std::uint8_t group = 0;
+  upstream::Aim aim = upstream::Aim::one;
+  std::uint64_t key = 0;    // for the balancer
+  std::string race_id;      // an answer to it is awaited
+};
+
+// A Spread is the choice of the message that stands in line, too.
+struct Spread : Choice {
   // A backend that messages go to. The first is the route's own.
   struct Group {
     const upstream::Cluster* cluster = nullptr;
@@ -28,11 +37,7 @@ struct Spread {
   std::vector<Group> groups;
   std::string subprotocol;  // what every further leg must answer
 
-  // Of the message that stands in line. Without rules it is always the same: one server of the route's own backend.
-  std::uint8_t group = 0;
-  upstream::Aim aim = upstream::Aim::one;
-  std::uint64_t key = 0;    // for the balancer
-  std::string race_id;      // an answer to it is awaited
+  // Of the message that stands in line.
   bool refused = false;     // too large to be read, where that is refused
   std::vector<Leg*> chosen;  // where it goes, once all of them are open; only these legs are not
   // Asked for once, so that no candidate is tried twice for it.

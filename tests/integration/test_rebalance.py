@@ -84,11 +84,12 @@ class Client:
             await asyncio.sleep(random.uniform(0.5, 1.5))
 
 
-def config(dns, port, balance, rebalance='{ threshold = "10%", rate = "50/s" }'):
+def config(dns, port, balance, survive="", rebalance='{ threshold = "10%", rate = "50/s" }'):
     return BASE.replace("[server]\n", f'[server]\nresolvers = ["{dns.address}"]\n') + f"""
 [[route]]
 path = "/*"
 backend = "app"
+{survive}
 [backend.app]
 servers = ["dns+ws://app.test:{port}"]
 balance = {balance}
@@ -104,7 +105,7 @@ async def until(condition, timeout, what):
         await asyncio.sleep(0.1)
 
 
-def scale_out(fresh_gateway, balance, path, check):
+def scale_out(fresh_gateway, balance, path, check, survive=""):
     """Two servers with all clients, then four; `check` is called when nothing moves any more."""
     async def run():
         port = free_port()
@@ -113,7 +114,7 @@ def scale_out(fresh_gateway, balance, path, check):
             await server.start(port)
         with Dns() as dns:
             dns.set("app.test", ["127.0.0.1", "127.0.0.2"], ttl=1)
-            gateway = fresh_gateway(config(dns, port, balance), workers=2)
+            gateway = fresh_gateway(config(dns, port, balance, survive), workers=2)
             up = lambda: gateway.admin_json("/api/v1/backends")["backends"][0]["up"]
             shed = lambda: gateway.metric("sluice_backend_rebalanced_total", backend="app")
             wait_for(lambda: up() == 2, 10, "two servers")
@@ -167,3 +168,23 @@ def test_keys_move_only_to_servers_that_won_them(fresh_gateway):
         assert live[2] > 0 and live[3] > 0 and live[2] + live[3] == closes == tally[1012]
         assert closes < CLIENTS * 0.75
     scale_out(fresh_gateway, '{ policy = "consistent_hash", key = "query:room" }', lambda number: f"/x?room={number}", check)
+
+
+def test_clients_that_survive_are_moved_and_not_closed(fresh_gateway):
+    def check(servers, shed, tally, gateway):
+        live = [server.live for server in servers]
+        mean = CLIENTS / len(servers)
+        print(f"live {live}, shed {shed}")
+        assert sum(live) == CLIENTS
+        assert max(live) < mean * 1.1 and min(live) > mean * 0.9, live
+        assert CLIENTS / 2 * 0.9 <= shed <= CLIENTS / 2 * 1.05, shed
+        assert [code for code in tally if isinstance(code, int)] == [], "no client was closed"
+        metrics = gateway.metrics()
+
+        def total(name, label=""):
+            return sum(value for series, value in metrics.items() if series.startswith(name + "{") and label in series)
+        assert total("sluice_revivals_total", 'result="moved"') == total("sluice_revivals_total") == shed
+        assert total("sluice_closes_total") == total("sluice_messages_dropped_total") == 0
+        taken, heard = (total("sluice_messages_total", f'direction="{way}"') for way in ("in", "out"))
+        assert taken > CLIENTS and taken - heard < CLIENTS, "every message is answered, but those under way"
+    scale_out(fresh_gateway, '"least_connections"', lambda number: "/x", check, "[route.survive]")

@@ -86,6 +86,30 @@ config::Settings surviving(config::InFlight in_flight) {
 }
 config::Settings holding() { return surviving(config::InFlight::hold); }
 config::Settings dropping() { return surviving(config::InFlight::drop); }
+config::Settings spread_holding() {
+  config::Settings settings = holding();
+  settings.backends[0].unit = upstream::Unit::message;
+  return settings;
+}
+config::Settings spread_dropping() {
+  config::Settings settings = dropping();
+  settings.backends[0].unit = upstream::Unit::message;
+  return settings;
+}
+config::Settings to_all_holding() {
+  config::Settings settings = spread_holding();
+  upstream::MessageMatch binary;
+  binary.opcode = 2;
+  settings.routes[0].messages.push_back({"binary", binary, "", upstream::Aim::all});
+  return settings;
+}
+config::Settings lines_holding() {
+  config::Settings settings = holding();
+  for (auto& server : settings.backends[0].servers) server.scheme = upstream::Scheme::tcp;
+  settings.backends[0].framing.type = ws::TcpFraming::Type::delimiter;
+  settings.backends[0].framing.delimiter = ws::Delimiter("\n");
+  return settings;
+}
 
 void exchange(SimHouse& house, Client& client) {
   client.peer.text("hello");
@@ -254,6 +278,27 @@ void loses_servers(SimHouse& house) {
   house.run();
 }
 
+void loses_tcp_servers(SimHouse& house) {
+  house.on_dial = [](Upstream& up) { up.peer.raw_only = true; };
+  Client& client = come(house);
+  client.peer.text("a line");
+  if (house.dials() > 0) house.last().wire.send("an answer\n");
+  house.run();
+  if (house.dials() > 0) house.last().wire.finish();
+  house.run();
+  house.advance(1s);
+  client.peer.send(0x01, "half of ");
+  house.run();
+  if (house.dials() > 0) house.last().wire.finish();
+  house.run();
+  house.advance(1s);
+  client.peer.send(0x80, "a line");
+  client.peer.close(1000);
+  house.run();
+  if (house.dials() > 0) house.last().wire.finish();
+  house.run();
+}
+
 const std::vector<Conversation>& conversations() {
   static const std::vector<Conversation> all = {
       {"ClientCloses", one_ws, client_closes},
@@ -284,6 +329,14 @@ const std::vector<Conversation>& conversations() {
       {"SurvivesNarrowWindows", holding, narrow},
       {"SurvivesNarrowWindowsLikeTls", holding, narrow_like_tls},
       {"SurvivesWithLosses", dropping, loses_servers},
+      {"SurvivesManyLegs", spread_holding, loses_servers},
+      {"SurvivesManyLegsWithLosses", spread_dropping, loses_servers},
+      {"SurvivesManyLegsNarrowWindows", spread_holding, narrow},
+      {"SurvivesManyLegsNarrowWindowsLikeTls", spread_holding, narrow_like_tls},
+      {"SurvivesToAll", to_all_holding, loses_servers},
+      {"SurvivesToAllNarrowWindows", to_all_holding, narrow},
+      {"SurvivesToAllNarrowWindowsLikeTls", to_all_holding, narrow_like_tls},
+      {"SurvivesTcpServers", lines_holding, loses_tcp_servers},
   };
   return all;
 }

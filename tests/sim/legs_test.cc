@@ -477,5 +477,29 @@ TEST(Legs, OneThatOpensIsNoObstacleToTheEnd) {
   }
 }
 
+// Nobody's message may follow half of another one: behind it stands the Close alone.
+TEST(Legs, WhoWaitsAtTheGateDoesNotSpeakBehindHalfAMessage) {
+  for (int turn = 0; turn < 4; ++turn) {
+    Two two;
+    for (int i = 0; i < turn; ++i) {  // whoever is the first to be pumped
+      two.a().peer.text("a");
+      two.house.run();
+    }
+    two.a().peer.send(0x01, "half ");
+    two.house.run();
+    two.b().peer.text("whole");
+    two.house.run();
+    two.a().wire.reset();
+    two.house.run();
+    ASSERT_FALSE(two.client.peer.frames.empty());
+    EXPECT_EQ(two.client.peer.messages().back(), "half ");
+    EXPECT_EQ(two.client.peer.close_code(), 1011u);
+    two.client.wire.finish();
+    two.house.run();
+    two.house.advance(8s);
+    two.expect_gone();
+  }
+}
+
 }  // namespace
 }  // namespace sluice::test

@@ -1,7 +1,7 @@
 // Sessions that a rebalance closes: who leaves, when, and what their servers are counted with.
 #include <gtest/gtest.h>
 
-#include "support/sim_house.h"
+#include "support/survivor.h"
 
 namespace sluice::test {
 namespace {
@@ -59,6 +59,39 @@ TEST(Rebalance, AServerIsCountedWithoutThoseThatLeave) {
   house.advance(1s);
   EXPECT_EQ(house.server(0).leaving, 1u);
   EXPECT_EQ(house.server(0).staying(), active - 1);
+}
+
+// Where the client survives, a session that is to be shed is moved, and the client sees nothing of it.
+TEST(Rebalance, SessionsThatSurviveAreMoved) {
+  config::Settings settings = surviving(config::InFlight::hold, 2);
+  settings.backends[0].rebalance = {.rate = 10, .threshold = 0.1};
+  settings.backends[0].policy = upstream::Policy::least_connections;
+  SimHouse house(settings);
+  house.server(1).healthy = false;
+  std::vector<Client*> clients;
+  for (int i = 0; i < 6; ++i) clients.push_back(&house.open());
+  ASSERT_EQ(house.server(0).active, 6u);
+  house.server(1).healthy = true;
+  house.on_dial = [](Upstream& up) { up.peer.answers_close = true; };
+  house.server(0).to_shed = 3;
+  house.advance(3s);
+  for (std::size_t i = 0; i < clients.size(); ++i) clients[i]->peer.text(std::to_string(i));
+  house.run();
+  for (std::size_t i = 0; i < house.dials(); ++i) {
+    if (house.upstream(i).peer.close_frame()) house.upstream(i).wire.finish();
+  }
+  house.run();
+  EXPECT_EQ(told_to_leave(clients), 0u);
+  EXPECT_EQ(house.dials(), 9u);
+  EXPECT_EQ(house.server(0).active, 3u);
+  EXPECT_EQ(house.server(1).active, 3u);
+  EXPECT_EQ(house.server(0).shed, 3u);
+  EXPECT_EQ(house.server(0).leaving, 0u);
+  const auto& revivals = house.route_tally().revivals;
+  EXPECT_EQ(revivals[static_cast<std::size_t>(session::Revived::moved)].get(), 3u);
+  std::size_t messages = 0;
+  for (std::size_t i = 0; i < house.dials(); ++i) messages += house.upstream(i).peer.messages().size();
+  EXPECT_EQ(messages, 6u);
 }
 
 TEST(Rebalance, NobodyLeavesAServerThatIsDownToItsShare) {

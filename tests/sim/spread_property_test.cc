@@ -1,9 +1,11 @@
 // Properties of messages spread over legs: whatever dies, is slow, or is cut wherever, no message is cut or mixed with
-// another, the messages of a key reach a server in their order, and nothing is left behind when all are gone.
+// another, the messages of a key reach a server in their order, and nothing is left behind when all are gone. Where the client
+// survives, every message that was taken is with a server or counted, and the client is closed for a reason that is counted.
 #include <gtest/gtest.h>
 #include <rapidcheck.h>
 
 #include <map>
+#include <optional>
 #include <set>
 
 #include "support/spread.h"
@@ -36,13 +38,26 @@ config::Settings everything(std::size_t servers, std::uint32_t max_legs) {
 }
 
 struct Run {
-  Run(std::size_t servers, std::uint32_t max_legs) : house(everything(servers, max_legs)) {
-    house.on_dial = [this](Upstream& up) {
+  Run(std::size_t servers, std::uint32_t max_legs, std::optional<config::InFlight> in_flight = {}, bool keeps = false)
+      : survives(in_flight), house(surviving(everything(servers, max_legs), in_flight)) {
+    house.on_dial = [this, keeps](Upstream& up) {
+      up.wire.takes_all = keeps;
       up.peer.answers_close = false;  // it would answer in the middle of a frame that it has sent in part
       if (refusing) up.script = SimHouse::Script::refuse;
     };
     client = &house.open();
     client->peer.answers_close = true;
+  }
+
+  static config::Settings surviving(config::Settings settings, std::optional<config::InFlight> in_flight) {
+    if (!in_flight) return settings;
+    config::SurviveSettings& survive = settings.routes[0].survive.emplace();
+    survive.in_flight = *in_flight;
+    survive.buffer = 4000;
+    survive.timeout = 1h;
+    settings.backends[0].ejection.failures = 0;
+    rules_of(settings).write_stall = 8s;
+    return settings;
   }
 
   // A message in fragments; its octets wait in `outbox`, so that they are sent in pieces of any size.
@@ -72,6 +87,7 @@ struct Run {
 
   // A server answers something that it has heard, each message once, or says something of its own.
   void answer(Upstream& up, std::uint32_t how) {
+    if (goodbye.contains(&up)) return;
     std::vector<std::string> heard = up.peer.messages();
     if (breaks_off(up.peer)) heard.pop_back();  // it has not come as a whole yet
     if (how % 4 != 0 && !heard.empty()) {
@@ -111,8 +127,12 @@ struct Run {
       case 13: house.advance(std::chrono::milliseconds(how % 1500)); break;
       case 14: refusing = how % 3 == 0; break;
       case 15:
-        if (how % 6 != 0 || !deaths) break;
-        how % 12 == 0 ? up.wire.reset() : up.wire.finish();
+        if (how % (survives ? 3 : 6) != 0 || !deaths) break;
+        if (survives && how % 2 == 0 && inboxes[&up].empty() && !up.peer.head.empty() && !up.wire.closed) {
+          if (goodbye.insert(&up).second) up.peer.close(1012);
+        } else {
+          how % 12 == 0 ? up.wire.reset() : up.wire.finish();
+        }
         lost = true;
         break;
     }
@@ -129,6 +149,51 @@ struct Run {
     }
     house.run();
     house.advance(5s);
+    if (!survives) return;
+    for (std::size_t i = 0; i < house.dials(); ++i) house.upstream(i).wire.open_window(Wire::kUnlimited);
+    house.run();
+    house.advance(60s);
+  }
+
+  // Whole messages that reached a server, each with the addresses where it did.
+  std::map<std::string, std::multiset<std::string>> handed() {
+    std::map<std::string, std::multiset<std::string>> all;
+    for (std::size_t i = 0; i < house.dials(); ++i) {
+      Upstream& up = house.upstream(i);
+      std::vector<std::string> messages = up.peer.messages();
+      if (breaks_off(up.peer)) messages.pop_back();
+      for (const std::string& message : messages) all[message].insert(up.address);
+    }
+    return all;
+  }
+  std::uint64_t revivals(session::Revived result) {
+    return house.route_tally().revivals[static_cast<std::size_t>(result)].get();
+  }
+
+  void check_survival() {
+    using session::Revived;
+    const bool alive = !client->wire.closed && !client->peer.close_frame();
+    if (!alive) {
+      const std::uint64_t reasons = revivals(Revived::half_sent) + revivals(Revived::in_flight) +
+                                    house.route_tally().slow_consumers.get();
+      RC_ASSERT(reasons > 0u);
+    } else {
+      RC_ASSERT(taken() == sent.size());
+    }
+    for (const auto& [message, addresses] : handed()) {
+      const bool one = message.find("\"method\":\"one\"") != std::string::npos;
+      if (one) RC_ASSERT(addresses.size() == 1u);
+      for (const std::string& address : addresses) RC_ASSERT(addresses.count(address) == 1u);
+    }
+  }
+  std::uint64_t taken() {
+    const auto& messages = house.route_tally().flow[0].messages;
+    return messages[0].get() + messages[1].get();
+  }
+  void check_sums() {
+    std::uint64_t dropped = 0;
+    for (const Counter& counter : house.route_tally().dropped) dropped += counter.get();
+    RC_ASSERT(taken() == handed().size() + dropped);
   }
 
   void check_servers() {
@@ -187,6 +252,7 @@ struct Run {
     for (std::size_t i = 0; i < house.dials(); ++i) RC_ASSERT(house.upstream(i).wire.closed);
   }
 
+  const std::optional<config::InFlight> survives;
   SimHouse house;
   Client* client = nullptr;
   std::string outbox;
@@ -194,6 +260,7 @@ struct Run {
   std::map<std::string, std::size_t> sent;  // by text: its number
   std::set<std::string> said;
   std::map<Upstream*, std::set<std::string>> answered;
+  std::set<Upstream*> goodbye;  // have sent a Close
   bool refusing = false;
   bool deaths = false;
   bool lost = false;
@@ -215,9 +282,37 @@ void holds(bool deaths) {
   EXPECT_TRUE(good);
 }
 
+void survives(config::InFlight in_flight) {
+  const bool good = rc::check([in_flight] {
+    const auto servers = *rc::gen::inRange<std::size_t>(1, 5);
+    const auto legs = *rc::gen::inRange<std::uint32_t>(0, 4);
+    const auto keeps = *rc::gen::arbitrary<bool>();
+    const auto schedule = *rc::gen::container<std::vector<std::uint32_t>>(rc::gen::inRange<std::uint32_t>(0, 1'000'000));
+    Run run(servers, legs, in_flight, keeps);
+    run.deaths = run.lost = true;  // a server that takes nothing for long is lost, too
+    for (const std::uint32_t op : schedule) run.step(op);
+    run.settle();
+    run.check_servers();
+    run.check_client();
+    run.check_survival();
+    run.leave();
+    run.check_sums();
+  });
+  EXPECT_TRUE(good);
+}
+
 TEST(SpreadProperties, HoldHoweverSlowAndCutEverythingIs) { holds(false); }
 
 TEST(SpreadProperties, HoldWhoeverDies) { holds(true); }
+
+// What the kernel has taken for a server that is gone is the kernel's to say.
+#ifndef SLUICE_SIM_SOCKETS
+TEST(SpreadProperties, HoldWhereTheClientSurvivesAndMessagesAreSentAgain) { survives(config::InFlight::hold); }
+
+TEST(SpreadProperties, HoldWhereTheClientSurvivesAndMessagesAreDropped) { survives(config::InFlight::drop); }
+
+TEST(SpreadProperties, HoldWhereTheClientSurvivesOrIsClosed) { survives(config::InFlight::fail); }
+#endif
 
 }  // namespace
 }  // namespace sluice::test

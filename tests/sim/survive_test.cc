@@ -3,6 +3,7 @@
 
 #include <functional>
 
+#include "policy/jwt.h"
 #include "support/survivor.h"
 
 namespace sluice::test {
@@ -681,6 +682,51 @@ TEST(SurviveEnds, ItIsIdleMeanwhile) {
   s.expect_over();
 }
 
+// The token's end is no matter of servers: it is not waited for one, nor for the deadline.
+TEST(SurviveEnds, ItsTokenExpiresMeanwhile) {
+  constexpr std::string_view kSecret = "0123456789abcdef0123456789abcdef";
+  for (const upstream::Unit unit : {upstream::Unit::connection, upstream::Unit::message}) {
+    config::Settings settings = surviving();
+    settings.backends[0].unit = unit;
+    survive_of(settings).timeout = 10min;
+    policy::JwtSettings auth;
+    auth.name = "users";
+    auth.algorithms = {net::JwsAlgorithm::hs256};
+    auth.secret = kSecret;
+    auth.from = {{policy::Carrier::Kind::header, "Authorization"}};
+    auth.leeway_seconds = 0;
+    auth.expiry_close_code = 4402;
+    settings.auths.push_back(auth);
+    settings.routes[0].auth = "users";
+    const auto now = std::chrono::duration_cast<std::chrono::seconds>(FakeClock().wall().time_since_epoch()).count();
+    net::CryptoContext crypto;
+    std::string why;
+    const auto token =
+        policy::mint(crypto, net::JwsAlgorithm::hs256, kSecret, "", "{\"exp\":" + std::to_string(now + 20) + "}", why);
+    ASSERT_TRUE(token) << why;
+
+    SimHouse house(settings);
+    Client& client = house.open(upgrade_request("/ws", "Authorization: Bearer " + *token + "\r\n"));
+    ASSERT_EQ(client.peer.status(), 101);
+    house.on_dial = [](Upstream& up) { up.script = Script::refuse; };
+    house.last().wire.reset();
+    house.run();
+    client.peer.text("kept");
+    house.run();
+    house.advance(19s);
+    EXPECT_EQ(client.peer.close_frame(), nullptr);
+    house.advance(2s);
+    EXPECT_EQ(client.peer.close_code(), 4402u);
+    const std::size_t dials = house.dials();
+    client.wire.finish();
+    house.run();
+    house.advance(8s);
+    EXPECT_EQ(house.dials(), dials);
+    EXPECT_EQ(house.alive(), 0u);
+    EXPECT_EQ(house.route_tally().dropped[static_cast<std::size_t>(Dropped::closing)].get(), 1u);
+  }
+}
+
 TEST(SurviveEnds, ALossDuringADrainIsNotSurvived) {
   Survivor s;
   s.house.drain_all();
@@ -849,6 +895,52 @@ TEST(SurviveMove, AClientThatClosesMeanwhileIsAnswered) {
   EXPECT_EQ(s.client.peer.close_code(), 1000u);
   EXPECT_TRUE(s.last().wire.closed);
   s.leave();
+}
+
+// ---- who is next ---------------------------------------------------------------------------------------------------------------
+
+// Where a key decides, a survivor meets those who came with its key meanwhile.
+TEST(SurviveNext, ASurvivorGoesWhereItsKeyGoes) {
+  config::Settings settings = surviving(InFlight::hold, 5);
+  settings.backends[0].policy = upstream::Policy::consistent_hash;
+  settings.backends[0].key = {upstream::HashKey::Kind::query, "room"};
+  for (int room = 0; room < 10; ++room) {
+    const std::string request = upgrade_request("/ws?room=" + std::to_string(room));
+    SimHouse house(settings);
+    Client& survivor = house.open(request);
+    const std::string before = house.last().address;
+    house.server(static_cast<std::size_t>(before[7] - '1')).healthy = false;
+    house.last().wire.reset();
+    house.run();
+    house.advance(1s);
+    ASSERT_EQ(house.dials(), 2u);
+    const std::string after = house.last().address;
+    EXPECT_NE(after, before);
+    house.open(request);
+    EXPECT_EQ(house.last().address, after);
+    EXPECT_EQ(survivor.peer.close_frame(), nullptr);
+  }
+}
+
+// A cookie is set at the handshake, and none can be set behind it: it goes on naming the server of the handshake.
+TEST(SurviveNext, AStickyCookieNamesTheServerOfTheHandshake) {
+  config::Settings settings = surviving(InFlight::hold, 3);
+  settings.backends[0].sticky.cookie = "sluice";
+  settings.backends[0].sticky.ttl = 8h;
+  Survivor s(settings);
+  const std::string field = field_of(s.client.peer.head, "Set-Cookie");
+  const std::string cookie = field.substr(0, field.find(';'));
+  const std::string before = s.first().address;
+  s.first().wire.reset();
+  s.house.run();
+  s.wait();
+  ASSERT_EQ(s.house.dials(), 2u);
+  EXPECT_NE(s.last().address, before);
+  for (int i = 0; i < 3; ++i) {
+    s.house.open(upgrade_request("/ws", "Cookie: " + cookie + "\r\n"));
+    EXPECT_EQ(s.last().address, before) << "it serves again";
+  }
+  s.expect_alive();
 }
 
 // ---- any schedule --------------------------------------------------------------------------------------------------------------

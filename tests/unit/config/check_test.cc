@@ -529,7 +529,11 @@ TEST_F(Check, ClientsSurviveWhereMessagesHaveBoundaries) {
   expect_error(with("close_code = 1006\n"), "close code 1006 must not be sent");
   expect_error(with("", "tcp://h:1"), "survive before backend 'b', which speaks raw TCP");
   expect_error(with("", "tls://h:1"), "survive before backend 'b', which speaks raw TCP");
-  expect_error(with("", "ws://h:1", "balance = { unit = \"message\" }\n"), "survive before backend 'b', whose unit is \"message\", is not yet supported");
+  expect_error(with("", "tcp://h:1", "framing = { type = \"raw\" }\n"), "survive before backend 'b', which speaks raw TCP");
+  EXPECT_TRUE(expect_good(with("", "tcp://h:1", "framing = { type = \"delimiter\", delimiter = \"\\n\" }\n")).routes.back().survive);
+  EXPECT_TRUE(expect_good(with("", "tls://h:1", "framing = { type = \"length\", length = \"u16\" }\nbalance = { unit = \"message\" }\n"))
+                  .routes.back().survive);
+  EXPECT_TRUE(expect_good(with("", "ws://h:1", "balance = { unit = \"message\" }\n")).routes.back().survive);
   expect_warning(with("[route.websocket]\nping = \"forward\"\n"), "pings are answered by the gateway on routes with survive");
   expect_warning(with("[route.websocket]\ncompression = \"pass\"\n"), "compression is off because of survive");
 }
