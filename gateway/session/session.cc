@@ -275,7 +275,9 @@ Step Session::choose() {
       o.key_hash = upstream::hash_of(cluster.settings().key, o.request, o.authenticated.identity);
       record_.key_hash = o.key_hash;
     }
-    if (cluster.settings().pending.max != 0 && must_wait()) return hold(cluster.refusal(now()));
+    if (cluster.settings().pending.max != 0 && (o.pending.must_wait(cluster, now()) || client_left())) {
+      return hold(cluster.refusal(now()));
+    }
     read_sticky_cookie(cluster, o, house_.loop.wall());
     o.candidates = cluster.order(o.key_hash, now(), {}, o.sticky.server);
     if (o.candidates.empty() || !cluster.allow(now())) return hold(cluster.refusal(now()));
@@ -294,7 +296,7 @@ Step Session::choose() {
     o.last_error = cluster.refusal(now());
     return Step::next;
   }
-  o.place.reset();
+  o.pending.leave();
   legs_.clear();
   if (plain() && take_idle(use)) return Step::next;
   legs_.push_back(std::make_unique<Leg>(house_, std::move(use), ready_));
@@ -304,6 +306,25 @@ Step Session::choose() {
   phase_ = Phase::open;
   return Step::next;
 }
+
+// It waits for its turn or a server where the backend says so, else it is refused with what is in the way.
+Step Session::hold(Error error) {
+  Opening& o = *opening_;
+  const Result<Instant> until = o.pending.hold(house_, *route_->compiled->cluster, error, ready_);
+  if (!until) return refuse(until.error());
+  if (house_.draining) return refuse({Errc::draining, Side::gateway, false, ""});
+  if (client_left()) return refuse({Errc::client_lost, Side::client, false, "it left while it waited for a server"});
+  if (now() >= expires_) return refuse({Errc::token_expired, Side::client, false, "token expired"});
+  o.candidates.clear();
+  o.next_candidate = 0;
+  o.last_error = {};
+  if (*until <= now()) return Step::next;
+  arm(std::min(*until, expires_));
+  return Step::wait;
+}
+
+// Whoever says its end while it waits is not waited for: nothing of an answer has come yet.
+bool Session::client_left() const { return opening_->pending.waits() && client_.hung_up(); }
 
 Step Session::open() {
   Opening& o = *opening_;
@@ -371,7 +392,7 @@ void Session::opening_failed(const Leg& leg) {
 
 Step Session::refuse(Error error) {
   Opening& o = *opening_;
-  o.place.reset();
+  o.pending.leave();
   house_.tally.rejects[static_cast<std::size_t>(error.code)].add();
   record_.error = error;
   if (error.side == Side::upstream) o.retry_after = std::chrono::seconds(1);

@@ -66,8 +66,8 @@ class Session {
   Result<void> judge_limits(bool before_auth);
   Result<void> judge_limit(policy::Limiter& limiter);
   Step choose();
-  bool must_wait() const;            // (session/pending.cc)
-  Step hold(Error error);
+  Step hold(Error error);            // no server can take the client now
+  bool client_left() const;
   Step open();
   Step candidate_failed(Error error);
   void opening_failed(const Leg& leg);

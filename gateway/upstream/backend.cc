@@ -44,6 +44,7 @@ void Server::configure(const ServerSettings& settings) {
 void Server::command_weight(std::optional<std::uint32_t> wanted) {
   commanded_weight_ = wanted;
   weight.store(wanted.value_or(configured_weight_), std::memory_order_relaxed);
+  load_->line.call_first();
 }
 
 void Server::command_duty(std::optional<Duty> wanted) {
@@ -51,11 +52,13 @@ void Server::command_duty(std::optional<Duty> wanted) {
   const Duty counts = wanted.value_or(configured_duty_);
   duty.store(counts, std::memory_order_relaxed);
   if (counts != Duty::ready) cold.store(true, std::memory_order_relaxed);
+  load_->line.call_first();
 }
 
 void Server::set_healthy(bool fit) {
   healthy.store(fit, std::memory_order_relaxed);
   if (!fit) cold.store(true, std::memory_order_relaxed);
+  load_->line.call_first();  // one that is down may be what backups have waited for
 }
 
 void Server::warm(Instant now, Duration rise) {
@@ -79,9 +82,12 @@ std::vector<net::Address> Server::addresses() const {
 }
 
 void Server::set_addresses(std::vector<net::Address> addresses) {
-  const std::lock_guard lock(mutex_);
-  addresses_ = std::move(addresses);
-  resolved_.store(!addresses_.empty(), std::memory_order_release);
+  {
+    const std::lock_guard lock(mutex_);
+    addresses_ = std::move(addresses);
+    resolved_.store(!addresses_.empty(), std::memory_order_release);
+  }
+  load_->line.call_first();
 }
 
 bool Server::ejected(Instant now) const {
@@ -151,6 +157,7 @@ ServerUse::~ServerUse() {
   if (leaving_) server_->leaving.fetch_sub(1, std::memory_order_relaxed);
   server_->active.fetch_sub(1, std::memory_order_relaxed);
   server_->load().active.fetch_sub(1, std::memory_order_relaxed);
+  server_->load().line.call_first();
 }
 
 }  // namespace sluice::upstream

@@ -58,6 +58,9 @@ class Cluster {
   }
   // Which limit leaves nobody: circuit_open, backend_limit, server_limit, be_unresolved, or no_backend where none is usable.
   Error refusal(Instant now) const;
+  static bool refuses_with(Errc code);
+  // When time alone may change that: an ejection ends, or the circuit breaker lets a probe through. kNever: not at all.
+  Instant changes_at(Instant now) const;
 
   // An attempt to open a connection, for passive health and the circuit breaker.
   void attempted(Server& server, bool success, Instant now) const;

@@ -102,6 +102,7 @@ bool Group::update(const std::vector<Found>& found) {
     members_ = std::move(after);
   }
   changes_->fetch_add(1, std::memory_order_release);
+  load_->line.call_first();
   return true;
 }
 

@@ -9,6 +9,7 @@ import pytest
 from evil import Backend, answer, label
 from gateway import BASE, wait_for
 from ports import free_port
+from rawws import RawClient
 
 
 def config(servers, more="", route=""):
@@ -90,6 +91,40 @@ def test_clients_wait_for_a_place(fresh_gateway, labelled):
     assert opened and which(opened[0]) == "a"
     wait_for(lambda: waiting(gateway) == 0, 10, "nobody waits")
     opened[0].close()
+
+
+def test_clients_of_all_workers_wait_in_one_line(fresh_gateway, labelled):
+    gateway = fresh_gateway(config(f"[{entry(labelled[0].port, ', max_connections = 1')}]",
+                                   'pending = { max = 50, timeout = "60s" }'), workers=3)
+    first = gateway.connect("/x")
+    served = []
+
+    def come(number):
+        with gateway.connect("/x"):
+            served.append(number)
+    threads = [threading.Thread(target=come, args=(number,)) for number in range(12)]
+    for number, thread in enumerate(threads):
+        thread.start()
+        wait_for(lambda: waiting(gateway) == number + 1, 10, "it waits")
+    first.close()
+    for thread in threads:
+        thread.join(30)
+    assert served == list(range(12))
+
+
+def test_who_leaves_gives_its_place_up(fresh_gateway, labelled):
+    gateway = fresh_gateway(config(f"[{entry(labelled[0].port, ', max_connections = 1')}]",
+                                   'pending = { max = 2, timeout = "300s" }'))
+    first = gateway.connect("/x")
+    for tls in (None, gateway.tls()):
+        with RawClient(gateway.port("tls" if tls else "plain"), tls=tls) as client:
+            client.send(b"GET /x HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+                        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+            wait_for(lambda: waiting(gateway) == 1, 10, "it waits")
+        wait_for(lambda: waiting(gateway) == 0, 10, "it has left")
+    assert gateway.metric("sluice_rejects_total", reason="client_lost") == 2
+    assert gateway.wait_access(reason="client_lost")["status"] == 400
+    first.close()
 
 
 def test_waiting_has_an_end(fresh_gateway, labelled):

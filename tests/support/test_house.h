@@ -111,6 +111,7 @@ class TestHouse : public session::House, public session::TallyBook {
     if (!runtime_) throw std::runtime_error(why);
   }
 
+  void post(std::move_only_function<void()> task) override { loop_.defer(std::move(task)); }
   void adopt(std::unique_ptr<session::StreamOwner> owner) override {
     session::StreamOwner* raw = owner.release();
     raw->slot = owners_.insert(raw);
