@@ -104,7 +104,10 @@ std::shared_ptr<const Runtime> build_runtime(std::shared_ptr<const config::Snaps
   for (const config::CompiledListener& compiled : source.listeners()) {
     ListenerRuntime listener{&compiled, nullptr, &tallies.listener(compiled.settings->name),
                              &source.settings().access_fields};
-    if (compiled.cluster) listener.servers = book_of(*runtime, *compiled.cluster, tallies);
+    if (compiled.cluster) {
+      listener.servers = book_of(*runtime, *compiled.cluster, tallies);
+      if (!make_client(*runtime, *compiled.cluster, false, crypto, listener.upstream_tls, why)) return nullptr;
+    }
     if (compiled.settings->tls) {
       auto profile = net::TlsProfile::make(crypto, *compiled.settings->tls, tickets, why);
       if (!profile) {

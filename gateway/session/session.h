@@ -147,7 +147,6 @@ class Session {
   void leg_died(Leg& leg, Error error);
   void leave_server(Leg& leg, Errc why);         // it does not want the session any more
   void leg_left(Leg& leg);
-  bool is_shed(upstream::Server& server) const;
   Errc unwanted(const Leg& leg) const;           // why its server does not; none: it does
   void take_leave(Error error);                  // Close at a message boundary; the client's messages still pass
   void retire_leg(Leg& leg);

@@ -60,6 +60,12 @@ bool Cluster::moved(std::uint64_t key, Server& own, Instant now) const {
   return picks.front() == 0;
 }
 
+bool Cluster::sheds(std::uint64_t key, Server& own, Instant now) const {
+  if (own.to_shed.load(std::memory_order_relaxed) == 0) return false;
+  if (settings_.policy == Policy::consistent_hash && !moved(key, own, now)) return false;
+  return own.claim_shed();
+}
+
 // Looks at each server once: other threads change them meanwhile, and two looks could disagree until nobody is left.
 std::size_t Cluster::look(std::span<const std::shared_ptr<Server>> servers, Instant now,
                           std::vector<State>& states) const {

@@ -31,6 +31,7 @@ inline config::Settings settings_for(const std::vector<std::string>& urls) {
     upstream::ServerSettings server;
     server.url = url;
     server.scheme = url.starts_with("tcp:")     ? upstream::Scheme::tcp
+                    : url.starts_with("tls:")   ? upstream::Scheme::tls
                     : url.starts_with("wss:")   ? upstream::Scheme::wss
                     : url.starts_with("https:") ? upstream::Scheme::https
                     : url.starts_with("http:")  ? upstream::Scheme::http
