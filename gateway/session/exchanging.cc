@@ -15,9 +15,6 @@ bool idempotent(std::string_view method) {
   return std::ranges::find(kIdempotent, method) != kIdempotent.end();
 }
 
-// What a server answers for a service behind it that failed says nothing good of it.
-bool serves(int status) { return status < 502 || status > 504; }
-
 }  // namespace
 
 Result<void> Session::judge_plain() {
@@ -88,7 +85,7 @@ Step Session::finish_exchange() {
   Leg& leg = *legs_.front();
   const upstream::Cluster& cluster = *route_->compiled->cluster;
   const upstream::PoolSettings& pool = cluster.settings().pool;
-  cluster.attempted(leg.server(), serves(exchange_->status()), now());
+  cluster.attempted(leg.server(), upstream::serves(exchange_->status()), now());
   log_exchange(nullptr);
   if (exchange_->keeps_upstream()) {
     // Before the upstream closes it itself, by its own word.

@@ -62,19 +62,8 @@ Result<void> RawFront::judge() {
 }
 
 Result<void> RawFront::judge_limit(policy::Limiter& limiter) {
-  const policy::LimitSettings& limit = limiter.settings();
-  const LimitKey key(limit, waiting_->opening, *listener().compiled->settings, {});
-  bool granted = true;
-  if (limit.unit == policy::LimitSettings::Unit::connections) {
-    permits_.push_back(limiter.acquire(key.octets(), now(), granted));
-  } else {
-    granted = limiter.take(key.octets(), 1, now()) == Duration::zero();
-  }
-  if (granted) {
-    limiter.count_allowed();
-    return {};
-  }
-  limiter.count_refused();
+  const LimitKey key(limiter.settings(), waiting_->opening, *listener().compiled->settings, {});
+  if (admitted(limiter, key, now(), permits_) == Duration::zero()) return {};
   record_.rate_limited = true;
   return fail(key.refusal());
 }

@@ -303,8 +303,7 @@ bool Revival::advance() {
     if (!state) return failed(state.error().code != Errc::fd_limit);
     if (leg.refused()) {
       // As at the handshake: who answers serves, and one client's refusals take a server from nobody else.
-      const int status = leg.take_refusal().status;
-      return failed(status >= 502 && status <= 504);
+      return failed(!upstream::serves(leg.take_refusal().status));
     }
     if (*state != Leg::State::open) {
       const Instant deadline = std::min(leg.deadline(), deadline_);

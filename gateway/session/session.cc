@@ -224,37 +224,17 @@ Result<void> Session::judge_limits(bool before_auth) {
 Result<void> Session::judge_limit(policy::Limiter& limiter) {
   const policy::LimitSettings& limit = limiter.settings();
   using Unit = policy::LimitSettings::Unit;
+  const bool metered = limit.unit == Unit::messages || limit.unit == Unit::bytes;
+  if (plain() && (metered || limit.unit == Unit::handshakes)) return {};
   const LimitKey key(limit, *opening_, *listener_->compiled->settings, route_->compiled->settings->name);
-  const auto refused = [&](Duration wait) {
-    limiter.count_refused();
-    record_.rate_limited = true;
-    opening_->retry_after = wait;
-    return fail(key.refusal());
-  };
-  switch (limit.unit) {
-    case Unit::handshakes:
-      if (plain()) return {};
-      [[fallthrough]];
-    case Unit::requests: {
-      const Duration wait = limiter.take(key.octets(), 1, now());
-      if (wait > Duration::zero()) return refused(wait);
-      limiter.count_allowed();
-      return {};
-    }
-    case Unit::connections: {
-      bool granted = false;
-      policy::Permit permit = limiter.acquire(key.octets(), now(), granted);
-      if (!granted) return refused(std::chrono::seconds(1));
-      limiter.count_allowed();
-      permits_.push_back(std::move(permit));
-      return {};
-    }
-    case Unit::messages:
-    case Unit::bytes:
-      if (plain()) return {};
-      up_lane_.meters.push_back(make_meter(*route_->meter(limiter), key.octets(), now())); return {};
+  if (metered) {
+    up_lane_.meters.push_back(make_meter(*route_->meter(limiter), key.octets(), now()));
+    return {};
   }
-  return {};
+  opening_->retry_after = admitted(limiter, key, now(), permits_);
+  if (opening_->retry_after == Duration::zero()) return {};
+  record_.rate_limited = true;
+  return fail(key.refusal());
 }
 
 // ---- choose and open ------------------------------------------------------------------------------------------------
@@ -281,7 +261,6 @@ Step Session::choose() {
     read_sticky_cookie(cluster, o, house_.loop.wall());
     o.candidates = cluster.order(o.key_hash, now(), {}, o.sticky.server);
     if (o.candidates.empty() || !cluster.allow(now())) return hold(cluster.refusal(now()));
-    if (!o.target) o.deadline = now() + cluster.settings().open_timeout;  // not while it waited for one
   }
   if (o.next_candidate == o.candidates.size()) return hold(o.last_error);
   if (now() >= o.deadline) return refuse(kOpeningTooLong);
@@ -318,6 +297,7 @@ Step Session::hold(Error error) {
   o.candidates.clear();
   o.next_candidate = 0;
   o.last_error = {};
+  o.deadline = kNever;  // the servers' time begins when it has its turn
   if (*until <= now()) return Step::next;
   arm(std::min(*until, expires_));
   return Step::wait;
@@ -333,7 +313,7 @@ Step Session::open() {
   if (!state) return candidate_failed(state.error());
   if (leg.refused()) {
     Refusal refusal = leg.take_refusal();
-    route_->compiled->cluster->attempted(leg.server(), refusal.status < 502 || refusal.status > 504, now());
+    route_->compiled->cluster->attempted(leg.server(), upstream::serves(refusal.status), now());
     leg.close();
     return relay_refusal(std::move(refusal));
   }

@@ -13,6 +13,11 @@ std::size_t BackendSettings::most_legs() const {
   return named ? kMost : std::min(servers.size(), kMost);
 }
 
+std::string authority(const std::string& host, std::uint16_t port) {
+  const bool brackets = host.find(':') != std::string::npos;
+  return (brackets ? "[" + host + "]" : host) + ":" + std::to_string(port);
+}
+
 std::optional<net::Address> literal_address(const ServerSettings& server) {
   if (!server.unix_path.empty()) return net::Address::parse_bind("unix:" + server.unix_path);
   return net::Address::parse(server.host, server.port);

@@ -21,11 +21,6 @@ Duration jittered(Duration interval, std::uint32_t percent) {
   return interval / 100 * share;
 }
 
-std::string authority_of(const ServerSettings& server) {
-  const bool brackets = server.host.find(':') != std::string::npos;
-  return (brackets ? "[" + server.host + "]" : server.host) + ":" + std::to_string(server.port);
-}
-
 }  // namespace
 
 // One server: wait → check → count → wait.
@@ -41,7 +36,7 @@ class Health::Probe {
     backend_ = backend.name;
     settings_ = backend.health;
     tls_ = std::move(tls);
-    name_ = backend.tls.server_name.empty() ? server_->settings().host : backend.tls.server_name;
+    name_ = backend.tls.name_for(server_->settings().host);
     if (first) {
       timer_.arm(jittered(std::min<Duration>(settings_.interval, std::chrono::seconds(1)) / 10, 20));
     } else if (slower_or_faster && timer_.armed()) {
@@ -62,7 +57,7 @@ class Health::Probe {
     const Scheme scheme = server_->settings().scheme;
     if (scheme == Scheme::wss || scheme == Scheme::https) target.tls = checked_with_.get();
     target.name = name_;
-    target.authority = authority_of(server_->settings());
+    target.authority = authority(server_->settings().host, server_->settings().port);
     target.settings = settings_;
     check_ = HealthCheck::start(place_, std::move(target), [this](std::string failure) { on_outcome(failure); });
   }
