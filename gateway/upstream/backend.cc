@@ -5,6 +5,10 @@
 
 namespace sluice::upstream {
 
+bool BackendSettings::encrypted() const {
+  return std::ranges::any_of(servers, [](const auto& server) { return upstream::encrypted(server.scheme); });
+}
+
 // A name may lead to any number of servers.
 std::size_t BackendSettings::most_legs() const {
   constexpr std::size_t kMost = 8;

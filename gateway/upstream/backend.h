@@ -191,6 +191,8 @@ struct BackendSettings {
   BreakerSettings breaker;
   ProxySettings proxy;
 
+  // Whether any server is spoken TLS to.
+  bool encrypted() const;
   // Legs of a session in per-message mode.
   std::size_t most_legs() const;
 };

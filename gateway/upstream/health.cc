@@ -8,6 +8,7 @@
 #include "base/random.h"
 #include "base/result.h"
 #include "event/timer.h"
+#include "net/proxy_protocol.h"
 #include "net/tls_client.h"
 #include "upstream/health_check.h"
 
@@ -19,6 +20,16 @@ namespace {
 Duration jittered(Duration interval, std::uint32_t percent) {
   const auto share = static_cast<std::int64_t>(100 - percent + random_below(2 * percent + 1));
   return interval / 100 * share;
+}
+
+// A check is a connection of the gateway's own, and stands for nobody.
+std::string preamble_of(const ProxySettings& proxy) {
+  switch (proxy.version) {
+    case ProxySettings::Version::off: break;
+    case ProxySettings::Version::v1: return std::string(net::proxy_header_v1_unknown());
+    case ProxySettings::Version::v2: return net::proxy_header_v2_local();
+  }
+  return {};
 }
 
 }  // namespace
@@ -36,6 +47,7 @@ class Health::Probe {
     backend_ = backend.name;
     settings_ = backend.health;
     tls_ = std::move(tls);
+    preamble_ = preamble_of(backend.proxy);
     name_ = backend.tls.name_for(server_->settings().host);
     if (first) {
       timer_.arm(jittered(std::min<Duration>(settings_.interval, std::chrono::seconds(1)) / 10, 20));
@@ -54,9 +66,9 @@ class Health::Probe {
     // A name without an address is the resolver's matter: balancing leaves such a server out anyway.
     if (target.addresses.empty()) return wait();
     checked_with_ = tls_;  // a reload may bring another one meanwhile
-    const Scheme scheme = server_->settings().scheme;
-    if (scheme == Scheme::wss || scheme == Scheme::https) target.tls = checked_with_.get();
+    if (encrypted(server_->settings().scheme)) target.tls = checked_with_.get();
     target.name = name_;
+    target.preamble = preamble_;
     target.authority = authority(server_->settings().host, server_->settings().port);
     target.settings = settings_;
     check_ = HealthCheck::start(place_, std::move(target), [this](std::string failure) { on_outcome(failure); });
@@ -98,6 +110,7 @@ class Health::Probe {
   std::shared_ptr<const net::TlsClient> tls_;
   std::shared_ptr<const net::TlsClient> checked_with_;
   std::string name_;
+  std::string preamble_;
   std::uint32_t successes_ = 0;
   std::uint32_t failures_ = 0;
   std::unique_ptr<HealthCheck> check_;
@@ -113,7 +126,7 @@ void Health::watch(const std::vector<std::shared_ptr<const Cluster>>& clusters) 
     const BackendSettings& settings = cluster->settings();
     if (!settings.health.active) continue;
     std::shared_ptr<const net::TlsClient> tls;
-    if (settings.health.type != HealthSettings::Type::tcp) {
+    if (settings.health.type != HealthSettings::Type::tcp && settings.encrypted()) {
       std::string why;
       tls = net::TlsClient::make(crypto_, {settings.tls.ca, settings.tls.certificate, settings.tls.key}, why);
       check(tls != nullptr, "TLS settings that the workers took are refused");
