@@ -278,6 +278,7 @@ Step Session::choose() {
   o.pending.leave();
   legs_.clear();
   if (plain() && take_idle(use)) return Step::next;
+  house_.upstreams.make_room(*use.get(), cluster.settings());
   legs_.push_back(std::make_unique<Leg>(house_, std::move(use), ready_));
   if (!legs_.front()->start(*leg_plan_)) {
     return candidate_failed({Errc::be_connect, Side::upstream, true, "connect failed"});

@@ -130,10 +130,28 @@ bool Server::claim_shed() {
   return false;
 }
 
+namespace {
+
+void hold(Server& server) {
+  server.held.fetch_add(1, std::memory_order_relaxed);
+  server.load().held.fetch_add(1, std::memory_order_relaxed);
+}
+
+}  // namespace
+
 ServerUse::ServerUse(std::shared_ptr<Server> server) : server_(std::move(server)) {
   if (!server_) return;
   server_->active.fetch_add(1, std::memory_order_relaxed);
   server_->load().active.fetch_add(1, std::memory_order_relaxed);
+  hold(*server_);
+}
+
+ServerUse ServerUse::resting(std::shared_ptr<Server> server) {
+  ServerUse use;
+  hold(*server);
+  use.server_ = std::move(server);
+  use.resting_ = true;
+  return use;
 }
 
 ServerUse ServerUse::within(std::shared_ptr<Server> server, std::uint32_t most) {
@@ -143,6 +161,7 @@ ServerUse ServerUse::within(std::shared_ptr<Server> server, std::uint32_t most) 
     server->load().active.fetch_sub(1, std::memory_order_relaxed);
     return use;
   }
+  hold(*server);
   use.server_ = std::move(server);
   return use;
 }
@@ -153,6 +172,7 @@ ServerUse& ServerUse::operator=(ServerUse&& other) noexcept {
   ServerUse old(std::move(*this));
   server_ = std::move(other.server_);
   leaving_ = std::exchange(other.leaving_, false);
+  resting_ = std::exchange(other.resting_, false);
   return *this;
 }
 
@@ -163,6 +183,9 @@ void ServerUse::leave() {
 
 ServerUse::~ServerUse() {
   if (!server_) return;
+  server_->held.fetch_sub(1, std::memory_order_relaxed);
+  server_->load().held.fetch_sub(1, std::memory_order_relaxed);
+  if (resting_) return;
   if (leaving_) server_->leaving.fetch_sub(1, std::memory_order_relaxed);
   server_->active.fetch_sub(1, std::memory_order_relaxed);
   server_->load().active.fetch_sub(1, std::memory_order_relaxed);

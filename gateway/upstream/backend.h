@@ -257,7 +257,8 @@ class Server : public std::enable_shared_from_this<Server> {
   void warm(Instant now, Duration rise);
 
   std::atomic<std::uint32_t> active{0};     // connections (legs) now, counted by ServerUse
-  std::atomic<std::uint32_t> leaving{0};    // of these, those of sessions that were told to leave
+  std::atomic<std::uint32_t> held{0};       // of these, and of those that rest in pools
+  std::atomic<std::uint32_t> leaving{0};    // of the active ones, those of sessions that were told to leave
   // Written by the Rebalancer: sessions that are to leave, and how many the server may have meanwhile (0: any number).
   std::atomic<std::uint32_t> to_shed{0};
   std::atomic<std::uint32_t> share_limit{0};
@@ -326,10 +327,14 @@ class ServerUse {
  public:
   ServerUse() = default;
   explicit ServerUse(std::shared_ptr<Server> server);  // whatever the limits are
+  // Of a connection that rests (upstream/pool.h): it is held, and not active.
+  static ServerUse resting(std::shared_ptr<Server> server);
   // Nobody's where the server is full, or the backend with `most` of all its servers (0: any number).
   static ServerUse within(std::shared_ptr<Server> server, std::uint32_t most);
   ServerUse(ServerUse&& other) noexcept
-      : server_(std::move(other.server_)), leaving_(std::exchange(other.leaving_, false)) {}
+      : server_(std::move(other.server_)),
+        leaving_(std::exchange(other.leaving_, false)),
+        resting_(std::exchange(other.resting_, false)) {}
   ServerUse& operator=(ServerUse&& other) noexcept;
   ~ServerUse();
   Server* get() const { return server_.get(); }
@@ -340,6 +345,7 @@ class ServerUse {
  private:
   std::shared_ptr<Server> server_;
   bool leaving_ = false;
+  bool resting_ = false;
 };
 
 }  // namespace sluice::upstream

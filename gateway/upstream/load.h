@@ -21,6 +21,7 @@ inline bool take_one(std::atomic<std::uint32_t>& count, std::uint32_t most) {
 
 struct Load {
   std::atomic<std::uint32_t> active{0};  // connections (legs) to its servers
+  std::atomic<std::uint32_t> held{0};    // of these and of those that rest in pools (upstream/pool.h)
   WaitingLine line;                      // of clients that wait for one
   Breaker breaker;
 };

@@ -10,6 +10,7 @@ from evil import Backend, answer, label
 from gateway import BASE, wait_for
 from ports import free_port
 from rawws import RawClient
+from wire import accept_key
 
 
 def config(servers, more="", route=""):
@@ -70,6 +71,32 @@ def test_a_backend_as_a_whole(fresh_gateway, labelled):
     assert backend["connections"] == 2 and backend["max_connections"] == 2
     for client in clients:
         client.close()
+
+
+def page_or_echo(peer):
+    """A page that leaves the connection open, or a WebSocket."""
+    head = peer.read_head()
+    if head.get("Upgrade"):
+        peer.send(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
+                  + accept_key(head.get("Sec-WebSocket-Key")).encode() + b"\r\n\r\n")
+    else:
+        peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\npage")
+    peer.read_until_end(60)
+
+
+def test_an_idle_connection_makes_room_for_one_in_use(fresh_gateway):
+    def get():
+        with RawClient(gateway.port("plain")) as client:
+            client.send(b"GET /x HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            return client.read_until_end(10)
+    with Backend(page_or_echo) as backend:
+        gateway = fresh_gateway(config(f'[{{ url = "http://127.0.0.1:{backend.port}", max_connections = 1 }}]'), workers=1)
+        assert get().endswith(b"page")
+        assert not backend.wait_peer(0).done.is_set(), "it rests"
+        with gateway.connect("/x"):
+            assert backend.wait_peer(0).done.wait(10), "one at a time"
+            assert b"(server_limit)" in get()
+        assert backend.count == 2
 
 
 def waiting(gateway):
