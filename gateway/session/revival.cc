@@ -383,7 +383,9 @@ void Revival::give_up() {
   hold_.drop_all();
   count(Dropped::no_server);
   s.close_override_ = rules_.close_code;
-  s.end({Errc::no_backend, Side::upstream, false, "no server took over in time"}, Side::upstream);
+  // Where nobody could be asked, what was in the way is the reason.
+  const Errc why = attempts_ == 0 ? s.route_->compiled->cluster->refusal(s.now()).code : Errc::no_backend;
+  s.end({why, Side::upstream, false, "no server took over in time"}, Side::upstream);
 }
 
 // The session ends meanwhile.

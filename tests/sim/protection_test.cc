@@ -1,6 +1,8 @@
 // Limits, the waiting room and the circuit breaker, as a client meets them; and the faults F30 and F31.
 #include <gtest/gtest.h>
 
+#include <functional>
+
 #include "support/sim_house.h"
 
 namespace sluice::test {
@@ -62,6 +64,104 @@ TEST(Protection, EveryRefusalNamesItsLimit) {
     house.server(0).healthy = house.server(1).healthy = false;
     expect_refused(house.open(), "no_backend");
   }
+}
+
+// Every way to be refused for the sake of servers, before every kind of client: one label each, in the answer (where there is
+// one) and in the count.
+struct Standing final : upstream::WaitingLine::Waiter {
+  void call() override {}
+};
+
+struct Refused {
+  Errc code;
+  std::function<void(config::Settings&)> configure;
+  std::function<void(SimHouse&, std::vector<upstream::ServerUse>&)> begin;
+};
+
+const std::vector<Refused>& refusals() {
+  using Uses = std::vector<upstream::ServerUse>;
+  static const auto nothing = [](SimHouse&, Uses&) {};
+  static const auto take = [](SimHouse& house, Uses& uses) { uses.emplace_back(house.server(0).shared_from_this()); };
+  static const auto one_each = [](config::Settings& settings) { settings.backends[0].servers[0].max_connections = 1; };
+  static const auto waits = [](config::Settings& settings) {
+    one_each(settings);
+    settings.backends[0].pending = {1, 1s};
+  };
+  static const std::vector<Refused> all = {
+      {Errc::server_limit, one_each, take},
+      {Errc::backend_limit, [](config::Settings& settings) { settings.backends[0].max_connections = 1; }, take},
+      {Errc::pending_full, waits,
+       [](SimHouse& house, Uses& uses) {
+         take(house, uses);
+         static Standing one;
+         house.runtime().snapshot->clusters()[0]->load()->line.enter(&house, one, 1);
+       }},
+      {Errc::pending_timeout, waits, take},
+      {Errc::circuit_open,
+       [](config::Settings& settings) {
+         settings.backends[0].breaker.enabled = true;
+         settings.backends[0].breaker.failures = 1;
+       },
+       [](SimHouse& house, Uses&) {
+         const auto& cluster = house.runtime().snapshot->clusters()[0];
+         cluster->load()->breaker.report(cluster->settings().breaker, false, house.clock.now());
+       }},
+      {Errc::no_backend, [](config::Settings&) {}, [](SimHouse& house, Uses&) { house.server(0).set_healthy(false); }},
+      {Errc::no_backend, [](config::Settings&) {},
+       [](SimHouse& house, Uses&) { house.server(0).command_duty(upstream::Duty::drain); }},
+      {Errc::no_backend, [](config::Settings& settings) { settings.backends[0].ejection.panic = 0; },
+       [](SimHouse& house, Uses&) {
+         house.server(0).ejected_until = (house.clock.now() + 60s).time_since_epoch().count();
+       }},
+      {Errc::be_unresolved, [](config::Settings&) {}, [](SimHouse& house, Uses&) { house.server(0).set_addresses({}); }},
+  };
+  return all;
+}
+
+TEST(Protection, EveryRefusalHasItsLabelBeforeEveryKindOfClient) {
+  for (const std::string scheme : {"ws", "http", "tcp"}) {
+    for (const Refused& one : refusals()) {
+      SCOPED_TRACE(scheme + " " + std::string(row(one.code).name));
+      config::Settings settings = settings_for({scheme + "://10.0.0.1:9000"});
+      if (scheme == "tcp") {
+        settings.routes.clear();
+        settings.listeners[0].backend = "app";
+      }
+      one.configure(settings);
+      SimHouse house(std::move(settings));
+      std::vector<upstream::ServerUse> uses;
+      one.begin(house, uses);
+      Client& client = house.connect();
+      if (scheme != "tcp") client.wire.send(scheme == "ws" ? upgrade_request() : "GET / HTTP/1.1\r\nHost: gw.test\r\n\r\n");
+      house.run();
+      if (one.code == Errc::pending_timeout) house.advance(1500ms);
+      if (scheme == "tcp") {
+        EXPECT_TRUE(client.wire.ended());
+      } else {
+        expect_refused(client, std::string(row(one.code).name));
+      }
+      for (std::size_t code = 0; code < kErrcCount; ++code) {
+        EXPECT_EQ(house.worker_tally().rejects[code].get(), code == static_cast<std::size_t>(one.code) ? 1u : 0u)
+            << row(static_cast<Errc>(code)).name;
+      }
+      EXPECT_EQ(house.dials(), 0u);
+    }
+  }
+}
+
+TEST(Protection, AClientThatCannotSurviveIsToldWhatWasInTheWay) {
+  config::Settings settings = limited(2, 1);
+  settings.routes[0].survive.emplace();
+  settings.backends[0].ejection.failures = 0;
+  SimHouse house(std::move(settings));
+  Client& client = house.open();
+  const std::size_t other = house.upstream(0).address == "10.0.0.1:9000" ? 1 : 0;
+  const upstream::ServerUse use(house.server(other).shared_from_this());
+  house.server(1 - other).set_healthy(false);
+  house.upstream(0).wire.reset();
+  house.advance(40s);
+  ASSERT_NE(client.peer.close_frame(), nullptr);
+  EXPECT_EQ(client.peer.close_frame()->reason(), "server_limit");
 }
 
 TEST(Protection, ASessionThatEndsMakesRoom) {
