@@ -259,7 +259,7 @@ Step Session::choose() {
       return hold(cluster.refusal(now()));
     }
     read_sticky_cookie(cluster, o, house_.loop.wall());
-    o.candidates = cluster.order(o.key_hash, now(), {}, o.sticky.server);
+    o.candidates = cluster.order(o.key_hash, now(), {}, o.sticky.server.get());
     if (o.candidates.empty() || !cluster.allow(now())) return hold(cluster.refusal(now()));
   }
   if (o.next_candidate == o.candidates.size()) return hold(o.last_error);
