@@ -75,4 +75,9 @@ Breaker::State Breaker::state(const BreakerSettings& settings, Instant now) cons
   return state == State::open && now - instant(since_) >= settings.open ? State::half_open : state;
 }
 
+Instant Breaker::retry_at(const BreakerSettings& settings) const {
+  if (!settings.enabled || state_.load() == State::closed) return kNever;
+  return instant(since_) + settings.open;
+}
+
 }  // namespace sluice

@@ -36,6 +36,8 @@ class Breaker {
   bool report(const BreakerSettings& settings, bool success, Instant now);
   // An open one whose time is over counts as half open.
   State state(const BreakerSettings& settings, Instant now) const;
+  // When it gives (further) probes by itself; kNever while it is closed.
+  Instant retry_at(const BreakerSettings& settings) const;
 
  private:
   struct Slice {

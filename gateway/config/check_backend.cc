@@ -480,9 +480,7 @@ void Checker::upstream_tls(const Section& section, Place servers, upstream::Back
     break;
   }
   if (!section) return;
-  const bool any = std::any_of(out.servers.begin(), out.servers.end(),
-                               [](const auto& server) { return upstream::encrypted(server.scheme); });
-  if (!any && !out.servers.empty()) error(section.place(), "'tls' is only for wss://, https:// and tls:// servers");
+  if (!out.encrypted() && !out.servers.empty()) error(section.place(), "'tls' is only for wss://, https:// and tls:// servers");
   out.tls.ca = read(section, "ca", FileKind::certificate);
   out.tls.certificate = read(section, "cert", FileKind::certificate);
   out.tls.key = Secret(read(section, "key", FileKind::private_key));

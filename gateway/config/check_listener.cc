@@ -99,7 +99,7 @@ void Checker::raw_listener(const Section& section, ListenerSettings& out) {
   const bool raw = section.text("protocol") == "tcp";
   if (section.refused("protocol")) return;
   if (!raw) {
-    for (const char* key : {"backend", "idle_timeout"}) {
+    for (const char* key : {"backend", "idle_timeout", "on_server_down"}) {
       if (!section.has(key)) continue;
       error(section.place(key), fmt::format("'{}' is only for protocol = \"tcp\"", key),
             "requests are sent to backends by [[route]]");
@@ -116,6 +116,7 @@ void Checker::raw_listener(const Section& section, ListenerSettings& out) {
   }
   if (out.tls) out.tls->alpn.clear();
   out.idle_timeout = section.duration("idle_timeout");
+  out.close_on_server_down = section.text("on_server_down") == "close";
   if (!section.has("backend")) {
     error(section.place("protocol"), "protocol = \"tcp\" needs 'backend'");
     return;
@@ -127,9 +128,9 @@ void Checker::raw_listener(const Section& section, ListenerSettings& out) {
   raw_listeners_.insert(out.name);
   const upstream::BackendSettings* backend = find_backend(name.text);
   if (backend == nullptr || backend->servers.empty()) return;
-  const auto other = [](const auto& server) { return server.scheme != upstream::Scheme::tcp; };
-  if (std::ranges::any_of(backend->servers, other)) {
-    error(name.place, fmt::format("backend '{}' of a listener with protocol = \"tcp\" must have tcp:// servers", name.text));
+  if (!upstream::bridged(backend->servers.front().scheme)) {
+    error(name.place, fmt::format("backend '{}' of a listener with protocol = \"tcp\" must have tcp://, tls:// or unix:// servers",
+                                  name.text));
   } else if (backend->servers.front().host == upstream::kNamedByClient) {
     error(name.place, fmt::format("backend '{}' has the server tcp://*, and plain TCP clients name none", name.text));
   } else if (backend->unit == upstream::Unit::message) {

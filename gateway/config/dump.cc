@@ -173,7 +173,8 @@ std::string text(const ListenerSettings& listener) {
   if (listener.redirect_port != 0) out += fmt::format(", redirect to https on {}", listener.redirect_port);
   if (!listener.acme_folder.empty()) out += fmt::format(", acme_folder {}", listener.acme_folder);
   if (!listener.backend.empty()) {
-    out += fmt::format(", protocol tcp to {}, idle_timeout {}", listener.backend, or_word(listener.idle_timeout, "off"));
+    out += fmt::format(", protocol tcp to {}, idle_timeout {}, on_server_down {}", listener.backend,
+                       or_word(listener.idle_timeout, "off"), listener.close_on_server_down ? "close" : "keep");
   }
   if (listener.proxy_protocol) out += ", proxy_protocol from " + blocks(listener.proxy_protocol_from);
   constexpr std::string_view kStyles[] = {"x-forwarded", "rfc7239", "both"};

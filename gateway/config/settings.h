@@ -45,6 +45,7 @@ struct ListenerSettings {
   std::optional<net::TlsSettings> tls;
   std::string backend;           // protocol = "tcp": its name; empty: HTTP and WebSocket, by routes
   Duration idle_timeout{};       // of protocol = "tcp"; 0 = off
+  bool close_on_server_down = false;  // of protocol = "tcp": on_server_down = "keep" | "close"
   std::vector<net::Cidr> trusted_proxies;
   bool proxy_protocol = false;                   // "required": a PROXY header comes ahead of everything
   std::vector<net::Cidr> proxy_protocol_from;    // who may connect then

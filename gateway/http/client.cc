@@ -57,6 +57,7 @@ bool Client::dial_next() {
   connector_.reset();
   if (next_address_ == request_.addresses.size()) return false;
   connector_ = dial_(request_.addresses[next_address_++], *this);
+  if (!request_.preamble.empty()) connector_->send_first(request_.preamble);
   return true;
 }
 

@@ -20,6 +20,7 @@ struct ClientRequest {
   std::vector<net::Address> addresses;    // tried in turn until one can be connected to
   const net::TlsClient* tls = nullptr;    // null: plain. Outlives the request
   std::string name;                       // what the certificate must be for
+  std::string preamble;                   // goes ahead of everything, TLS included
   std::string method = "GET";
   std::string target = "/";
   std::vector<std::pair<std::string, std::string>> fields;  // all of them, Host among them

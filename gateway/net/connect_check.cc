@@ -1,5 +1,7 @@
 #include "net/connect_check.h"
 
+#include <sys/socket.h>
+
 #include <cerrno>
 #include <cstring>
 #include <utility>
@@ -29,7 +31,8 @@ const char* reason(int error) {
 ConnectCheck::ConnectCheck(event::Loop& loop, std::move_only_function<void(const char*)> done)
     : loop_(loop), done_(std::move(done)), deadline_(loop, [this] { finish(failure_ ? failure_ : "timeout"); }) {}
 
-void ConnectCheck::start(const Address& address, Duration timeout) {
+void ConnectCheck::start(const Address& address, Duration timeout, std::string preamble) {
+  preamble_ = std::move(preamble);
   int error = 0;
   fd_ = connect_to(address, {}, error);
   if (!fd_) {
@@ -42,7 +45,11 @@ void ConnectCheck::start(const Address& address, Duration timeout) {
 
 void ConnectCheck::on_edge(event::Edge edge) {
   if (!edge.writable && !edge.closed) return;
-  const int error = socket_error(fd_.get());
+  int error = socket_error(fd_.get());
+  // A fresh socket takes so little whole.
+  const bool said = error != 0 || preamble_.empty() ||
+                    ::send(fd_.get(), preamble_.data(), preamble_.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(preamble_.size());
+  if (!said) error = errno;
   finish(error == 0 ? nullptr : reason(error));
 }
 

@@ -268,12 +268,22 @@ Result<bool> read_proxy_header(Bytes bytes, ProxyHeader& out) {
 }
 
 std::string proxy_header_v1(const Address& source, const Address& destination) {
-  if (!is_ip(source) || !is_ip(destination)) return "PROXY UNKNOWN\r\n";
+  if (!is_ip(source) || !is_ip(destination)) return std::string(proxy_header_v1_unknown());
   const bool v4 = source.is_v4() && destination.is_v4();
   std::string line(kV1Begin);
   line += v4 ? "TCP4 " + source.ip() + " " + destination.ip() : "TCP6 " + v6_text(source) + " " + v6_text(destination);
   line += " " + std::to_string(source.port()) + " " + std::to_string(destination.port()) + "\r\n";
   return line;
+}
+
+std::string_view proxy_header_v1_unknown() { return "PROXY UNKNOWN\r\n"; }
+
+std::string proxy_header_v2_local() {
+  std::string header(kSignature);
+  header += static_cast<char>(kVersion2 | kLocal);
+  header += static_cast<char>(kUnspec);
+  put_u16(header, 0);
+  return header;
 }
 
 Result<std::string> proxy_header_v2(const ProxyFacts& facts) {

@@ -85,6 +85,10 @@ std::string proxy_header_v1(const Address& source, const Address& destination);
 // With a CRC32C. Error: internal when it would not fit into 65,535 octets.
 Result<std::string> proxy_header_v2(const ProxyFacts& facts);
 
+// Of a connection of the sender's own, which stands for nobody: a health check.
+std::string_view proxy_header_v1_unknown();
+std::string proxy_header_v2_local();
+
 std::uint32_t crc32c(Bytes bytes, std::uint32_t before = 0);
 
 }  // namespace sluice::net

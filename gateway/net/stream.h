@@ -73,6 +73,9 @@ class Stream {
   // Octets written that the other end has not acknowledged: asked of a jammed stream, to tell slow from stalled.
   virtual std::size_t undelivered() const { return 0; }
 
+  // The other end has said its end or reset the connection, whatever of it is still to be received. For who does not read.
+  virtual bool hung_up() const { return false; }
+
   // Who is told of edges; null: nobody.
   virtual void set_ready(Ready* ready) = 0;
 

@@ -1,6 +1,7 @@
 #include "net/tcp_stream.h"
 
 #include <linux/sockios.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -167,6 +168,11 @@ Io SocketStream::send(std::span<const Bytes> parts, std::size_t& taken) {
 std::size_t SocketStream::undelivered() const {
   int octets = 0;
   return fd_ && ::ioctl(fd_.get(), SIOCOUTQ, &octets) == 0 ? static_cast<std::size_t>(octets) : 0;
+}
+
+bool SocketStream::hung_up() const {
+  pollfd one{fd_.get(), POLLRDHUP, 0};
+  return ::poll(&one, 1, 0) == 1;  // POLLERR and POLLHUP are always asked for
 }
 
 void SocketStream::close() {

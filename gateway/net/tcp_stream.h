@@ -19,6 +19,7 @@ class SocketStream : public Stream, private event::WatchHandler {
   void close() override;
   void abort() override;
   std::size_t undelivered() const override;
+  bool hung_up() const override;
   void set_ready(Ready* ready) override { ready_ = ready; }
 
   int fd() const { return fd_.get(); }

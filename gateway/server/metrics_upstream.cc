@@ -126,7 +126,7 @@ void add_backends(Families& out, const config::Snapshot& snapshot, Instant now) 
     const upstream::BackendSettings& settings = cluster->settings();
     const upstream::Load& load = *cluster->load();
     if (settings.pending.max != 0) {
-      pending.add({{"backend", settings.name}}, std::uint64_t{load.waiting.load(std::memory_order_relaxed)});
+      pending.add({{"backend", settings.name}}, std::uint64_t{load.line.size()});
     }
     if (!settings.breaker.enabled) continue;
     breaker.add({{"backend", settings.name}}, static_cast<std::uint64_t>(load.breaker.state(settings.breaker, now)));

@@ -132,7 +132,7 @@ void write_load(JsonWriter& out, const upstream::Cluster& cluster, Instant now) 
   out.field("connections", std::uint64_t{load.active.load(std::memory_order_relaxed)});
   write_limit(out, settings.max_connections);
   if (settings.pending.max != 0) {
-    out.field("pending", std::uint64_t{load.waiting.load(std::memory_order_relaxed)});
+    out.field("pending", std::uint64_t{load.line.size()});
     out.field("max_pending", std::uint64_t{settings.pending.max});
   }
   if (settings.breaker.enabled) {

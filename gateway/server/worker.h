@@ -34,7 +34,7 @@ class Worker final : private session::House, private session::TallyBook {
   ~Worker();
 
   // From any thread: runs on the worker's.
-  void post(std::move_only_function<void()> task) { mailbox_.post(std::move(task)); }
+  void post(std::move_only_function<void()> task) override { mailbox_.post(std::move(task)); }
   void start();
   void stop_and_join();
 

@@ -96,17 +96,9 @@ void Session::take_leave(Error error) {
   closing_until(rules().close_timeout);
 }
 
-// One of those that its server is to give up; by key only when the key has another server now.
-bool Session::is_shed(upstream::Server& server) const {
-  const upstream::Cluster& cluster = *route_->compiled->cluster;
-  const bool by_key = cluster.settings().policy == upstream::Policy::consistent_hash;
-  if (by_key && !cluster.moved(record_.key_hash, server, now())) return false;
-  return server.claim_shed();
-}
-
 // Asked about once a second: servers change under sessions of all workers, and none of them is called.
 Errc Session::unwanted(const Leg& leg) const {
-  if (leg.server().to_shed.load(std::memory_order_relaxed) > 0 && is_shed(leg.server())) return Errc::rebalance;
+  if (route_->compiled->cluster->sheds(record_.key_hash, leg.server(), now())) return Errc::rebalance;
   if (leg.server().down() && route_->compiled->settings->close_on_server_down) return Errc::server_down;
   return Errc::none;
 }

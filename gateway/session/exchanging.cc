@@ -15,9 +15,6 @@ bool idempotent(std::string_view method) {
   return std::ranges::find(kIdempotent, method) != kIdempotent.end();
 }
 
-// What a server answers for a service behind it that failed says nothing good of it.
-bool serves(int status) { return status < 502 || status > 504; }
-
 }  // namespace
 
 Result<void> Session::judge_plain() {
@@ -88,15 +85,14 @@ Step Session::exchange() {
 Step Session::finish_exchange() {
   Leg& leg = *legs_.front();
   const upstream::Cluster& cluster = *route_->compiled->cluster;
-  const upstream::PoolSettings& pool = cluster.settings().pool;
-  cluster.attempted(leg.server(), serves(exchange_->status()), now());
+  cluster.attempted(leg.server(), upstream::serves(exchange_->status()), now());
   log_exchange(nullptr);
   if (exchange_->keeps_upstream()) {
     // Before the upstream closes it itself, by its own word.
     const Duration rests = exchange_->upstream_rests().value_or(kNever - now()) - std::chrono::seconds(1);
     const std::shared_ptr<upstream::Server>& server = opening_->candidates[opening_->next_candidate - 1];
-    house_.upstreams.give(server, runtime_->snapshot->generation(), {leg.release(), exchange_->upstream_born()}, pool,
-                          std::min(rests, pool.idle_timeout), now());
+    house_.upstreams.give(server, runtime_->snapshot->generation(), {leg.release(), exchange_->upstream_born()}, cluster.settings(),
+                          std::min(rests, cluster.settings().pool.idle_timeout), now());
   }
   legs_.clear();
   permits_.clear();

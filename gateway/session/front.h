@@ -14,7 +14,6 @@
 #include "net/connector.h"
 #include "net/name_cache.h"
 #include "net/stream.h"
-#include "session/pending.h"
 #include "session/runtime.h"
 #include "upstream/pool.h"
 
@@ -30,15 +29,16 @@ class StreamOwner;
 class House {
  public:
   House(event::Loop& its_loop, net::Place& its_place, WorkerTally& its_tally)
-      : loop(its_loop), place(its_place), tally(its_tally), pending(its_loop) {}
+      : loop(its_loop), place(its_place), tally(its_tally) {}
   event::Loop& loop;
   net::Place& place;
   WorkerTally& tally;
-  Pending pending;
   unsigned worker = 0;
   bool draining = false;
   upstream::Pool upstreams;  // idle connections; to be flushed before `place` dies
 
+  // From any thread: runs on this one, while it lives.
+  virtual void post(std::move_only_function<void()> task) = 0;
   // Takes over a new owner and calls it for the first time in the next pass.
   virtual void adopt(std::unique_ptr<StreamOwner> owner) = 0;
   // Frees it at the end of the pass. Called by StreamOwner::act only.

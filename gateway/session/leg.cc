@@ -83,10 +83,7 @@ Result<void> Leg::next_address(const LegPlan& plan, Error last) {
     state_ = State::closed;
     return fail(last);
   }
-  const std::string& name =
-      !plan.backend->tls.server_name.empty() ? plan.backend->tls.server_name
-      : !plan.name.empty()                   ? plan.name
-                                             : server().settings().host;
+  const std::string& name = plan.backend->tls.name_for(plan.name.empty() ? server().settings().host : plan.name);
   const net::TlsClient* const tls = upstream::encrypted(server().settings().scheme) ? plan.tls : nullptr;
   opening.connector =
       house_.dial(opening.addresses[opening.next_address++], {tls, name, plan.backend->socket}, owner_);

@@ -46,6 +46,20 @@ LimitKey::LimitKey(const policy::LimitSettings& limit, const Opening& opening,
   }
 }
 
+Duration admitted(policy::Limiter& limiter, const LimitKey& key, Instant now, std::vector<policy::Permit>& permits) {
+  Duration wait{};
+  if (limiter.settings().unit == policy::LimitSettings::Unit::connections) {
+    bool granted = false;
+    policy::Permit permit = limiter.acquire(key.octets(), now, granted);
+    if (granted) permits.push_back(std::move(permit));
+    if (!granted) wait = std::chrono::seconds(1);
+  } else {
+    wait = limiter.take(key.octets(), 1, now);
+  }
+  wait == Duration::zero() ? limiter.count_allowed() : limiter.count_refused();
+  return wait;
+}
+
 Meter make_meter(const MeterRule& rule, Bytes key, Instant now) {
   Meter meter;
   meter.rule = &rule;

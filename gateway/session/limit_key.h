@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "config/settings.h"
 #include "policy/limiter.h"
@@ -24,6 +25,10 @@ class LimitKey {
 
 // The error that a limit of this key means.
 Errc limit_errc(policy::LimitSettings::Key key);
+
+// Asks a limit that counts handshakes, requests or connections, and counts the answer. Zero: granted, and what is to be given
+// back at the end has gone to `permits`; else the time after which it may be tried again.
+Duration admitted(policy::Limiter& limiter, const LimitKey& key, Instant now, std::vector<policy::Permit>& permits);
 
 Meter make_meter(const MeterRule& rule, Bytes key, Instant now);
 

@@ -58,9 +58,7 @@ struct Opening {
   std::size_t next_candidate = 0;
   bool fresh_only = false;       // a plain request whose idle connection had ended
   Instant deadline = kNever;     // of the upstream's opening, over all candidates
-  std::unique_ptr<Pending::Place> place;  // while it waits for a server
-  Instant hold_until = kNever;   // and at most until then
-  Instant retry_at{};
+  Pending pending;               // while no server can take it
   std::uint64_t key_hash = 0;
   upstream::StickyServer sticky;  // what the client's own cookie says
   Error last_error{};

@@ -1,9 +1,9 @@
-// The waiting room, and a Session's stay in it.
 #include "session/pending.h"
 
 #include <algorithm>
+#include <atomic>
 
-#include "session/session.h"
+#include "session/front.h"
 
 namespace sluice::session {
 
@@ -14,61 +14,76 @@ constexpr auto kRetryAfterFailure = std::chrono::milliseconds(250);
 
 }  // namespace
 
-Pending::Place::Place(Pending& book, std::shared_ptr<upstream::Load> load, net::Ready& ready)
-    : book_(book), load_(std::move(load)), ready_(std::make_shared<net::Ready*>(&ready)) {
-  book_.queues_[load_.get()].push_back(ready_);
-}
+// Of one client in the line; given up by destroying it.
+class Pending::Place final : private upstream::WaitingLine::Waiter {
+ public:
+  // Null when `pending.max` of the backend wait already.
+  static std::unique_ptr<Place> enter(House& house, const upstream::Cluster& cluster, net::Ready& ready) {
+    auto place = std::make_unique<Place>(house, cluster, ready);
+    place->in_line_ = place->load_->line.enter(place->of_, *place, cluster.settings().pending.max);
+    return place->in_line_ ? std::move(place) : nullptr;
+  }
+  Place(House& house, const upstream::Cluster& cluster, net::Ready& ready)
+      : house_(house), load_(cluster.load()), of_(&cluster), bell_(std::make_shared<Bell>(ready)) {}
+  ~Place() {
+    if (in_line_) load_->line.leave(of_, *this);
+  }
+  Place(const Place&) = delete;
+  Place& operator=(const Place&) = delete;
 
-Pending::Place::~Place() {
-  load_->waiting.fetch_sub(1, std::memory_order_relaxed);
-  const auto queue = book_.queues_.find(load_.get());
-  const bool was_first = queue->second.front() == ready_;
-  std::erase(queue->second, ready_);
-  if (queue->second.empty()) {
-    book_.queues_.erase(queue);
-  } else if (was_first) {
-    book_.loop_.defer([next = std::weak_ptr(queue->second.front())] {
-      if (const auto ready = next.lock()) (*ready)->on_ready();
+  bool first() const { return load_->line.first(of_, *this); }
+
+ private:
+  struct Bell {
+    explicit Bell(net::Ready& its_ready) : ready(its_ready) {}
+    net::Ready& ready;
+    std::atomic<bool> rung{false};  // and not heard yet
+  };
+
+  // On whatever thread: the bell rings on the client's own, unless the client has left by then.
+  void call() override {
+    if (bell_->rung.exchange(true)) return;
+    house_.post([weak = std::weak_ptr(bell_)] {
+      const std::shared_ptr<Bell> bell = weak.lock();
+      if (!bell) return;
+      bell->rung.store(false);
+      bell->ready.on_ready();
     });
   }
+
+  House& house_;
+  std::shared_ptr<upstream::Load> load_;
+  const void* of_;
+  std::shared_ptr<Bell> bell_;
+  bool in_line_ = false;
+};
+
+Pending::Pending() = default;
+Pending::~Pending() = default;
+
+void Pending::leave() { place_.reset(); }
+
+bool Pending::must_wait(const upstream::Cluster& cluster, Instant now) const {
+  if (place_) return now < retry_at_ || !place_->first();
+  return cluster.load()->line.any(&cluster);
 }
 
-bool Pending::Place::first() const { return book_.queues_.find(load_.get())->second.front() == ready_; }
-
-std::unique_ptr<Pending::Place> Pending::enter(const std::shared_ptr<upstream::Load>& load, std::uint32_t most,
-                                               net::Ready& ready) {
-  if (!upstream::take_one(load->waiting, most)) return nullptr;
-  return std::make_unique<Place>(*this, load, ready);
-}
-
-// ---- a session that waits ---------------------------------------------------------------------------------------------
-
-// Whether it is not this client's turn: others came before, or it has just tried.
-bool Session::must_wait() const {
-  const Opening& o = *opening_;
-  if (o.place) return !o.place->first() || now() < o.retry_at;
-  return house_.pending.waiting(*route_->compiled->cluster->load());
-}
-
-// No server can take the client now: it waits for one where the backend says so, else it is refused with what is in the way.
-Step Session::hold(Error error) {
-  Opening& o = *opening_;
-  const upstream::Cluster& cluster = *route_->compiled->cluster;
+Result<Instant> Pending::hold(House& house, const upstream::Cluster& cluster, Error error, net::Ready& ready) {
   const upstream::PendingSettings& settings = cluster.settings().pending;
+  const Instant now = house.loop.now();
   // A request that was lost on the way is not asked for again and again.
   const bool passes = error.retryable() || row(error.code).status == 503;
-  if (settings.max == 0 || !passes) return refuse(error);
-  if (house_.draining) return refuse({Errc::draining, Side::gateway, false, ""});
-  if (o.hold_until == kNever) o.hold_until = now() + settings.timeout;
-  if (now() >= o.hold_until) return refuse({Errc::pending_timeout, Side::upstream, false, row(error.code).name.data()});
-  if (!o.place) o.place = house_.pending.enter(cluster.load(), settings.max, ready_);
-  if (!o.place) return refuse({Errc::pending_full, Side::upstream, false, row(error.code).name.data()});
-  if (error.retryable() && now() >= o.retry_at) o.retry_at = now() + kRetryAfterFailure;
-  o.candidates.clear();
-  o.next_candidate = 0;
-  o.last_error = {};
-  arm(o.place->first() ? std::min(o.hold_until, std::max(o.retry_at, now() + Pending::kRetry)) : o.hold_until);
-  return Step::wait;
+  if (settings.max == 0 || !passes) return fail(error);
+  if (until_ == kNever) until_ = now + settings.timeout;
+  const char* const why = row(error.code).name.data();
+  if (now >= until_) return fail(Errc::pending_timeout, Side::upstream, why);
+  const bool enters = !place_;
+  if (enters) place_ = Place::enter(house, cluster, ready);
+  if (!place_) return fail(Errc::pending_full, Side::upstream, why);
+  if (!upstream::Cluster::refuses_with(error.code) && now >= retry_at_) retry_at_ = now + kRetryAfterFailure;
+  if (!place_->first()) return until_;
+  if (now < retry_at_) return std::min(until_, retry_at_);
+  return enters ? now : std::min(until_, cluster.changes_at(now));
 }
 
 }  // namespace sluice::session

@@ -1,47 +1,40 @@
-// Pending: the clients of one worker that wait because no server of their backend can take them now, first come, first
-// served. Those of one backend stand in one queue; whoever is first tries again every few milliseconds and makes way for the
-// next one by leaving. Bounded by the backend's `pending.max`, which Load::waiting counts over all workers.
+// Pending: one client's wait while no server of its backend can take it (`pending`). It stands in the backend's line
+// (upstream/waiting_line.h) and is woken there, on its own worker, when it is its turn and a place may be free; nothing but the
+// end of an ejection, of a circuit breaker's time, or of the pause after a server that failed is waited for by the clock.
 #pragma once
 
-#include <list>
-#include <map>
 #include <memory>
 
-#include "event/loop.h"
+#include "base/result.h"
+#include "base/time.h"
 #include "net/stream.h"
-#include "upstream/load.h"
+#include "upstream/cluster.h"
 
 namespace sluice::session {
 
+class House;
+
 class Pending {
  public:
-  static constexpr auto kRetry = std::chrono::milliseconds(20);
+  Pending();
+  ~Pending();
+  Pending(const Pending&) = delete;
+  Pending& operator=(const Pending&) = delete;
 
-  // One client's place in the queue; given up by destroying it. Must not outlive the Pending.
-  class Place {
-   public:
-    Place(Pending& book, std::shared_ptr<upstream::Load> load, net::Ready& ready);
-    ~Place();
-    Place(const Place&) = delete;
-    Place& operator=(const Place&) = delete;
-    bool first() const;
-
-   private:
-    Pending& book_;
-    std::shared_ptr<upstream::Load> load_;
-    std::shared_ptr<net::Ready*> ready_;  // whoever is to be woken has it weakly
-  };
-
-  explicit Pending(event::Loop& loop) : loop_(loop) {}
-
-  // Null when `most` of the backend wait already.
-  std::unique_ptr<Place> enter(const std::shared_ptr<upstream::Load>& load, std::uint32_t most, net::Ready& ready);
-  // Whether somebody waits here who came before.
-  bool waiting(const upstream::Load& load) const { return queues_.contains(&load); }
+  bool waits() const { return place_ != nullptr; }
+  // It is not this client's turn to choose: others came before, or a server has just failed it.
+  bool must_wait(const upstream::Cluster& cluster, Instant now) const;
+  // No server can take the client now. From here on it has a place in the line, and tries again when `ready` is woken or at
+  // the time returned (now: at once). An Error: it may not wait (any longer), and is refused with that.
+  Result<Instant> hold(House& house, const upstream::Cluster& cluster, Error error, net::Ready& ready);
+  // Gives its place up.
+  void leave();
 
  private:
-  event::Loop& loop_;
-  std::map<const upstream::Load*, std::list<std::shared_ptr<net::Ready*>>> queues_;  // none of them empty
+  class Place;
+  std::unique_ptr<Place> place_;
+  Instant until_ = kNever;  // since it first waited
+  Instant retry_at_{};
 };
 
 }  // namespace sluice::session

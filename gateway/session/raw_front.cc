@@ -51,7 +51,7 @@ Step RawFront::advance() {
     if (!judged) return end(judged.error(), Side::gateway);
     return choose();
   }
-  return open();
+  return leg_ ? open() : choose();
 }
 
 // ---- judge ------------------------------------------------------------------------------------------------------------
@@ -62,19 +62,8 @@ Result<void> RawFront::judge() {
 }
 
 Result<void> RawFront::judge_limit(policy::Limiter& limiter) {
-  const policy::LimitSettings& limit = limiter.settings();
-  const LimitKey key(limit, waiting_->opening, *listener().compiled->settings, {});
-  bool granted = true;
-  if (limit.unit == policy::LimitSettings::Unit::connections) {
-    permits_.push_back(limiter.acquire(key.octets(), now(), granted));
-  } else {
-    granted = limiter.take(key.octets(), 1, now()) == Duration::zero();
-  }
-  if (granted) {
-    limiter.count_allowed();
-    return {};
-  }
-  limiter.count_refused();
+  const LimitKey key(limiter.settings(), waiting_->opening, *listener().compiled->settings, {});
+  if (admitted(limiter, key, now(), permits_) == Duration::zero()) return {};
   record_.rate_limited = true;
   return fail(key.refusal());
 }
@@ -85,16 +74,21 @@ Step RawFront::choose() {
   Opening& o = waiting_->opening;
   if (o.candidates.empty()) {
     const upstream::BackendSettings& backend = cluster().settings();
+    if (backend.pending.max != 0 && (o.pending.must_wait(cluster(), now()) || client_left())) {
+      return hold(cluster().refusal(now()));
+    }
     waiting_->plan.backend = &backend;
     waiting_->plan.servers = listener().servers;
+    waiting_->plan.tls = listener().upstream_tls;
     auto preamble = proxy_header(backend.proxy, o);
     if (!preamble) return end(preamble.error(), Side::gateway);
     waiting_->plan.preamble = std::move(*preamble);
-    o.candidates = cluster().order(upstream::hash_of(backend.key, o.request, {}), now());
-    if (o.candidates.empty() || !cluster().allow(now())) return end(cluster().refusal(now()), Side::upstream);
+    key_hash_ = upstream::hash_of(backend.key, o.request, {});
+    o.candidates = cluster().order(key_hash_, now());
+    if (o.candidates.empty() || !cluster().allow(now())) return hold(cluster().refusal(now()));
     o.deadline = now() + backend.open_timeout;
   }
-  if (o.next_candidate == o.candidates.size()) return end(o.last_error, Side::upstream);
+  if (o.next_candidate == o.candidates.size()) return hold(o.last_error);
   if (now() >= o.deadline) {
     return end({Errc::be_timeout, Side::upstream, false, "the servers that were tried took too long in all"}, Side::upstream);
   }
@@ -103,12 +97,32 @@ Step RawFront::choose() {
     o.last_error = cluster().refusal(now());
     return choose();
   }
+  o.pending.leave();
   leg_ = std::make_unique<Leg>(house_, std::move(use), *this);
   if (!leg_->start(waiting_->plan)) {
     return candidate_failed({Errc::be_connect, Side::upstream, true, "connect failed"});
   }
   return open();
 }
+
+// It waits where the backend says so, else it ends with what is in the way.
+Step RawFront::hold(Error error) {
+  Opening& o = waiting_->opening;
+  const Result<Instant> until = o.pending.hold(house_, cluster(), error, *this);
+  if (!until) return end(until.error(), Side::upstream);
+  if (house_.draining) return end({Errc::draining, Side::gateway, false, ""}, Side::gateway);
+  if (client_left()) return end({Errc::client_lost, Side::client, false, "it left while it waited for a server"}, Side::client);
+  o.candidates.clear();
+  o.next_candidate = 0;
+  o.last_error = {};
+  leg_.reset();
+  if (*until <= now()) return Step::next;
+  waiting_->timer.arm(*until - now());
+  return Step::wait;
+}
+
+// Whether a client that has said its end would still listen nobody can say; one that is not served yet is taken to have left.
+bool RawFront::client_left() const { return waiting_->opening.pending.waits() && client_->hung_up(); }
 
 Step RawFront::open() {
   const Result<Leg::State> state = leg_->advance(waiting_->plan);
@@ -214,13 +228,25 @@ Step RawFront::tick() {
     act(end({Errc::idle, Side::gateway, false, ""}, Side::gateway));
     return Step::wait;
   }
+  if (const Errc why = unwanted(); why != Errc::none) {
+    act(end({why, Side::gateway, false, "its server is not to be used"}, Side::gateway));
+    return Step::wait;
+  }
   return work ? Step::next : Step::wait;
+}
+
+// Asked about once a second, as of any session (session/closing.cc).
+Errc RawFront::unwanted() {
+  if (!listener().compiled->settings->close_on_server_down) return Errc::none;
+  if (cluster().sheds(key_hash_, leg_->server(), now())) return Errc::rebalance;
+  return leg_->server().down() ? Errc::server_down : Errc::none;
 }
 
 // ---- the end ------------------------------------------------------------------------------------------------------------
 
 // Both sides end here and now. One that was lost takes the other with it by a reset; all others see an end in order.
 Step RawFront::end(Error error, Side initiator) {
+  if (waiting_) waiting_->opening.pending.leave();
   record_.error = error;
   record_.first_end = initiator;
   house_.tally.rejects[static_cast<std::size_t>(error.code)].add();
@@ -236,6 +262,10 @@ Step RawFront::end(Error error, Side initiator) {
     }
   }
   return Step::done;
+}
+
+void RawFront::drain() {
+  if (waiting_ && waiting_->opening.pending.waits()) act(end({Errc::draining, Side::gateway, false, ""}, Side::gateway));
 }
 
 void RawFront::cut() {

@@ -1,9 +1,9 @@
 // RawFront: one client connection of a listener with protocol = "tcp": octets to a server and back, of which nothing is
 // read.
 //
-//     judge (limits) → choose → open ⇄ (next candidate) → relay ⇄ → done
+//     judge (limits) → choose ⇄ (wait for a server) → open ⇄ (next candidate) → relay ⇄ → done
 //
-// Owns the client's stream, one Leg, and a Relay for each direction, all on the worker that accepted it. An end on one side
+// While it waits, what the client sends stays in the kernel. Owns the client's stream, one Leg, and a Relay for each direction, all on the worker that accepted it. An end on one side
 // is passed on when all that came before it has left, and the other direction goes on; a reset on one side becomes a reset
 // on the other, so that what was cut never looks whole. There is nobody to answer: a refusal is the end of the connection,
 // and its line in the log.
@@ -31,7 +31,7 @@ class RawFront final : public StreamOwner {
 
   Step tick() override;
   // What runs is left alone until the drain's deadline: nobody knows where such a protocol may be cut.
-  void drain() override {}
+  void drain() override;
   void cut() override;
   void describe(JsonWriter& out) const override;
 
@@ -71,12 +71,15 @@ class RawFront final : public StreamOwner {
   Result<void> judge();
   Result<void> judge_limit(policy::Limiter& limiter);
   Step choose();
+  Step hold(Error error);
+  bool client_left() const;
   Step open();
   Step candidate_failed(Error error);
   void start_relaying();
   Step relay();
   Step pump(Lane& lane, relay::Budget& budget);
   Step lost(Side side);
+  Errc unwanted();
   Step end(Error error, Side initiator);
   void log();
 
@@ -94,6 +97,7 @@ class RawFront final : public StreamOwner {
   std::optional<Lane> up_;
   std::optional<Lane> down_;
   RawRecord record_;
+  std::uint64_t key_hash_ = 0;
   Instant last_octet_{};
   bool judged_ = false;
   bool logged_ = false;

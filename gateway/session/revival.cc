@@ -364,8 +364,7 @@ bool Revival::advance() {
     if (!state) return failed(state.error().code != Errc::fd_limit);
     if (leg.refused()) {
       // As at the handshake: who answers serves, and one client's refusals take a server from nobody else.
-      const int status = leg.take_refusal().status;
-      return failed(status >= 502 && status <= 504);
+      return failed(!upstream::serves(leg.take_refusal().status));
     }
     if (*state != Leg::State::open) {
       const Instant deadline = std::min(leg.deadline(), deadline_);
@@ -447,7 +446,9 @@ void Revival::give_up() {
   }
   hopeless(Dropped::no_server);
   s.close_override_ = rules_.close_code;
-  s.end({Errc::no_backend, Side::upstream, false, "no server took over in time"}, Side::upstream);
+  // Where nobody could be asked, what was in the way is the reason.
+  const Errc why = attempts_ == 0 ? s.route_->compiled->cluster->refusal(s.now()).code : Errc::no_backend;
+  s.end({why, Side::upstream, false, "no server took over in time"}, Side::upstream);
 }
 
 // The session ends meanwhile.

@@ -17,8 +17,7 @@ ServerBook* book_of(Runtime& runtime, const upstream::Cluster& cluster, TallyBoo
 // Leaves `tls` alone where no server speaks it; false when a certificate or key cannot be used.
 bool make_client(Runtime& runtime, const upstream::Cluster& cluster, bool http, net::CryptoContext& crypto,
                  const net::TlsClient*& tls, std::string& why) {
-  const auto encrypted = [](const upstream::ServerSettings& server) { return upstream::encrypted(server.scheme); };
-  if (std::ranges::none_of(cluster.settings().servers, encrypted)) return true;
+  if (!cluster.settings().encrypted()) return true;
   const upstream::UpstreamTls& settings = cluster.settings().tls;
   auto client = net::TlsClient::make(crypto, {settings.ca, settings.certificate, settings.key, http}, why);
   if (!client) {
@@ -104,7 +103,10 @@ std::shared_ptr<const Runtime> build_runtime(std::shared_ptr<const config::Snaps
   for (const config::CompiledListener& compiled : source.listeners()) {
     ListenerRuntime listener{&compiled, nullptr, &tallies.listener(compiled.settings->name),
                              &source.settings().access_fields};
-    if (compiled.cluster) listener.servers = book_of(*runtime, *compiled.cluster, tallies);
+    if (compiled.cluster) {
+      listener.servers = book_of(*runtime, *compiled.cluster, tallies);
+      if (!make_client(*runtime, *compiled.cluster, false, crypto, listener.upstream_tls, why)) return nullptr;
+    }
     if (compiled.settings->tls) {
       auto profile = net::TlsProfile::make(crypto, *compiled.settings->tls, tickets, why);
       if (!profile) {

@@ -75,7 +75,9 @@ struct ListenerRuntime {
   const net::TlsProfile* tls = nullptr;  // null: plain
   ListenerTally* tally = nullptr;
   const std::vector<std::string>* access_fields = nullptr;  // of the access lines; empty: all
-  ServerBook* servers = nullptr;  // of the backend of a listener with protocol = "tcp"
+  // Of the backend of a listener with protocol = "tcp".
+  ServerBook* servers = nullptr;
+  const net::TlsClient* upstream_tls = nullptr;  // for its tls:// servers
 };
 
 struct Runtime {

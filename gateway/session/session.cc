@@ -224,37 +224,17 @@ Result<void> Session::judge_limits(bool before_auth) {
 Result<void> Session::judge_limit(policy::Limiter& limiter) {
   const policy::LimitSettings& limit = limiter.settings();
   using Unit = policy::LimitSettings::Unit;
+  const bool metered = limit.unit == Unit::messages || limit.unit == Unit::bytes;
+  if (plain() && (metered || limit.unit == Unit::handshakes)) return {};
   const LimitKey key(limit, *opening_, *listener_->compiled->settings, route_->compiled->settings->name);
-  const auto refused = [&](Duration wait) {
-    limiter.count_refused();
-    record_.rate_limited = true;
-    opening_->retry_after = wait;
-    return fail(key.refusal());
-  };
-  switch (limit.unit) {
-    case Unit::handshakes:
-      if (plain()) return {};
-      [[fallthrough]];
-    case Unit::requests: {
-      const Duration wait = limiter.take(key.octets(), 1, now());
-      if (wait > Duration::zero()) return refused(wait);
-      limiter.count_allowed();
-      return {};
-    }
-    case Unit::connections: {
-      bool granted = false;
-      policy::Permit permit = limiter.acquire(key.octets(), now(), granted);
-      if (!granted) return refused(std::chrono::seconds(1));
-      limiter.count_allowed();
-      permits_.push_back(std::move(permit));
-      return {};
-    }
-    case Unit::messages:
-    case Unit::bytes:
-      if (plain()) return {};
-      up_lane_.meters.push_back(make_meter(*route_->meter(limiter), key.octets(), now())); return {};
+  if (metered) {
+    up_lane_.meters.push_back(make_meter(*route_->meter(limiter), key.octets(), now()));
+    return {};
   }
-  return {};
+  opening_->retry_after = admitted(limiter, key, now(), permits_);
+  if (opening_->retry_after == Duration::zero()) return {};
+  record_.rate_limited = true;
+  return fail(key.refusal());
 }
 
 // ---- choose and open ------------------------------------------------------------------------------------------------
@@ -275,11 +255,12 @@ Step Session::choose() {
       o.key_hash = upstream::hash_of(cluster.settings().key, o.request, o.authenticated.identity);
       record_.key_hash = o.key_hash;
     }
-    if (cluster.settings().pending.max != 0 && must_wait()) return hold(cluster.refusal(now()));
+    if (cluster.settings().pending.max != 0 && (o.pending.must_wait(cluster, now()) || client_left())) {
+      return hold(cluster.refusal(now()));
+    }
     read_sticky_cookie(cluster, o, house_.loop.wall());
-    o.candidates = cluster.order(o.key_hash, now(), {}, o.sticky.server);
+    o.candidates = cluster.order(o.key_hash, now(), {}, o.sticky.server.get());
     if (o.candidates.empty() || !cluster.allow(now())) return hold(cluster.refusal(now()));
-    if (!o.target) o.deadline = now() + cluster.settings().open_timeout;  // not while it waited for one
   }
   if (o.next_candidate == o.candidates.size()) return hold(o.last_error);
   if (now() >= o.deadline) return refuse(kOpeningTooLong);
@@ -294,9 +275,10 @@ Step Session::choose() {
     o.last_error = cluster.refusal(now());
     return Step::next;
   }
-  o.place.reset();
+  o.pending.leave();
   legs_.clear();
   if (plain() && take_idle(use)) return Step::next;
+  house_.upstreams.make_room(*use.get(), cluster.settings());
   legs_.push_back(std::make_unique<Leg>(house_, std::move(use), ready_));
   if (!legs_.front()->start(*leg_plan_)) {
     return candidate_failed({Errc::be_connect, Side::upstream, true, "connect failed"});
@@ -305,6 +287,26 @@ Step Session::choose() {
   return Step::next;
 }
 
+// It waits for its turn or a server where the backend says so, else it is refused with what is in the way.
+Step Session::hold(Error error) {
+  Opening& o = *opening_;
+  const Result<Instant> until = o.pending.hold(house_, *route_->compiled->cluster, error, ready_);
+  if (!until) return refuse(until.error());
+  if (house_.draining) return refuse({Errc::draining, Side::gateway, false, ""});
+  if (client_left()) return refuse({Errc::client_lost, Side::client, false, "it left while it waited for a server"});
+  if (now() >= expires_) return refuse({Errc::token_expired, Side::client, false, "token expired"});
+  o.candidates.clear();
+  o.next_candidate = 0;
+  o.last_error = {};
+  o.deadline = kNever;  // the servers' time begins when it has its turn
+  if (*until <= now()) return Step::next;
+  arm(std::min(*until, expires_));
+  return Step::wait;
+}
+
+// Whoever says its end while it waits is not waited for: nothing of an answer has come yet.
+bool Session::client_left() const { return opening_->pending.waits() && client_.hung_up(); }
+
 Step Session::open() {
   Opening& o = *opening_;
   Leg& leg = *legs_.front();
@@ -312,7 +314,7 @@ Step Session::open() {
   if (!state) return candidate_failed(state.error());
   if (leg.refused()) {
     Refusal refusal = leg.take_refusal();
-    route_->compiled->cluster->attempted(leg.server(), refusal.status < 502 || refusal.status > 504, now());
+    route_->compiled->cluster->attempted(leg.server(), upstream::serves(refusal.status), now());
     leg.close();
     return relay_refusal(std::move(refusal));
   }
@@ -371,7 +373,7 @@ void Session::opening_failed(const Leg& leg) {
 
 Step Session::refuse(Error error) {
   Opening& o = *opening_;
-  o.place.reset();
+  o.pending.leave();
   house_.tally.rejects[static_cast<std::size_t>(error.code)].add();
   record_.error = error;
   if (error.side == Side::upstream) o.retry_after = std::chrono::seconds(1);

@@ -66,8 +66,8 @@ class Session {
   Result<void> judge_limits(bool before_auth);
   Result<void> judge_limit(policy::Limiter& limiter);
   Step choose();
-  bool must_wait() const;            // (session/pending.cc)
-  Step hold(Error error);
+  Step hold(Error error);            // no server can take the client now
+  bool client_left() const;
   Step open();
   Step candidate_failed(Error error);
   void opening_failed(const Leg& leg);
@@ -149,7 +149,6 @@ class Session {
   void leg_died(Leg& leg, Error error);
   void leave_server(Leg& leg, Errc why);         // it does not want the session any more
   void leg_left(Leg& leg);
-  bool is_shed(upstream::Server& server) const;
   Errc unwanted(const Leg& leg) const;           // why its server does not; none: it does
   void take_leave(Error error);                  // Close at a message boundary; the client's messages still pass
   void retire_leg(Leg& leg);

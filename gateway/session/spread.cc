@@ -429,8 +429,7 @@ void Session::advance_chosen_leg(Leg& leg) {
   if (!state) return drop_chosen_leg(leg, state.error().code != Errc::fd_limit);
   if (leg.refused()) {
     // As at the handshake: who answers serves, and one client's refusals take a server from nobody else.
-    const int status = leg.take_refusal().status;
-    return drop_chosen_leg(leg, status >= 502 && status <= 504);
+    return drop_chosen_leg(leg, !upstream::serves(leg.take_refusal().status));
   }
   if (*state == Leg::State::open) {
     if (leg.agreed_subprotocol() != s.subprotocol) return drop_chosen_leg(leg, true);

@@ -34,7 +34,7 @@ std::optional<std::string> sticky_cookie(const upstream::Cluster& cluster, const
                                          const upstream::Server& server, WallTime now) {
   const upstream::BackendSettings& backend = cluster.settings();
   if (backend.sticky.cookie.empty()) return std::nullopt;
-  if (opening.sticky.server == &server && !opening.sticky.renew) return std::nullopt;
+  if (opening.sticky.server.get() == &server && !opening.sticky.renew) return std::nullopt;
   return upstream::sticky_field(backend.sticky, upstream::sticky_value(backend.sticky, backend.name, server, now),
                                 opening.request.tls.active);
 }

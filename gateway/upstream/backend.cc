@@ -9,12 +9,21 @@ bool BackendSettings::keyed_by_content() const {
   return policy == Policy::consistent_hash && key.kind == HashKey::Kind::json;
 }
 
+bool BackendSettings::encrypted() const {
+  return std::ranges::any_of(servers, [](const auto& server) { return upstream::encrypted(server.scheme); });
+}
+
 // A name may lead to any number of servers. A key of a message has the same server for every client, so none may be left out.
 std::size_t BackendSettings::most_legs() const {
   if (max_legs > 0) return max_legs;
   const std::size_t most = keyed_by_content() ? kMostLegs : 8;
   const bool named = std::ranges::any_of(servers, [](const auto& one) { return one.discovery != Discovery::none; });
   return named ? most : std::min(servers.size(), most);
+}
+
+std::string authority(const std::string& host, std::uint16_t port) {
+  const bool brackets = host.find(':') != std::string::npos;
+  return (brackets ? "[" + host + "]" : host) + ":" + std::to_string(port);
 }
 
 std::optional<net::Address> literal_address(const ServerSettings& server) {
@@ -48,6 +57,7 @@ void Server::configure(const ServerSettings& settings) {
 void Server::command_weight(std::optional<std::uint32_t> wanted) {
   commanded_weight_ = wanted;
   weight.store(wanted.value_or(configured_weight_), std::memory_order_relaxed);
+  load_->line.call_first();
 }
 
 void Server::command_duty(std::optional<Duty> wanted) {
@@ -55,11 +65,13 @@ void Server::command_duty(std::optional<Duty> wanted) {
   const Duty counts = wanted.value_or(configured_duty_);
   duty.store(counts, std::memory_order_relaxed);
   if (counts != Duty::ready) cold.store(true, std::memory_order_relaxed);
+  load_->line.call_first();
 }
 
 void Server::set_healthy(bool fit) {
   healthy.store(fit, std::memory_order_relaxed);
   if (!fit) cold.store(true, std::memory_order_relaxed);
+  load_->line.call_first();  // one that is down may be what backups have waited for
 }
 
 void Server::warm(Instant now, Duration rise) {
@@ -83,9 +95,12 @@ std::vector<net::Address> Server::addresses() const {
 }
 
 void Server::set_addresses(std::vector<net::Address> addresses) {
-  const std::lock_guard lock(mutex_);
-  addresses_ = std::move(addresses);
-  resolved_.store(!addresses_.empty(), std::memory_order_release);
+  {
+    const std::lock_guard lock(mutex_);
+    addresses_ = std::move(addresses);
+    resolved_.store(!addresses_.empty(), std::memory_order_release);
+  }
+  load_->line.call_first();
 }
 
 bool Server::ejected(Instant now) const {
@@ -119,10 +134,28 @@ bool Server::claim_shed() {
   return false;
 }
 
+namespace {
+
+void hold(Server& server) {
+  server.held.fetch_add(1, std::memory_order_relaxed);
+  server.load().held.fetch_add(1, std::memory_order_relaxed);
+}
+
+}  // namespace
+
 ServerUse::ServerUse(std::shared_ptr<Server> server) : server_(std::move(server)) {
   if (!server_) return;
   server_->active.fetch_add(1, std::memory_order_relaxed);
   server_->load().active.fetch_add(1, std::memory_order_relaxed);
+  hold(*server_);
+}
+
+ServerUse ServerUse::resting(std::shared_ptr<Server> server) {
+  ServerUse use;
+  hold(*server);
+  use.server_ = std::move(server);
+  use.resting_ = true;
+  return use;
 }
 
 ServerUse ServerUse::within(std::shared_ptr<Server> server, std::uint32_t most) {
@@ -132,6 +165,7 @@ ServerUse ServerUse::within(std::shared_ptr<Server> server, std::uint32_t most) 
     server->load().active.fetch_sub(1, std::memory_order_relaxed);
     return use;
   }
+  hold(*server);
   use.server_ = std::move(server);
   return use;
 }
@@ -142,6 +176,7 @@ ServerUse& ServerUse::operator=(ServerUse&& other) noexcept {
   ServerUse old(std::move(*this));
   server_ = std::move(other.server_);
   leaving_ = std::exchange(other.leaving_, false);
+  resting_ = std::exchange(other.resting_, false);
   return *this;
 }
 
@@ -152,9 +187,13 @@ void ServerUse::leave() {
 
 ServerUse::~ServerUse() {
   if (!server_) return;
+  server_->held.fetch_sub(1, std::memory_order_relaxed);
+  server_->load().held.fetch_sub(1, std::memory_order_relaxed);
+  if (resting_) return;
   if (leaving_) server_->leaving.fetch_sub(1, std::memory_order_relaxed);
   server_->active.fetch_sub(1, std::memory_order_relaxed);
   server_->load().active.fetch_sub(1, std::memory_order_relaxed);
+  server_->load().line.call_first();
 }
 
 }  // namespace sluice::upstream

@@ -39,6 +39,9 @@ constexpr bool encrypted(Scheme scheme) {
 // The server speaks no WebSocket: its octets become messages (ws/tunnel.h).
 constexpr bool bridged(Scheme scheme) { return scheme == Scheme::tcp || scheme == Scheme::tls; }
 
+// A server that answers for a service behind it which failed does not serve; any other answer says that it does.
+constexpr bool serves(int status) { return status < 502 || status > 504; }
+
 // What a server is there for, by configuration or by an operator. drain: no new sessions, those that it has live on; down:
 // none at all, where the route says so.
 enum class Duty : std::uint8_t { ready, drain, down };
@@ -62,6 +65,8 @@ struct ServerSettings {
   std::uint32_t max_connections = 0;  // 0 = any number
   std::string unix_path;  // of a unix socket; empty: host and port
 };
+// HOST:PORT, an IPv6 address in brackets (RFC 3986 §3.2).
+std::string authority(const std::string& host, std::uint16_t port);
 // The server's address where it needs no resolving; nullopt for a name.
 std::optional<net::Address> literal_address(const ServerSettings& server);
 
@@ -82,6 +87,7 @@ struct UpstreamTls {
   std::string certificate;  // PEM text of a client certificate, and its key
   Secret key;
   std::string server_name;  // SNI and verified name; empty: the URL's host
+  const std::string& name_for(const std::string& host) const { return server_name.empty() ? host : server_name; }
 };
 
 struct StatusRange {
@@ -188,6 +194,8 @@ struct BackendSettings {
   BreakerSettings breaker;
   ProxySettings proxy;
 
+  // Whether any server is spoken TLS to.
+  bool encrypted() const;
   // Legs of a session in per-message mode.
   std::size_t most_legs() const;
   // What stands in a message decides which server it goes to.
@@ -246,10 +254,16 @@ class Server : public std::enable_shared_from_this<Server> {
   static constexpr std::uint32_t kLeastShare = 2;
   std::atomic<bool> cold{false};
   std::atomic<std::uint32_t> share{kFullShare};
+  // What its weight counts now, in parts of kFullShare. Not 0, so that it may be divided by: that a server of weight 0 is given
+  // nothing is the Cluster's business.
+  std::uint64_t weighs() const {
+    return std::max<std::uint64_t>(1, weight.load(std::memory_order_relaxed)) * share.load(std::memory_order_relaxed);
+  }
   void warm(Instant now, Duration rise);
 
   std::atomic<std::uint32_t> active{0};     // connections (legs) now, counted by ServerUse
-  std::atomic<std::uint32_t> leaving{0};    // of these, those of sessions that were told to leave
+  std::atomic<std::uint32_t> held{0};       // of these, and of those that rest in pools
+  std::atomic<std::uint32_t> leaving{0};    // of the active ones, those of sessions that were told to leave
   // Written by the Rebalancer: sessions that are to leave, and how many the server may have meanwhile (0: any number).
   std::atomic<std::uint32_t> to_shed{0};
   std::atomic<std::uint32_t> share_limit{0};
@@ -318,10 +332,14 @@ class ServerUse {
  public:
   ServerUse() = default;
   explicit ServerUse(std::shared_ptr<Server> server);  // whatever the limits are
+  // Of a connection that rests (upstream/pool.h): it is held, and not active.
+  static ServerUse resting(std::shared_ptr<Server> server);
   // Nobody's where the server is full, or the backend with `most` of all its servers (0: any number).
   static ServerUse within(std::shared_ptr<Server> server, std::uint32_t most);
   ServerUse(ServerUse&& other) noexcept
-      : server_(std::move(other.server_)), leaving_(std::exchange(other.leaving_, false)) {}
+      : server_(std::move(other.server_)),
+        leaving_(std::exchange(other.leaving_, false)),
+        resting_(std::exchange(other.resting_, false)) {}
   ServerUse& operator=(ServerUse&& other) noexcept;
   ~ServerUse();
   Server* get() const { return server_.get(); }
@@ -332,6 +350,7 @@ class ServerUse {
  private:
   std::shared_ptr<Server> server_;
   bool leaving_ = false;
+  bool resting_ = false;
 };
 
 }  // namespace sluice::upstream

@@ -16,23 +16,16 @@ namespace {
 
 using Servers = std::span<const std::shared_ptr<Server>>;
 
-// What its weight counts now, in shares: less while it starts slowly. A weight of 0 is the Cluster's business; here it must
-// not divide or vanish.
-std::uint64_t weight_of(const Server& server) {
-  return std::max<std::uint64_t>(1, server.weight.load(std::memory_order_relaxed)) *
-         server.share.load(std::memory_order_relaxed);
-}
-
 std::uint64_t total_weight(Servers servers) {
   std::uint64_t total = 0;
-  for (const auto& server : servers) total += weight_of(*server);
+  for (const auto& server : servers) total += server->weighs();
   return total;
 }
 
 // The server on which the point falls when each takes as many points as its weight.
 std::uint32_t server_at(Servers servers, std::uint64_t point, std::uint64_t unit) {
   for (std::uint32_t i = 0; i + 1 < servers.size(); ++i) {
-    const std::uint64_t share = weight_of(*servers[i]) / unit;
+    const std::uint64_t share = servers[i]->weighs() / unit;
     if (point < share) return i;
     point -= share;
   }
@@ -66,8 +59,8 @@ class RoundRobin final : public Balancer {
     std::uint64_t unit = 0;
     std::uint64_t total = 0;
     for (const auto& server : servers) {
-      unit = std::gcd(unit, weight_of(*server));
-      total += weight_of(*server);
+      unit = std::gcd(unit, server->weighs());
+      total += server->weighs();
     }
     total /= unit;
     const std::uint64_t ticket = next_.fetch_add(1, std::memory_order_relaxed);
@@ -101,7 +94,7 @@ struct Score {
 // By what the load would be with this connection added, so that of idle servers the heavier one comes first.
 double load_of(const Server& server) {
   return static_cast<double>(server.active.load(std::memory_order_relaxed) + 1ULL) /
-         static_cast<double>(weight_of(server));
+         static_cast<double>(server.weighs());
 }
 
 class LeastConnections final : public Balancer {
@@ -129,7 +122,7 @@ class RandomTwo final : public Balancer {
     const std::uint32_t first = server_at(servers, random_below(total), 1);
     out.push_back(first);
     if (servers.size() == 1) return;
-    const std::uint64_t weight = weight_of(*servers[first]);
+    const std::uint64_t weight = servers[first]->weighs();
     out.push_back(draw_without(servers, first, random_below(std::max<std::uint64_t>(1, total - std::min(total, weight)))));
     if (load_of(*servers[out[1]]) < load_of(*servers[out[0]])) std::swap(out[0], out[1]);
     append_rest(servers, out);
@@ -140,7 +133,7 @@ class RandomTwo final : public Balancer {
     std::uint32_t last = without;
     for (std::uint32_t i = 0; i < servers.size(); ++i) {
       if (i == without) continue;
-      const std::uint64_t share = weight_of(*servers[i]);
+      const std::uint64_t share = servers[i]->weighs();
       if (point < share) return i;
       point -= share;
       last = i;
@@ -164,7 +157,7 @@ class ConsistentHash final : public Balancer {
       const std::uint64_t hash = hash64(servers[i]->settings().url, key);
       // 53 bits, moved off both ends: ln() of it is finite and not 0.
       const double h = (static_cast<double>(hash >> 11) + 0.5) * 0x1p-53;
-      scores.push_back({-static_cast<double>(weight_of(*servers[i])) / std::log(h), hash, i});
+      scores.push_back({-static_cast<double>(servers[i]->weighs()) / std::log(h), hash, i});
     }
     std::sort(scores.begin(), scores.end(), [](const Score& a, const Score& b) {
       return a.load != b.load ? a.load > b.load : a.tie < b.tie;
@@ -187,7 +180,7 @@ class ConsistentHash final : public Balancer {
     const std::uint64_t weights = total_weight(servers);
     std::stable_partition(out.begin(), out.end(), [&](std::uint32_t index) {
       // live + 1 <= ceil(all * max_load% * weight / weights): the ceiling lets the first connection in anywhere.
-      return live[index] * 100 * weights < all * max_load_ * weight_of(*servers[index]);
+      return live[index] * 100 * weights < all * max_load_ * servers[index]->weighs();
     });
   }
 

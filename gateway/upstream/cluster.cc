@@ -60,6 +60,12 @@ bool Cluster::moved(std::uint64_t key, Server& own, Instant now) const {
   return picks.front() == 0;
 }
 
+bool Cluster::sheds(std::uint64_t key, Server& own, Instant now) const {
+  if (own.to_shed.load(std::memory_order_relaxed) == 0) return false;
+  if (settings_.policy == Policy::consistent_hash && !moved(key, own, now)) return false;
+  return own.claim_shed();
+}
+
 // Looks at each server once: other threads change them meanwhile, and two looks could disagree until nobody is left.
 std::size_t Cluster::look(std::span<const std::shared_ptr<Server>> servers, Instant now,
                           std::vector<State>& states) const {
@@ -177,9 +183,25 @@ Error Cluster::refusal(Instant now) const {
   return error(Errc::no_backend, "no server is usable");
 }
 
+bool Cluster::refuses_with(Errc code) {
+  return code == Errc::circuit_open || code == Errc::backend_limit || code == Errc::server_limit ||
+         code == Errc::be_unresolved || code == Errc::no_backend;
+}
+
+Instant Cluster::changes_at(Instant now) const {
+  const auto later = [now](Instant when) { return when > now ? when : kNever; };
+  Instant first = later(load_->breaker.retry_at(settings_.breaker));
+  for (const auto& server : servers()) {
+    first = std::min(first, later(Instant(Duration(server->ejected_until.load(std::memory_order_relaxed)))));
+  }
+  return first;
+}
+
 void Cluster::attempted(Server& server, bool success, Instant now) const {
   report(server, success, now);
-  if (!load_->breaker.report(settings_.breaker, success, now)) return;
+  const bool opened = load_->breaker.report(settings_.breaker, success, now);
+  if (success && settings_.breaker.enabled) load_->line.call_first();  // it may have closed
+  if (!opened) return;
   log::event(Level::warn, "circuit_opened",
              {{"backend", settings_.name},
               {"server", server.settings().url},
@@ -231,6 +253,7 @@ void Cluster::eject(Server& server, Instant now) const {
              {{"backend", settings_.name},
               {"server", server.settings().url},
               {"seconds", static_cast<std::int64_t>(std::chrono::duration_cast<std::chrono::seconds>(length).count())}});
+  load_->line.call_first();  // so many may be out now that those who are count as usable, or backups serve
 }
 
 void Cluster::take_effect() const {

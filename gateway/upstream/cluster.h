@@ -50,6 +50,10 @@ class Cluster {
   // the key's order. A server that is not usable keeps its own.
   bool moved(std::uint64_t key, Server& own, Instant now) const;
 
+  // One session with that key, of those that `own` is to give up (upstream/rebalance.h); by key only when the key has another
+  // server now. True: the session that asks is to leave.
+  bool sheds(std::uint64_t key, Server& own, Instant now) const;
+
   // Whether a server may be tried at all: the circuit breaker's word, to be asked once before order().
   bool allow(Instant now) const { return load_->breaker.allow(settings_.breaker, now); }
   // A place on the server, or nobody's where a limit refuses it.
@@ -58,6 +62,9 @@ class Cluster {
   }
   // Which limit leaves nobody: circuit_open, backend_limit, server_limit, be_unresolved, or no_backend where none is usable.
   Error refusal(Instant now) const;
+  static bool refuses_with(Errc code);
+  // When time alone may change that: an ejection ends, or the circuit breaker lets a probe through. kNever: not at all.
+  Instant changes_at(Instant now) const;
 
   // An attempt to open a connection, for passive health and the circuit breaker.
   void attempted(Server& server, bool success, Instant now) const;

@@ -8,6 +8,7 @@
 #include "base/random.h"
 #include "base/result.h"
 #include "event/timer.h"
+#include "net/proxy_protocol.h"
 #include "net/tls_client.h"
 #include "upstream/health_check.h"
 
@@ -21,9 +22,14 @@ Duration jittered(Duration interval, std::uint32_t percent) {
   return interval / 100 * share;
 }
 
-std::string authority_of(const ServerSettings& server) {
-  const bool brackets = server.host.find(':') != std::string::npos;
-  return (brackets ? "[" + server.host + "]" : server.host) + ":" + std::to_string(server.port);
+// A check is a connection of the gateway's own, and stands for nobody.
+std::string preamble_of(const ProxySettings& proxy) {
+  switch (proxy.version) {
+    case ProxySettings::Version::off: break;
+    case ProxySettings::Version::v1: return std::string(net::proxy_header_v1_unknown());
+    case ProxySettings::Version::v2: return net::proxy_header_v2_local();
+  }
+  return {};
 }
 
 }  // namespace
@@ -41,7 +47,8 @@ class Health::Probe {
     backend_ = backend.name;
     settings_ = backend.health;
     tls_ = std::move(tls);
-    name_ = backend.tls.server_name.empty() ? server_->settings().host : backend.tls.server_name;
+    preamble_ = preamble_of(backend.proxy);
+    name_ = backend.tls.name_for(server_->settings().host);
     if (first) {
       timer_.arm(jittered(std::min<Duration>(settings_.interval, std::chrono::seconds(1)) / 10, 20));
     } else if (slower_or_faster && timer_.armed()) {
@@ -59,10 +66,10 @@ class Health::Probe {
     // A name without an address is the resolver's matter: balancing leaves such a server out anyway.
     if (target.addresses.empty()) return wait();
     checked_with_ = tls_;  // a reload may bring another one meanwhile
-    const Scheme scheme = server_->settings().scheme;
-    if (scheme == Scheme::wss || scheme == Scheme::https) target.tls = checked_with_.get();
+    if (encrypted(server_->settings().scheme)) target.tls = checked_with_.get();
     target.name = name_;
-    target.authority = authority_of(server_->settings());
+    target.preamble = preamble_;
+    target.authority = authority(server_->settings().host, server_->settings().port);
     target.settings = settings_;
     check_ = HealthCheck::start(place_, std::move(target), [this](std::string failure) { on_outcome(failure); });
   }
@@ -103,6 +110,7 @@ class Health::Probe {
   std::shared_ptr<const net::TlsClient> tls_;
   std::shared_ptr<const net::TlsClient> checked_with_;
   std::string name_;
+  std::string preamble_;
   std::uint32_t successes_ = 0;
   std::uint32_t failures_ = 0;
   std::unique_ptr<HealthCheck> check_;
@@ -118,7 +126,7 @@ void Health::watch(const std::vector<std::shared_ptr<const Cluster>>& clusters) 
     const BackendSettings& settings = cluster->settings();
     if (!settings.health.active) continue;
     std::shared_ptr<const net::TlsClient> tls;
-    if (settings.health.type != HealthSettings::Type::tcp) {
+    if (settings.health.type != HealthSettings::Type::tcp && settings.encrypted()) {
       std::string why;
       tls = net::TlsClient::make(crypto_, {settings.tls.ca, settings.tls.certificate, settings.tls.key}, why);
       check(tls != nullptr, "TLS settings that the workers took are refused");

@@ -26,6 +26,7 @@ http::ClientRequest request_for(const HealthTarget& target) {
   request.addresses = target.addresses;
   request.tls = target.tls;
   request.name = target.name;
+  request.preamble = target.preamble;
   request.target = target.settings.path;
   request.timeout = target.settings.timeout;
   request.head_only = true;
@@ -46,7 +47,7 @@ class TcpCheck final : public HealthCheck {
  private:
   void attempt() {
     check_ = std::make_unique<net::ConnectCheck>(loop_, [this](const char* failure) { on_outcome(failure); });
-    check_->start(target_.addresses[next_++], target_.settings.timeout);
+    check_->start(target_.addresses[next_++], target_.settings.timeout, target_.preamble);
   }
   void on_outcome(const char* failure) {
     loop_.retire(std::move(check_));  // it is what is calling

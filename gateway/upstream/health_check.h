@@ -1,6 +1,7 @@
 // HealthCheck: one check of one server by its backend's `health`: a TCP connection; a GET whose answer has an expected status;
 // or a WebSocket handshake whose Accept is verified, a Ping and its Pong (RFC 6455 §5.5.2). On the main loop; one deadline for
-// all of it, and every octet of the answer goes through the strict parsers within their bounds.
+// all of it, and every octet of the answer goes through the strict parsers within their bounds. Servers that expect a PROXY
+// header are sent one that names nobody.
 #pragma once
 
 #include <functional>
@@ -21,6 +22,7 @@ struct HealthTarget {
   const net::TlsClient* tls = nullptr;  // null: plain
   std::string name;                     // what its certificate must be for
   std::string authority;                // Host
+  std::string preamble;                 // PROXY header, ahead of everything
   HealthSettings settings;
 };
 

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "base/breaker.h"
+#include "upstream/waiting_line.h"
 
 namespace sluice::upstream {
 
@@ -19,8 +20,9 @@ inline bool take_one(std::atomic<std::uint32_t>& count, std::uint32_t most) {
 }
 
 struct Load {
-  std::atomic<std::uint32_t> active{0};   // connections (legs) to its servers
-  std::atomic<std::uint32_t> waiting{0};  // clients that wait for one
+  std::atomic<std::uint32_t> active{0};  // connections (legs) to its servers
+  std::atomic<std::uint32_t> held{0};    // of these and of those that rest in pools (upstream/pool.h)
+  WaitingLine line;                      // of clients that wait for one
   Breaker breaker;
 };
 

@@ -27,10 +27,7 @@ std::string without_service(std::string_view name) {
 }
 
 std::string url_of(Scheme scheme, const Found& found) {
-  const bool brackets = found.host.find(':') != std::string::npos;
-  std::string url(scheme_text(scheme));
-  url += brackets ? "[" + found.host + "]" : found.host;
-  return url + ":" + std::to_string(found.port);
+  return std::string(scheme_text(scheme)) + authority(found.host, found.port);
 }
 
 }  // namespace
@@ -102,6 +99,7 @@ bool Group::update(const std::vector<Found>& found) {
     members_ = std::move(after);
   }
   changes_->fetch_add(1, std::memory_order_release);
+  load_->line.call_first();
   return true;
 }
 

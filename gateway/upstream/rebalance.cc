@@ -25,15 +25,9 @@ ServerList usable(const Cluster& cluster, Instant now) {
   return all;
 }
 
-// With a slow start, as far as it has come.
-double weight_of(const Server& server) {
-  return static_cast<double>(server.weight.load(std::memory_order_relaxed)) * server.share.load(std::memory_order_relaxed) /
-         Server::kFullShare;
-}
-
 std::vector<Burden> burdens_of(const ServerList& servers) {
   std::vector<Burden> burdens;
-  for (const auto& server : servers) burdens.push_back({server->staying(), weight_of(*server)});
+  for (const auto& server : servers) burdens.push_back({server->staying(), static_cast<double>(server->weighs()) / Server::kFullShare});
   return burdens;
 }
 

@@ -89,7 +89,7 @@ StickyServer read_sticky(const StickySettings& settings, std::string_view backen
     if (expiry != 0 && expiry <= seconds_of(now)) return {};
     const std::uint64_t ttl = seconds_of(settings.ttl);
     const std::uint64_t left = expiry == 0 ? 0 : expiry - seconds_of(now);
-    return {server.get(), expiry == 0 ? ttl != 0 : left > ttl || left * 2 < ttl};
+    return {server, expiry == 0 ? ttl != 0 : left > ttl || left * 2 < ttl};
   }
   return {};
 }

@@ -23,7 +23,7 @@ Secret fresh_sticky_secret();
 std::string sticky_value(const StickySettings& settings, std::string_view backend, const Server& server, WallTime now);
 
 struct StickyServer {
-  const Server* server = nullptr;  // null: forged, run out, or for a server that is none of these
+  std::shared_ptr<const Server> server;  // null: forged, run out, or for a server that is none of these
   bool renew = false;              // good, but more than half of its time has passed, or the ttl is another one now
 };
 StickyServer read_sticky(const StickySettings& settings, std::string_view backend,

@@ -9,6 +9,8 @@ import pytest
 from evil import Backend, answer, label
 from gateway import BASE, wait_for
 from ports import free_port
+from rawws import RawClient
+from wire import accept_key
 
 
 def config(servers, more="", route=""):
@@ -71,6 +73,32 @@ def test_a_backend_as_a_whole(fresh_gateway, labelled):
         client.close()
 
 
+def page_or_echo(peer):
+    """A page that leaves the connection open, or a WebSocket."""
+    head = peer.read_head()
+    if head.get("Upgrade"):
+        peer.send(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
+                  + accept_key(head.get("Sec-WebSocket-Key")).encode() + b"\r\n\r\n")
+    else:
+        peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\npage")
+    peer.read_until_end(60)
+
+
+def test_an_idle_connection_makes_room_for_one_in_use(fresh_gateway):
+    def get():
+        with RawClient(gateway.port("plain")) as client:
+            client.send(b"GET /x HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            return client.read_until_end(10)
+    with Backend(page_or_echo) as backend:
+        gateway = fresh_gateway(config(f'[{{ url = "http://127.0.0.1:{backend.port}", max_connections = 1 }}]'), workers=1)
+        assert get().endswith(b"page")
+        assert not backend.wait_peer(0).done.is_set(), "it rests"
+        with gateway.connect("/x"):
+            assert backend.wait_peer(0).done.wait(10), "one at a time"
+            assert b"(server_limit)" in get()
+        assert backend.count == 2
+
+
 def waiting(gateway):
     return gateway.metric("sluice_backend_pending", backend="app")
 
@@ -90,6 +118,40 @@ def test_clients_wait_for_a_place(fresh_gateway, labelled):
     assert opened and which(opened[0]) == "a"
     wait_for(lambda: waiting(gateway) == 0, 10, "nobody waits")
     opened[0].close()
+
+
+def test_clients_of_all_workers_wait_in_one_line(fresh_gateway, labelled):
+    gateway = fresh_gateway(config(f"[{entry(labelled[0].port, ', max_connections = 1')}]",
+                                   'pending = { max = 50, timeout = "60s" }'), workers=3)
+    first = gateway.connect("/x")
+    served = []
+
+    def come(number):
+        with gateway.connect("/x"):
+            served.append(number)
+    threads = [threading.Thread(target=come, args=(number,)) for number in range(12)]
+    for number, thread in enumerate(threads):
+        thread.start()
+        wait_for(lambda: waiting(gateway) == number + 1, 10, "it waits")
+    first.close()
+    for thread in threads:
+        thread.join(30)
+    assert served == list(range(12))
+
+
+def test_who_leaves_gives_its_place_up(fresh_gateway, labelled):
+    gateway = fresh_gateway(config(f"[{entry(labelled[0].port, ', max_connections = 1')}]",
+                                   'pending = { max = 2, timeout = "300s" }'))
+    first = gateway.connect("/x")
+    for tls in (None, gateway.tls()):
+        with RawClient(gateway.port("tls" if tls else "plain"), tls=tls) as client:
+            client.send(b"GET /x HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+                        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+            wait_for(lambda: waiting(gateway) == 1, 10, "it waits")
+        wait_for(lambda: waiting(gateway) == 0, 10, "it has left")
+    assert gateway.metric("sluice_rejects_total", reason="client_lost") == 2
+    assert gateway.wait_access(reason="client_lost")["status"] == 400
+    first.close()
 
 
 def test_waiting_has_an_end(fresh_gateway, labelled):

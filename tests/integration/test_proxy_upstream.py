@@ -8,7 +8,7 @@ import proxyproto
 import tokens
 from certs import Authority
 from evil import Backend, echo
-from gateway import AUTH, BASE
+from gateway import AUTH, BASE, wait_for
 from ports import free_port
 from proxyproto import ALPN, AUTHORITY, CRC32C, IDENTITY, SSL, SSL_CN, SSL_VERSION, UNIQUE_ID, tlvs_of
 from rawws import RawClient, check_101
@@ -131,6 +131,27 @@ auth = "users"
         + place("haproxy2", f"tcp://127.0.0.1:{haproxy}", 'proxy_protocol = "v2"\n' + TLVS)
         + place("nginx1", f"tcp://127.0.0.1:{nginx}", 'proxy_protocol = "v1"')
         + place("nginx2", f"tcp://127.0.0.1:{nginx}", 'proxy_protocol = "v2"\n' + TLVS))
+
+
+@pytest.mark.parametrize("version", ["v1", "v2"])
+@pytest.mark.parametrize("kind", ["tcp", "http", "websocket"])
+def test_checks_begin_with_a_header_too(fresh_gateway, haproxy, nginx, ws, version, kind):
+    """Servers that demand one count as healthy, by each type of check."""
+    ports = [ws.port] if kind == "websocket" else [haproxy, nginx]
+    servers = ", ".join(f'"ws://127.0.0.1:{port}"' for port in ports)
+    gateway = fresh_gateway(BASE + f"""
+[[route]]
+path = "/*"
+backend = "app"
+[backend.app]
+servers = [{servers}]
+proxy_protocol = "{version}"
+health = {{ type = "{kind}", interval = "100ms", fall = 1, rise = 1 }}
+""")
+    for port in ports:
+        count = lambda result: gateway.metric("sluice_backend_health_checks_total", server=f"ws://127.0.0.1:{port}", result=result)
+        wait_for(lambda: count("ok") >= 3, 20, "checks that pass")
+        assert count("failed") == 0
 
 
 def said(gateway, backend, path, fields=(), listener="plain", source="", **how):

@@ -74,7 +74,7 @@ TEST_F(Exchanges, ForwardARequestAndItsAnswerWrittenAnew) {
   EXPECT_FALSE(client.wire.finished);
   EXPECT_EQ(client.wire.writes.size(), 1u) << "head and body in one write";
   EXPECT_EQ(house.route_tally().requests.answered(0, 1).get(), 1u);
-  EXPECT_EQ(house.server(0).active.load(), 0u) << "an idle connection counts for nothing";
+  EXPECT_EQ(house.server(0).active.load(), 0u) << "an idle connection is in nobody's way";
   EXPECT_EQ(house.upstreams.size(), 1u);
   expect_clean(house);
 }
@@ -482,6 +482,72 @@ TEST_F(Exchanges, RestIdleConnectionsNoLongerThanConfigured) {
   house.advance(9s);  // a long answer
   say(house, house.last(), kHello);
   EXPECT_EQ(house.upstreams.size(), 0u) << "too old to serve again";
+}
+
+// What another worker keeps for itself.
+struct Elsewhere {
+  Elsewhere(SimHouse& house, std::size_t idle) {
+    for (std::size_t i = 0; i < idle; ++i) uses.push_back(upstream::ServerUse::resting(house.server(0).shared_from_this()));
+  }
+  std::vector<upstream::ServerUse> uses;
+};
+
+TEST_F(Exchanges, CloseIdleConnectionsThatWouldBeTooMany) {
+  for (const bool of_backend : {false, true}) {
+    SCOPED_TRACE(of_backend);
+    config::Settings settings = http({"http://10.0.0.1:9000", "http://10.0.0.2:9000"});
+    if (of_backend) {
+      settings.backends[0].max_connections = 4;
+    } else {
+      for (auto& server : settings.backends[0].servers) server.max_connections = 2;
+    }
+    SimHouse house(settings);
+    for (int i = 0; i < 4; ++i) ask(house, get("/"));
+    for (std::size_t i = 0; i < 4; ++i) say(house, house.upstream(i), kHello);
+    EXPECT_EQ(house.upstreams.size(), 4u);
+    EXPECT_EQ(house.server(0).held.load() + house.server(1).held.load(), 4u);
+    // A WebSocket cannot use one that rests.
+    for (int i = 0; i < 3; ++i) {
+      house.on_dial = {};
+      EXPECT_EQ(house.open().peer.status(), 101);
+      EXPECT_EQ(house.server(0).held.load() + house.server(1).held.load(), 4u);
+      EXPECT_EQ(house.upstreams.size(), 3u - i);
+    }
+    EXPECT_EQ(house.server(0).active.load() + house.server(1).active.load(), 3u);
+    EXPECT_EQ(house.runtime().snapshot->clusters()[0]->load()->held.load(), 4u);
+    expect_clean(house);
+    house.upstreams.flush();
+    EXPECT_EQ(house.server(0).held.load() + house.server(1).held.load(), 0u);
+  }
+}
+
+TEST_F(Exchanges, IdleConnectionsOfOtherWorkersRefuseNobodyAndAreNotAddedTo) {
+  config::Settings settings = http();
+  settings.backends[0].servers[0].max_connections = 2;
+  SimHouse house(settings);
+  Elsewhere elsewhere(house, 2);
+  Client& first = ask(house, get("/"));
+  Client& second = ask(house, get("/"));
+  ASSERT_EQ(house.dials(), 2u) << "none of them is in use";
+  Client& third = ask(house, get("/"));
+  EXPECT_TRUE(third.wire.out.starts_with("HTTP/1.1 503 ")) << "two are";
+  EXPECT_EQ(house.server(0).held.load(), 4u) << "twice max_connections is the most";
+  say(house, house.upstream(0), kHello);
+  EXPECT_TRUE(first.wire.out.ends_with("hello"));
+  EXPECT_TRUE(house.upstream(0).wire.closed);
+  EXPECT_EQ(house.upstreams.size(), 0u);
+  elsewhere.uses.clear();
+  say(house, house.upstream(1), kHello);
+  EXPECT_TRUE(second.wire.out.ends_with("hello"));
+  EXPECT_EQ(house.upstreams.size(), 1u);
+  elsewhere.uses.push_back(upstream::ServerUse(house.server(0).shared_from_this()));
+  elsewhere.uses.push_back(upstream::ServerUse(house.server(0).shared_from_this()));
+  EXPECT_EQ(house.server(0).held.load(), 3u);
+  house.advance(1s);
+  EXPECT_EQ(house.upstreams.size(), 0u) << "whoever has idle ones makes room";
+  EXPECT_EQ(house.server(0).held.load(), 2u);
+  elsewhere.uses.clear();
+  expect_clean(house);
 }
 
 TEST_F(Exchanges, KeepNoMoreIdleConnectionsThanConfigured) {

@@ -212,5 +212,20 @@ TEST(Subprotocols, OfWhichTheUpstreamChoosesNoneAreAnsweredByNone) {
   EXPECT_EQ(field_of(client.peer.head, "Sec-WebSocket-Protocol"), "");
 }
 
+TEST(Identity, ATokenMayExpireWhileItsClientWaitsForAServer) {
+  config::Settings settings = with_tokens();
+  settings.auths[0].leeway_seconds = 0;
+  settings.backends[0].pending = {10, 60s};
+  SimHouse house(std::move(settings));
+  house.server(0).set_healthy(false);
+  Client& client = house.open(upgrade_request("/ws", "Authorization: Bearer " + token(5) + "\r\n"));
+  house.advance(4s);
+  EXPECT_TRUE(client.peer.head.empty());
+  house.advance(2s);
+  EXPECT_EQ(client.peer.status(), 401);
+  EXPECT_NE(client.peer.body.find("token_expired"), std::string::npos);
+  EXPECT_EQ(house.runtime().snapshot->clusters()[0]->load()->line.size(), 0u);
+}
+
 }  // namespace
 }  // namespace sluice::test

@@ -1,6 +1,8 @@
 // Limits, the waiting room and the circuit breaker, as a client meets them; and the faults F30 and F31.
 #include <gtest/gtest.h>
 
+#include <functional>
+
 #include "support/sim_house.h"
 
 namespace sluice::test {
@@ -64,6 +66,104 @@ TEST(Protection, EveryRefusalNamesItsLimit) {
   }
 }
 
+// Every way to be refused for the sake of servers, before every kind of client: one label each, in the answer (where there is
+// one) and in the count.
+struct Standing final : upstream::WaitingLine::Waiter {
+  void call() override {}
+};
+
+struct Refused {
+  Errc code;
+  std::function<void(config::Settings&)> configure;
+  std::function<void(SimHouse&, std::vector<upstream::ServerUse>&)> begin;
+};
+
+const std::vector<Refused>& refusals() {
+  using Uses = std::vector<upstream::ServerUse>;
+  static const auto nothing = [](SimHouse&, Uses&) {};
+  static const auto take = [](SimHouse& house, Uses& uses) { uses.emplace_back(house.server(0).shared_from_this()); };
+  static const auto one_each = [](config::Settings& settings) { settings.backends[0].servers[0].max_connections = 1; };
+  static const auto waits = [](config::Settings& settings) {
+    one_each(settings);
+    settings.backends[0].pending = {1, 1s};
+  };
+  static const std::vector<Refused> all = {
+      {Errc::server_limit, one_each, take},
+      {Errc::backend_limit, [](config::Settings& settings) { settings.backends[0].max_connections = 1; }, take},
+      {Errc::pending_full, waits,
+       [](SimHouse& house, Uses& uses) {
+         take(house, uses);
+         static Standing one;
+         house.runtime().snapshot->clusters()[0]->load()->line.enter(&house, one, 1);
+       }},
+      {Errc::pending_timeout, waits, take},
+      {Errc::circuit_open,
+       [](config::Settings& settings) {
+         settings.backends[0].breaker.enabled = true;
+         settings.backends[0].breaker.failures = 1;
+       },
+       [](SimHouse& house, Uses&) {
+         const auto& cluster = house.runtime().snapshot->clusters()[0];
+         cluster->load()->breaker.report(cluster->settings().breaker, false, house.clock.now());
+       }},
+      {Errc::no_backend, [](config::Settings&) {}, [](SimHouse& house, Uses&) { house.server(0).set_healthy(false); }},
+      {Errc::no_backend, [](config::Settings&) {},
+       [](SimHouse& house, Uses&) { house.server(0).command_duty(upstream::Duty::drain); }},
+      {Errc::no_backend, [](config::Settings& settings) { settings.backends[0].ejection.panic = 0; },
+       [](SimHouse& house, Uses&) {
+         house.server(0).ejected_until = (house.clock.now() + 60s).time_since_epoch().count();
+       }},
+      {Errc::be_unresolved, [](config::Settings&) {}, [](SimHouse& house, Uses&) { house.server(0).set_addresses({}); }},
+  };
+  return all;
+}
+
+TEST(Protection, EveryRefusalHasItsLabelBeforeEveryKindOfClient) {
+  for (const std::string scheme : {"ws", "http", "tcp"}) {
+    for (const Refused& one : refusals()) {
+      SCOPED_TRACE(scheme + " " + std::string(row(one.code).name));
+      config::Settings settings = settings_for({scheme + "://10.0.0.1:9000"});
+      if (scheme == "tcp") {
+        settings.routes.clear();
+        settings.listeners[0].backend = "app";
+      }
+      one.configure(settings);
+      SimHouse house(std::move(settings));
+      std::vector<upstream::ServerUse> uses;
+      one.begin(house, uses);
+      Client& client = house.connect();
+      if (scheme != "tcp") client.wire.send(scheme == "ws" ? upgrade_request() : "GET / HTTP/1.1\r\nHost: gw.test\r\n\r\n");
+      house.run();
+      if (one.code == Errc::pending_timeout) house.advance(1500ms);
+      if (scheme == "tcp") {
+        EXPECT_TRUE(client.wire.ended());
+      } else {
+        expect_refused(client, std::string(row(one.code).name));
+      }
+      for (std::size_t code = 0; code < kErrcCount; ++code) {
+        EXPECT_EQ(house.worker_tally().rejects[code].get(), code == static_cast<std::size_t>(one.code) ? 1u : 0u)
+            << row(static_cast<Errc>(code)).name;
+      }
+      EXPECT_EQ(house.dials(), 0u);
+    }
+  }
+}
+
+TEST(Protection, AClientThatCannotSurviveIsToldWhatWasInTheWay) {
+  config::Settings settings = limited(2, 1);
+  settings.routes[0].survive.emplace();
+  settings.backends[0].ejection.failures = 0;
+  SimHouse house(std::move(settings));
+  Client& client = house.open();
+  const std::size_t other = house.upstream(0).address == "10.0.0.1:9000" ? 1 : 0;
+  const upstream::ServerUse use(house.server(other).shared_from_this());
+  house.server(1 - other).set_healthy(false);
+  house.upstream(0).wire.reset();
+  house.advance(40s);
+  ASSERT_NE(client.peer.close_frame(), nullptr);
+  EXPECT_EQ(client.peer.close_frame()->reason(), "server_limit");
+}
+
 TEST(Protection, ASessionThatEndsMakesRoom) {
   SimHouse house(limited(1, 1));
   Client& first = house.open();
@@ -103,7 +203,7 @@ TEST(Pending, HoldsClientsWhileAllServersAreFull) {
   Client& second = house.open();
   Client& third = house.open();
   EXPECT_TRUE(second.peer.head.empty());
-  EXPECT_EQ(house.runtime().snapshot->clusters()[0]->load()->waiting.load(), 2u);
+  EXPECT_EQ(house.runtime().snapshot->clusters()[0]->load()->line.size(), 2u);
   first.wire.finish();
   house.advance(4s);
   EXPECT_EQ(status_of(second), "101") << "first come, first served";
@@ -111,7 +211,7 @@ TEST(Pending, HoldsClientsWhileAllServersAreFull) {
   second.wire.finish();
   house.advance(4s);
   EXPECT_EQ(status_of(third), "101");
-  EXPECT_EQ(house.runtime().snapshot->clusters()[0]->load()->waiting.load(), 0u);
+  EXPECT_EQ(house.runtime().snapshot->clusters()[0]->load()->line.size(), 0u);
   EXPECT_EQ(house.server(0).active.load(), 1u);
 }
 
@@ -140,7 +240,7 @@ TEST(Pending, RefusesWhoHasWaitedTooLong) {
   house.advance(200ms);
   expect_refused(second, "pending_timeout");
   EXPECT_EQ(rejects(house, Errc::pending_timeout), 1u);
-  EXPECT_EQ(house.runtime().snapshot->clusters()[0]->load()->waiting.load(), 0u);
+  EXPECT_EQ(house.runtime().snapshot->clusters()[0]->load()->line.size(), 0u);
 }
 
 TEST(Pending, IsBounded) {
@@ -171,11 +271,173 @@ TEST(Pending, ForgetsWhoIsGone) {
   Client& third = house.open();
   house.hang_up();
   house.advance(8s);
-  EXPECT_EQ(house.runtime().snapshot->clusters()[0]->load()->waiting.load(), 0u);
+  EXPECT_EQ(house.runtime().snapshot->clusters()[0]->load()->line.size(), 0u);
   EXPECT_EQ(house.server(0).active.load(), 0u);
   EXPECT_EQ(house.alive(), 0u);
   (void)first;
   (void)third;
+}
+
+// No time passes in these: whoever waits is woken, and does not ask again by the clock.
+
+TEST(Pending, APlaceThatIsFreedGoesToTheFirstAtOnce) {
+  SimHouse house(limited(1, 2, 10));
+  Client& first = house.open();
+  Client& second = house.open();
+  std::vector<Client*> waiting;
+  for (int i = 0; i < 3; ++i) waiting.push_back(&house.open("GET /" + std::to_string(i) + upgrade_request().substr(7)));
+  ASSERT_EQ(house.dials(), 2u);
+  first.wire.reset();
+  second.wire.reset();
+  house.run();
+  house.only_clock(1s);  // the legs' closing
+  first.wire.readable = second.wire.readable = true;
+  house.upstream(0).wire.reset();
+  house.upstream(1).wire.reset();
+  house.run();
+  ASSERT_EQ(house.dials(), 4u);
+  EXPECT_TRUE(house.upstream(2).peer.head.starts_with("GET /0 "));
+  EXPECT_TRUE(house.upstream(3).peer.head.starts_with("GET /1 "));
+  EXPECT_EQ(status_of(*waiting[0]), "101");
+  EXPECT_EQ(status_of(*waiting[1]), "101");
+  EXPECT_TRUE(waiting[2]->peer.head.empty());
+}
+
+TEST(Pending, WhoComesLaterStandsBehind) {
+  SimHouse house(limited(1, 1, 10));
+  Client& first = house.open();
+  Client& second = house.open();
+  first.wire.reset();
+  house.upstream(0).wire.reset();
+  Client& late = house.connect();  // its head is there when the place becomes free
+  late.wire.send(upgrade_request());
+  house.run();
+  EXPECT_EQ(status_of(second), "101");
+  EXPECT_TRUE(late.peer.head.empty());
+}
+
+TEST(Pending, WhateverMakesAServerUsableWakes) {
+  const auto wakes = [](const std::function<void(upstream::Server&)>& before,
+                        const std::function<void(upstream::Server&)>& change) {
+    SimHouse house(limited(1, 0, 10));
+    before(house.server(0));
+    Client& client = house.open();
+    EXPECT_TRUE(client.peer.head.empty());
+    house.run();
+    change(house.server(0));
+    house.run();
+    EXPECT_EQ(status_of(client), "101");
+  };
+  using upstream::Duty;
+  using upstream::Server;
+  wakes([](Server& server) { server.set_healthy(false); }, [](Server& server) { server.set_healthy(true); });
+  wakes([](Server& server) { server.command_duty(Duty::drain); }, [](Server& server) { server.command_duty({}); });
+  wakes([](Server& server) { server.command_weight(0); }, [](Server& server) { server.command_weight(5); });
+  wakes([](Server& server) { server.set_addresses({}); },
+        [](Server& server) { server.set_addresses({*net::Address::parse("10.0.0.9", 9000)}); });
+  upstream::ServerUse use;
+  wakes(
+      [&](Server& server) {
+        server.max_connections = 1;
+        use = upstream::ServerUse(server.shared_from_this());
+      },
+      [](Server& server) {
+        upstream::ServerSettings settings = server.settings();
+        settings.max_connections = 2;
+        server.configure(settings);
+      });
+}
+
+TEST(Pending, AServerThatGoesDownMayBeWhatABackupWaitsFor) {
+  config::Settings settings = limited(2, 1, 10);
+  settings.backends[0].servers[1].backup = true;
+  SimHouse house(std::move(settings));
+  house.open();
+  Client& second = house.open();
+  EXPECT_TRUE(second.peer.head.empty());
+  house.server(0).set_healthy(false);
+  house.run();
+  EXPECT_EQ(status_of(second), "101");
+  EXPECT_EQ(house.last().address, "10.0.0.2:9000");
+}
+
+TEST(Pending, AnEjectionAndTheCircuitBreakerEndByTheClock) {
+  for (const bool breaker : {false, true}) {
+    config::Settings settings = limited(1, 0, 10);
+    upstream::BackendSettings& backend = settings.backends[0];
+    backend.pending.timeout = 60s;
+    backend.ejection.failures = breaker ? 0 : 1;
+    backend.ejection.max_percent = 100;
+    backend.ejection.panic = 0;
+    backend.ejection.base = 10s;
+    backend.breaker.enabled = breaker;
+    backend.breaker.failures = 1;
+    backend.breaker.probes = 1;
+    backend.breaker.open = 10s;
+    SimHouse house(std::move(settings));
+    house.on_dial = [](Upstream& upstream) { upstream.script = Script::refuse; };
+    Client& client = house.open();
+    EXPECT_EQ(house.dials(), 1u);
+    house.on_dial = {};
+    house.advance(9900ms);
+    EXPECT_EQ(house.dials(), 1u) << "nobody asks in vain";
+    house.advance(200ms);
+    EXPECT_EQ(status_of(client), "101") << breaker;
+  }
+}
+
+TEST(Pending, WhoLeavesGivesItsPlaceUpAtOnce) {
+  for (const bool reset : {false, true}) {
+    SimHouse house(limited(1, 1, 2));
+    house.open();
+    Client& second = house.open();
+    Client& third = house.open();
+    const auto& line = house.runtime().snapshot->clusters()[0]->load()->line;
+    ASSERT_EQ(line.size(), 2u);
+    reset ? third.wire.reset() : third.wire.finish();
+    house.run();
+    EXPECT_EQ(line.size(), 1u);
+    EXPECT_EQ(rejects(house, Errc::client_lost), 1u);
+    EXPECT_EQ(house.dials(), 1u);
+    if (!reset) EXPECT_EQ(status_of(third), "400") << "it may read still";
+    EXPECT_TRUE(house.open().peer.head.empty()) << "its place is another's";
+    reset ? second.wire.reset() : second.wire.finish();  // the first in line
+    house.run();
+    EXPECT_EQ(line.size(), 1u);
+  }
+}
+
+TEST(Pending, NobodyIsGivenAServerWhenItHasLeft) {
+  SimHouse house(limited(1, 1, 10));
+  Client& first = house.open();
+  Client& second = house.open();
+  Client& third = house.open();
+  first.wire.reset();
+  house.upstream(0).wire.reset();
+  second.wire.finish();
+  house.run();
+  EXPECT_EQ(house.dials(), 2u);
+  EXPECT_EQ(status_of(second), "400");
+  EXPECT_EQ(status_of(third), "101");
+}
+
+TEST(Pending, ARequestWhoseBodyComesMeanwhileWaitsOn) {
+  config::Settings settings = settings_for({"http://10.0.0.1:9000"});
+  settings.backends[0].servers[0].max_connections = 1;
+  settings.backends[0].pending = {10, 5s};
+  SimHouse house(std::move(settings));
+  house.polls = false;
+  upstream::ServerUse use(house.server(0).shared_from_this());
+  Client& client = house.connect();
+  client.wire.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n");
+  house.run();
+  client.wire.send("body");
+  house.run();
+  EXPECT_EQ(house.dials(), 0u);
+  use = {};
+  house.run();
+  ASSERT_EQ(house.dials(), 1u);
+  EXPECT_TRUE(house.upstream(0).wire.take().ends_with("\r\n\r\nbody"));
 }
 
 TEST(Pending, LetsNobodyWaitForADrain) {
@@ -187,7 +449,7 @@ TEST(Pending, LetsNobodyWaitForADrain) {
   house.advance(100ms);
   EXPECT_EQ(status_of(second), "503");
   EXPECT_EQ(status_of(third), "503");
-  EXPECT_EQ(house.runtime().snapshot->clusters()[0]->load()->waiting.load(), 0u);
+  EXPECT_EQ(house.runtime().snapshot->clusters()[0]->load()->line.size(), 0u);
 }
 
 // ---- the circuit breaker ----------------------------------------------------------------------------------------------
@@ -244,7 +506,7 @@ TEST(Faults, F30AllBackendsDownIsRefusedAtOnceAndRecoversSlowly) {
   house.server(1).set_healthy(false);
   for (int i = 0; i < 200; ++i) expect_refused(house.open(), "no_backend");  // no time passes: at once
   EXPECT_EQ(house.dials(), 0u);
-  EXPECT_EQ(house.runtime().snapshot->clusters()[0]->load()->waiting.load(), 0u);
+  EXPECT_EQ(house.runtime().snapshot->clusters()[0]->load()->line.size(), 0u);
   house.hang_up();
   house.advance(3s);
   EXPECT_EQ(house.alive(), 0u) << "nothing grows";

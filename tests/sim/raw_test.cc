@@ -1,6 +1,9 @@
 // Plain TCP listeners: octets to a server and back, the end of each direction, and every way in which one side can fail.
 #include <gtest/gtest.h>
 
+#include <array>
+#include <functional>
+
 #include "support/pattern.h"
 #include "support/sim_house.h"
 
@@ -253,6 +256,130 @@ TEST_F(RawSim, ADrainLeavesThemAlone) {
   house.run();
   EXPECT_EQ(house.upstream(0).wire.take(), "on its way");
   EXPECT_EQ(house.alive(), 1u);
+}
+
+TEST_F(RawSim, TlsIsASettingOfEachServer) {
+  config::Settings settings = raw({"tcp://10.0.0.1:7000", "tls://10.0.0.2:7000"});
+  settings.backends[0].tls.server_name = "db.internal";
+  SimHouse house(std::move(settings));
+  quiet(house);
+  for (int i = 0; i < 4; ++i) come(house);
+  ASSERT_EQ(house.dials(), 4u);
+  for (std::size_t i = 0; i < 4; ++i) {
+    EXPECT_EQ(house.upstream(i).encrypted, house.upstream(i).address == "10.0.0.2:7000");
+    if (house.upstream(i).encrypted) EXPECT_EQ(house.upstream(i).name, "db.internal");
+  }
+}
+
+config::Settings waits() {
+  config::Settings settings = raw();
+  settings.backends[0].servers[0].max_connections = 1;
+  settings.backends[0].pending = {2, 5s};
+  return settings;
+}
+
+std::uint64_t rejects(SimHouse& house, Errc code) {
+  return house.worker_tally().rejects[static_cast<std::size_t>(code)].get();
+}
+
+TEST_F(RawSim, WaitsForAPlaceWhileItsOctetsStayInTheKernel) {
+  SimHouse house(waits());
+  Client& first = come(quiet(house));
+  Client& second = come(house);
+  Client& third = come(house);
+  Client& fourth = come(house);
+  const auto& line = house.runtime().snapshot->clusters()[0]->load()->line;
+  EXPECT_TRUE(fourth.wire.ended());
+  EXPECT_EQ(rejects(house, Errc::pending_full), 1u);
+  EXPECT_EQ(line.size(), 2u);
+  second.wire.send(pattern(300'000));
+  house.run();
+  EXPECT_EQ(second.wire.fills, 0u);
+  first.wire.finish();
+  house.upstream(0).wire.finish();
+  house.run();
+  ASSERT_EQ(house.dials(), 2u);
+  EXPECT_EQ(house.upstream(1).wire.take(), pattern(300'000));
+  third.wire.finish();
+  house.run();
+  EXPECT_EQ(line.size(), 0u);
+  EXPECT_EQ(rejects(house, Errc::client_lost), 1u);
+  EXPECT_TRUE(third.wire.ended());
+  second.wire.finish();
+  house.upstream(1).wire.finish();
+  house.run();
+  expect_nothing_left(house);
+}
+
+TEST_F(RawSim, WaitingHasAnEnd) {
+  SimHouse house(waits());
+  come(quiet(house));
+  Client& second = come(house);
+  house.advance(4900ms);
+  EXPECT_FALSE(second.wire.ended());
+  house.advance(200ms);
+  EXPECT_TRUE(second.wire.ended());
+  EXPECT_EQ(rejects(house, Errc::pending_timeout), 1u);
+  Client& third = come(house);
+  house.drain_all();
+  house.run();
+  EXPECT_TRUE(third.wire.ended());
+  EXPECT_EQ(rejects(house, Errc::draining), 1u);
+  EXPECT_EQ(house.alive(), 1u) << "who is served is left alone";
+}
+
+TEST_F(RawSim, WaitsWhileTheOnlyServerRestarts) {
+  SimHouse house(waits());
+  bool up = false;
+  quiet(house).on_dial = [&](Upstream& one) { one.script = up ? SimHouse::Script::accept : SimHouse::Script::refuse; };
+  Client& client = come(house);
+  client.wire.send("early");
+  house.advance(1s);
+  EXPECT_FALSE(client.wire.ended());
+  EXPECT_LE(house.dials(), 6u);
+  up = true;
+  house.advance(500ms);
+  EXPECT_EQ(house.last().wire.take(), "early");
+}
+
+TEST_F(RawSim, AServerThatIsDownMayLoseItsConnections) {
+  using upstream::Server;
+  const std::vector<std::pair<std::string, std::function<void(Server&)>>> ways = {
+      {"an operator", [](Server& server) { server.command_duty(upstream::Duty::down); }},
+      {"a check", [](Server& server) { server.set_healthy(false); }},
+      {"discovery", [](Server& server) { server.vanished = true; }}};
+  for (const auto& [name, take_down] : ways) {
+    for (const bool close : {false, true}) {
+      SCOPED_TRACE(name);
+      config::Settings settings = raw({"tcp://10.0.0.1:7000", "tcp://10.0.0.2:7000"});
+      settings.listeners[0].close_on_server_down = close;
+      SimHouse house(std::move(settings));
+      quiet(house);
+      std::array<Client*, 2> clients{&come(house), &come(house)};
+      const std::size_t lost = house.upstream(0).address == "10.0.0.1:7000" ? 0 : 1;
+      take_down(house.server(0));
+      house.advance(2s);
+      EXPECT_EQ(clients[lost]->wire.ended(), close);
+      EXPECT_FALSE(clients[lost]->wire.cut());
+      EXPECT_EQ(house.upstream(lost).wire.ended(), close);
+      EXPECT_FALSE(clients[1 - lost]->wire.ended());
+      EXPECT_EQ(rejects(house, Errc::server_down), close ? 1u : 0u);
+    }
+  }
+}
+
+TEST_F(RawSim, AServerWithMoreThanItsShareShedsSoManyAsItIsTo) {
+  for (const bool close : {false, true}) {
+    config::Settings settings = raw();
+    settings.listeners[0].close_on_server_down = close;
+    SimHouse house(std::move(settings));
+    quiet(house);
+    for (int i = 0; i < 5; ++i) come(house);
+    house.server(0).to_shed = 2;
+    house.advance(3s);
+    EXPECT_EQ(house.server(0).active.load(), close ? 3u : 5u);
+    EXPECT_EQ(rejects(house, Errc::rebalance), close ? 2u : 0u);
+  }
 }
 
 // As for WebSockets (tests/sim/failing_test.cc): each operation fails in turn, and nothing is left behind.

@@ -118,6 +118,92 @@ TEST(StickyCookie, GivesWayWhenItsServerIsNotUsable) {
   }
 }
 
+// The names lead to these addresses now.
+void lead_to(SimHouse& house, const std::vector<std::string>& ips) {
+  std::vector<upstream::Found> found;
+  for (const std::string& ip : ips) {
+    upstream::Found one;
+    one.host = ip;
+    one.port = 9000;
+    one.addresses = {*net::Address::parse(ip, 9000)};
+    found.push_back(one);
+  }
+  house.runtime().snapshot->clusters()[0]->entries()[0].group->update(found);
+}
+
+config::Settings discovered() {
+  config::Settings settings = sticky_settings(1);
+  settings.backends[0].servers[0].host = "app.test";
+  settings.backends[0].servers[0].discovery = upstream::Discovery::addresses;
+  return settings;
+}
+
+TEST(StickyCookie, GivesWayWhenItsServerHasVanished) {
+  SimHouse house(discovered());
+  lead_to(house, {"10.0.0.1"});
+  const std::string cookie = cookie_set(house.open());
+  lead_to(house, {"10.0.0.2"});
+  const std::string moved = cookie_set(open_with(house, cookie));
+  EXPECT_EQ(house.last().address, "10.0.0.2:9000");
+  EXPECT_EQ(moved.size(), 87u);
+  lead_to(house, {"10.0.0.1", "10.0.0.2"});
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(cookie_set(open_with(house, moved)), "");
+    EXPECT_EQ(house.last().address, "10.0.0.2:9000");
+  }
+}
+
+TEST(StickyCookie, ItsServerMayVanishWhileTheClientWaits) {
+  config::Settings settings = discovered();
+  settings.backends[0].servers[0].max_connections = 1;
+  settings.backends[0].pending = {10, 60s};
+  SimHouse house(std::move(settings));
+  lead_to(house, {"10.0.0.1"});
+  Client& first = house.open();
+  const std::string cookie = cookie_set(first);
+  Client& second = open_with(house, cookie);
+  EXPECT_TRUE(second.peer.head.empty());
+  lead_to(house, {"10.0.0.2"});
+  house.run();
+  const auto& cluster = house.runtime().snapshot->clusters()[0];
+  EXPECT_EQ(house.last().address, "10.0.0.2:9000") << "it was woken";
+  EXPECT_EQ(cookie_set(second).size(), 87u);
+  Client& third = open_with(house, cookie_set(second));
+  first.wire.reset();
+  second.wire.reset();
+  cluster->servers()[0]->set_healthy(false);
+  house.advance(5s);
+  lead_to(house, {"10.0.0.3"});
+  EXPECT_EQ(cluster->leaving().size(), 0u) << "nobody but the cookie remembers the second server";
+  house.run();
+  EXPECT_EQ(house.last().address, "10.0.0.3:9000");
+  EXPECT_EQ(cookie_set(third).size(), 87u);
+}
+
+// Whoever survives has no answer in which it could be told its new server.
+TEST(StickyCookie, NamesTheLostServerAfterTheClientHasSurvivedUntilTheNextHandshake) {
+  for (const bool back : {true, false}) {
+    config::Settings settings = sticky_settings(2);
+    settings.routes[0].survive.emplace();
+    settings.backends[0].ejection.failures = 0;
+    SimHouse house(std::move(settings));
+    Client& client = house.open();
+    const std::string cookie = cookie_set(client);
+    const std::string lost = house.last().address;
+    upstream::Server& server = house.server(lost == "10.0.0.1:9000" ? 0 : 1);
+    server.set_healthy(false);
+    house.upstream(0).wire.reset();
+    house.advance(3s);
+    ASSERT_EQ(house.dials(), 2u);
+    ASSERT_NE(house.last().address, lost);
+    EXPECT_EQ(client.peer.close_frame(), nullptr);
+    server.set_healthy(back);
+    Client& again = open_with(house, cookie);
+    EXPECT_EQ(house.last().address == lost, back);
+    EXPECT_EQ(cookie_set(again).size(), back ? 0u : 87u);
+  }
+}
+
 TEST(StickyCookie, NamesTheServerThatTookTheClientAfterARetry) {
   SimHouse house(sticky_settings(2));
   const std::string cookie = cookie_set(house.open());

@@ -129,6 +129,7 @@ class MemoryStream final : public net::Stream, public WireEnd {
   std::size_t owed() const override { return owed_.size(); }
   bool keeps() const override { return wire_.takes_all; }
   std::size_t undelivered() const override { return wire_.unacknowledged; }
+  bool hung_up() const override { return wire_.in_end || wire_.dead; }
   void set_ready(net::Ready* ready) override { ready_ = ready; }
 
   void edge(bool readable, bool writable) override {

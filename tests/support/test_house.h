@@ -31,6 +31,7 @@ inline config::Settings settings_for(const std::vector<std::string>& urls) {
     upstream::ServerSettings server;
     server.url = url;
     server.scheme = url.starts_with("tcp:")     ? upstream::Scheme::tcp
+                    : url.starts_with("tls:")   ? upstream::Scheme::tls
                     : url.starts_with("wss:")   ? upstream::Scheme::wss
                     : url.starts_with("https:") ? upstream::Scheme::https
                     : url.starts_with("http:")  ? upstream::Scheme::http
@@ -111,6 +112,7 @@ class TestHouse : public session::House, public session::TallyBook {
     if (!runtime_) throw std::runtime_error(why);
   }
 
+  void post(std::move_only_function<void()> task) override { loop_.defer(std::move(task)); }
   void adopt(std::unique_ptr<session::StreamOwner> owner) override {
     session::StreamOwner* raw = owner.release();
     raw->slot = owners_.insert(raw);

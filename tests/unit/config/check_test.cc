@@ -69,9 +69,10 @@ TEST_F(Check, PlainTcpListenersHaveABackendAndNothingOfHttp) {
   expect_error(listener + tcp, "protocol = \"tcp\" needs 'backend'");
   expect_error(listener + "backend = \"nobody\"\n", "listener 'raw' refers to backend 'nobody' which is not defined");
   expect_error(listener + "backend = \"b\"\n" + servers("ws://10.0.0.1:7000"),
-               "backend 'b' of a listener with protocol = \"tcp\" must have tcp:// servers");
-  expect_error(listener + "backend = \"b\"\n[backend.b]\nservers = [\"tcp://10.0.0.1:7000\", \"tls://10.0.0.2:7000\"]\n",
-               "backend 'b' of a listener with protocol = \"tcp\" must have tcp:// servers");
+               "backend 'b' of a listener with protocol = \"tcp\" must have tcp://, tls:// or unix:// servers");
+  expect_good(listener + "backend = \"b\"\n[backend.b]\n"
+              "servers = [\"tcp://10.0.0.1:7000\", \"tls://10.0.0.2:7000\", \"unix:///run/app.sock\"]\n");
+  expect_error("[[listener]]\nbind = \":1\"\non_server_down = \"close\"\n", "'on_server_down' is only for protocol = \"tcp\"");
   expect_error(listener + "backend = \"b\"\n" + tcp + "balance = { policy = \"consistent_hash\", key = \"header:X\" }\n",
                "backend 'b' hashes what plain TCP does not have");
   expect_error("[[listener]]\nbind = \":1\"\nbackend = \"app\"\n", "'backend' is only for protocol = \"tcp\"");
@@ -83,7 +84,9 @@ TEST_F(Check, PlainTcpListenersHaveABackendAndNothingOfHttp) {
   const Settings settings = expect_good(listener + "backend = \"b\"\nidle_timeout = \"5m\"\n" + tcp);
   EXPECT_EQ(settings.listeners[1].backend, "b");
   EXPECT_EQ(settings.listeners[1].idle_timeout, 5min);
+  EXPECT_FALSE(settings.listeners[1].close_on_server_down);
   EXPECT_EQ(settings.listeners[0].backend, "");
+  EXPECT_TRUE(expect_good(listener + "backend = \"b\"\non_server_down = \"close\"\n" + tcp).listeners[1].close_on_server_down);
 }
 
 TEST_F(Check, ProxyHeadersToServersSayWhatIsAsked) {

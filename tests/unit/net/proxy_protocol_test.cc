@@ -221,6 +221,18 @@ TEST(ProxyEncode, Version1) {
   EXPECT_EQ(proxy_header_v1(*Address::parse_bind("unix:/run/x"), at("198.51.100.1", 2)), "PROXY UNKNOWN\r\n");
 }
 
+TEST(ProxyEncode, AConnectionOfOnesOwnStandsForNobody) {
+  EXPECT_EQ(proxy_header_v1_unknown(), "PROXY UNKNOWN\r\n");
+  const std::string local = proxy_header_v2_local();
+  EXPECT_EQ(local, std::string("\r\n\r\n\0\r\nQUIT\n\x20\0\0\0", 16));
+  for (const std::string& text : {std::string(proxy_header_v1_unknown()), local}) {
+    const ProxyHeader header = good(text);
+    EXPECT_EQ(header.size, text.size());
+    EXPECT_TRUE(header.source.empty());
+    EXPECT_TRUE(header.destination.empty());
+  }
+}
+
 TEST(ProxyEncode, WhatIsWrittenReadsTheSame) {
   const std::vector<Address> all{at("192.0.2.7", 40000), at("2001:db8::1", 1), at("::ffff:192.0.2.9", 7), {}};
   for (const Address& source : all) {

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <optional>
 
 #include "base/buffer.h"
@@ -25,6 +26,7 @@ class HealthCheckTest : public testing::Test {
     target.addresses = {address};
     target.authority = "app.test:9000";
     target.settings = settings_;
+    target.preamble = preamble_;
     target.settings.type = type;
     std::optional<std::string> outcome;
     const auto check =
@@ -67,6 +69,7 @@ class HealthCheckTest : public testing::Test {
     settings.timeout = 20s;
     return settings;
   }();
+  std::string preamble_;
   event::Loop loop_;
   Turn turn_;
   BufferPool pool_;
@@ -81,6 +84,38 @@ TEST_F(HealthCheckTest, ByTcp) {
     dead = server.address();
   }
   EXPECT_EQ(check(Type::tcp, dead), "refused");
+}
+
+TEST_F(HealthCheckTest, APreambleGoesAheadOfEverything) {
+  preamble_ = "PROXY UNKNOWN\r\n";
+  std::string begun;
+  const auto take = [&](Peer& peer) {
+    peer.until(preamble_.size());
+    begun = peer.in.substr(0, preamble_.size());
+    peer.in.erase(0, begun.size());
+  };
+  {
+    std::atomic<bool> ended = false;
+    ScriptServer server([&](Peer& peer) {
+      take(peer);
+      peer.wait_end();
+      ended = true;
+    });
+    EXPECT_EQ(check(Type::tcp, server.address()), "");
+    EXPECT_TRUE(run_until(loop_, [&] { return ended.load(); }));
+    EXPECT_EQ(begun, preamble_);
+  }
+  EXPECT_EQ(check(Type::http, [&](Peer& peer) {
+    take(peer);
+    if (peer.head().starts_with("GET / ")) peer.send("HTTP/1.1 204 No Content\r\n\r\n");
+  }), "");
+  EXPECT_EQ(begun, preamble_);
+  EXPECT_EQ(check(Type::websocket, [&](Peer& peer) {
+    take(peer);
+    peer.send(test::WsPeer::switching(peer.head()));
+    pong(peer, next_frame(peer).payload);
+  }), "");
+  EXPECT_EQ(begun, preamble_);
 }
 
 TEST_F(HealthCheckTest, ByHttpWithTheExpectedStatus) {

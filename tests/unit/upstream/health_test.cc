@@ -2,13 +2,18 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <mutex>
 #include <optional>
+#include <string>
 
 #include "base/buffer.h"
 #include "base/log.h"
 #include "event/watch.h"
+#include "net/proxy_protocol.h"
 #include "net/socket.h"
 #include "support/run_until.h"
+#include "support/script_server.h"
 #include "unit/upstream/make_servers.h"
 
 namespace sluice::upstream {
@@ -160,6 +165,45 @@ TEST_F(Checks, FreeAServerThatIsNoLongerChecked) {
   EXPECT_TRUE(run_until(loop_, [&] { return !cluster->servers()[0]->healthy; }));
   health.watch({});
   EXPECT_TRUE(cluster->servers()[0]->healthy);
+}
+
+// What the first check of a server with that scheme begins with.
+TEST_F(Checks, SpeakTlsWhereTheServerDoesAndSendThePROXYHeaderAheadOfIt) {
+  const auto first_octets = [&](Scheme scheme) {
+    std::mutex mutex;
+    std::string seen;
+    std::atomic<bool> done = false;
+    test::ScriptServer script([&](test::ScriptServer::Peer& peer) {
+      peer.until(17);
+      const std::lock_guard lock(mutex);
+      if (seen.empty()) seen = peer.in.substr(0, 17);
+      done = true;
+    });
+    ServerSettings server;
+    server.scheme = scheme;
+    server.host = "127.0.0.1";
+    server.port = script.address().port();
+    server.url = "x://" + script.address().text();
+    settings_.servers = {server};
+    settings_.health.type = HealthSettings::Type::http;
+    // No TLS settings are needed, or looked at, where nobody speaks it.
+    settings_.tls.ca = encrypted(scheme) ? "" : "no certificate";
+    Health health(place_);
+    health.watch({registry_.cluster(settings_)});
+    EXPECT_TRUE(run_until(loop_, [&] { return done.load(); }));
+    const std::lock_guard lock(mutex);
+    return seen;
+  };
+  for (const Scheme scheme : {Scheme::ws, Scheme::tcp, Scheme::http}) {
+    EXPECT_EQ(first_octets(scheme).substr(0, 6), "GET / ");
+  }
+  for (const Scheme scheme : {Scheme::wss, Scheme::tls, Scheme::https}) EXPECT_EQ(first_octets(scheme).substr(0, 1), "\x16");
+  settings_.proxy.version = ProxySettings::Version::v2;
+  const std::string local = net::proxy_header_v2_local();
+  EXPECT_EQ(first_octets(Scheme::tls), local + "\x16");
+  EXPECT_EQ(first_octets(Scheme::tcp), local + "G");
+  settings_.proxy.version = ProxySettings::Version::v1;
+  EXPECT_EQ(first_octets(Scheme::tcp).substr(0, 16), "PROXY UNKNOWN\r\nG");
 }
 
 TEST_F(Checks, MayEndInTheMiddleOfACheck) {

@@ -37,7 +37,7 @@ class Sticky : public ::testing::Test {
 TEST_F(Sticky, BringsBackToTheServerThatItWasMadeFor) {
   for (std::size_t i = 0; i < servers.size(); ++i) {
     const StickyServer read_back = read(value(i));
-    EXPECT_EQ(read_back.server, servers[i].get());
+    EXPECT_EQ(read_back.server, servers[i]);
     EXPECT_FALSE(read_back.renew);
   }
 }
@@ -45,7 +45,7 @@ TEST_F(Sticky, BringsBackToTheServerThatItWasMadeFor) {
 TEST_F(Sticky, IsTheSameForEveryGatewayWithTheSecretAndForNoOther) {
   const std::string mine = value(1);
   const auto elsewhere = make_servers({5, 5});  // other objects, other weights
-  EXPECT_EQ(read_sticky(settings, "chat", elsewhere, mine, kNow).server, elsewhere[1].get());
+  EXPECT_EQ(read_sticky(settings, "chat", elsewhere, mine, kNow).server, elsewhere[1]);
   settings.secret = Secret(std::string(32, 't'));
   EXPECT_EQ(read(mine).server, nullptr);
 }
@@ -59,7 +59,7 @@ TEST_F(Sticky, IsNoneForAServerThatHasVanished) {
   const std::string of_third = value(2);
   servers.pop_back();
   EXPECT_EQ(read(of_third).server, nullptr);
-  EXPECT_EQ(read(value(1)).server, servers[1].get());
+  EXPECT_EQ(read(value(1)).server, servers[1]);
 }
 
 TEST_F(Sticky, EveryChangedCharacterMakesItNone) {
@@ -92,7 +92,7 @@ TEST_F(Sticky, PartsOfTwoValuesMakeNoThird) {
 
 TEST_F(Sticky, RunsOutToTheSecond) {
   const std::string good = value(0);
-  EXPECT_EQ(read(good, kNow + 8h - 1s).server, servers[0].get());
+  EXPECT_EQ(read(good, kNow + 8h - 1s).server, servers[0]);
   EXPECT_EQ(read(good, kNow + 8h).server, nullptr);
   EXPECT_EQ(read(good, kNow + 1000h).server, nullptr);
 }
@@ -106,19 +106,19 @@ TEST_F(Sticky, IsSetAnewFromHalfOfItsTimeOn) {
 TEST_F(Sticky, WithoutTtlItNeverRunsOut) {
   settings.ttl = {};
   const std::string good = value(0);
-  EXPECT_EQ(read(good, kNow + 24h * 10'000).server, servers[0].get());
+  EXPECT_EQ(read(good, kNow + 24h * 10'000).server, servers[0]);
   EXPECT_FALSE(read(good, kNow + 24h * 10'000).renew);
 }
 
 TEST_F(Sticky, IsSetAnewWhenTheTtlHasBecomeAnother) {
   const std::string long_lived = value(0);
   settings.ttl = 1h;
-  EXPECT_EQ(read(long_lived).server, servers[0].get());
+  EXPECT_EQ(read(long_lived).server, servers[0]);
   EXPECT_TRUE(read(long_lived).renew);
   settings.ttl = {};
   const std::string of_session = value(0);
   settings.ttl = 1h;
-  EXPECT_EQ(read(of_session).server, servers[0].get());
+  EXPECT_EQ(read(of_session).server, servers[0]);
   EXPECT_TRUE(read(of_session).renew);
 }
 
