@@ -184,7 +184,7 @@ TEST(Legs, AMessageAtTheGateDoesNotFollowTheClientsClose) {
   EXPECT_EQ(frames_after_close(two.client.peer), 0u);
 }
 
-TEST(Legs, OneThatDiesInsideAFrameWhileTheSessionEndsCutsTheClient) {
+TEST(Legs, OneThatDiesInsideAFrameWhileTheSessionEndsEndsTheClient) {
   Two two(with_lifetime(spread(2), 10s));
   const std::string frame = frame_octets(0x82, std::string(100, 'd'), false);
   two.b().wire.send(frame.substr(0, 50));
@@ -193,7 +193,8 @@ TEST(Legs, OneThatDiesInsideAFrameWhileTheSessionEndsCutsTheClient) {
   two.b().wire.reset();
   two.house.run();
   EXPECT_EQ(two.client.peer.raw, frame.substr(0, 50));
-  EXPECT_TRUE(two.client.wire.aborted);
+  EXPECT_TRUE(two.client.wire.ended());
+  EXPECT_FALSE(two.client.wire.aborted);
 }
 
 // ---- who is tried ------------------------------------------------------------------------------------------------------
