@@ -93,8 +93,9 @@ Step RawFront::choose() {
     o.candidates = cluster().order(upstream::hash_of(backend.key, o.request, {}), now());
     if (o.candidates.empty() || !cluster().allow(now())) return end(cluster().refusal(now()), Side::upstream);
     o.deadline = now() + backend.open_timeout;
+    o.connecting = ConnectBudget(backend.connect_timeout);
   }
-  if (o.next_candidate == o.candidates.size()) return end(o.last_error, Side::upstream);
+  if (o.next_candidate == o.candidates.size() || o.connecting.spent()) return end(o.last_error, Side::upstream);
   if (now() >= o.deadline) {
     return end({Errc::be_timeout, Side::upstream, false, "the servers that were tried took too long in all"}, Side::upstream);
   }
@@ -104,7 +105,7 @@ Step RawFront::choose() {
     return choose();
   }
   leg_ = std::make_unique<Leg>(house_, std::move(use), *this);
-  if (!leg_->start(waiting_->plan)) {
+  if (!leg_->start(waiting_->plan, o.connecting.next())) {
     return candidate_failed({Errc::be_connect, Side::upstream, true, "connect failed"});
   }
   return open();
@@ -130,6 +131,7 @@ Step RawFront::candidate_failed(Error error) {
     if (!leg_->reached()) listener().servers->of(leg_->server()).connect_failures.add();
     cluster().attempted(leg_->server(), false, now());
   }
+  o.connecting.spend(leg_->wasted());
   leg_->close();
   o.last_error = error;
   if (!error.retryable()) return end(error, Side::upstream);

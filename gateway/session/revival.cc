@@ -286,7 +286,7 @@ bool Revival::next_candidate() {
   if (!use) return true;  // others were faster
   ++attempts_;
   auto leg = std::make_unique<Leg>(s.house_, std::move(use), s.ready_);
-  if (leg->start(*s.leg_plan_)) {
+  if (leg->start(*s.leg_plan_, cluster.settings().connect_timeout)) {
     next_ = std::move(leg);
   } else {
     s.opening_failed(*leg);

@@ -296,6 +296,24 @@ TEST(Legs, TheCandidatesOfAMessageShareTheTimeForOpening) {
   EXPECT_EQ(house.dials(), 3u);
 }
 
+TEST(Legs, TheCandidatesOfAMessageShareTheTimeForConnecting) {
+  config::Settings settings = spread(4);
+  settings.backends[0].policy = upstream::Policy::least_connections;
+  settings.backends[0].retries = 9;
+  SimHouse house(settings);
+  house.on_dial = [&](Upstream& up) {
+    if (house.dials() > 1) up.script = Script::hang;
+  };
+  Client& client = house.open();
+  client.peer.text("x");
+  house.run();
+  house.advance(5900ms);
+  EXPECT_EQ(all_messages(house), 0u);
+  house.advance(200ms);
+  EXPECT_EQ(house.upstream(0).peer.messages().size(), 1u);
+  EXPECT_EQ(house.dials(), 3u);
+}
+
 TEST(Legs, ARefusalOfOneClientTakesTheServerFromNobodyElse) {
   for (const int status : {403, 503}) {
     config::Settings settings = spread(2);
