@@ -12,6 +12,7 @@ TEST_PACKAGES=(
   python3-pytest python3-websockets python3-cryptography
   nginx-light haproxy redis-server strace iproute2 openssl curl chromium
   tigervnc-standalone-server mosquitto postgresql inetutils-telnetd ngircd
+  certbot lego pebble
 )
 
 # install_packages NAME...: those of them that are missing, by apt-get, as root or through sudo.

@@ -33,7 +33,7 @@ fi
 PATH="$PATH:/usr/sbin:/sbin"
 export PATH
 missing=()
-for tool in cmake ninja g++ node npm nginx redis-server strace ss openssl curl chromium prlimit Xtigervnc mosquitto telnetd ngircd haproxy; do
+for tool in cmake ninja g++ node npm nginx redis-server strace ss openssl curl chromium prlimit Xtigervnc mosquitto telnetd ngircd haproxy certbot lego pebble pebble-challtestsrv; do
   command -v "$tool" >/dev/null || missing+=("$tool")
 done
 /usr/bin/python3 -c 'import pytest, websockets, cryptography' || missing+=("python3 modules")

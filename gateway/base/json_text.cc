@@ -135,8 +135,9 @@ JsonText::JsonText(std::string_view text) {
 }
 
 JsonText::Value JsonText::find(const JsonPointer& pointer) const {
-  if (!good_) return {};
   Reading& r = reading();
+  // A fault in the text ends the document for good: it must not even be rewound.
+  if (!good_ || !r.document.is_alive()) return {};
   r.document.rewind();
   simdjson::ondemand::array wrapped;
   if (r.document.get_array().get(wrapped)) return {};

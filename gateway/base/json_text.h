@@ -44,7 +44,8 @@ class JsonText {
 
   explicit JsonText(std::string_view text);
   // A name that stands twice in an object on the way is ambiguous: absent, like all of a text that is not JSON. The
-  // objects on the way are read to their end; what lies beside the way is skipped by its brackets.
+  // objects on the way are read to their end; what lies beside the way is skipped by its brackets. Once that has shown a
+  // text not to be JSON, nothing is found in it any more.
   Value find(const JsonPointer& pointer) const;
 
  private:

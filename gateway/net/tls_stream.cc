@@ -245,7 +245,7 @@ Io TlsStream::write(std::span<const Bytes> parts, std::size_t& taken) {
 }
 
 void TlsStream::finish() {
-  if (finishing_ || fd() < 0) return;
+  if (finishing_ || fd() < 0 || (SSL_get_shutdown(ssl_) & SSL_SENT_SHUTDOWN) != 0) return;
   finishing_ = true;
   if (established_) {
     ERR_clear_error();

@@ -7,7 +7,7 @@
 //   upstream Close          the same Close, inline or at a boundary       the client's Close has come back
 //   client gone             1001 to every leg                             at once, or ≤ 1 s
 //   upstream gone           1011 at a frame boundary; inside a frame the  the client's Close has come back
-//                           client is cut (1006). TCP in order: 1000
+//                           end alone (1006). TCP in order: 1000
 //   the gateway (end)       the table's code to the client, 1001 up       both Closes, or ≤ close_timeout
 //                           (cut, where its client broke off a frame)
 //   drain, or the server    1001 or 1012 at a message boundary; its       the client's Close, then ours up
@@ -210,7 +210,7 @@ void Session::on_client_end() {
 void Session::cut_client() {
   count_pauses();
   client_gone_ = true;
-  client_close_due_ = false;
+  client_close_due_ = client_end_due_ = false;
   client_.abort();
   for (const auto& leg : legs_) {
     if (leg->relaying()) leg->relay().forget(client_);
@@ -267,11 +267,12 @@ void Session::leg_died(Leg& leg, Error error) {
   cluster_of(leg).report(leg.server(), false, now());
   retire_leg(leg);
   if (inside_frame && !client_close_out_ && !client_gone_) {
-    // The rest of the frame will never come, and nothing else may stand in its place.
+    // The rest of the frame will never come, and nothing else may stand in its place: what was whole leaves, then the end.
     if (!ending_) record_.error = error;
     note_close(1006, Side::upstream, "");
     ending_ = true;
-    cut_client();
+    client_close_due_ = false;
+    client_close_out_ = client_end_due_ = client_cut_ = true;
     close_legs(1001);
     boundary_deadline_ = now() + kBoundaryWait;
     closing_until(kGoneWait);
@@ -299,6 +300,10 @@ void Session::retire_leg(Leg& leg) {
 
 void Session::emit() {
   if (client_close_due_ || pong_due_ || ping_due_) emit_to_client();
+  if (client_end_due_ && std::ranges::all_of(legs_, [](const auto& leg) { return leg->flush_owed(); })) {
+    client_end_due_ = false;
+    client_.finish();
+  }
   for (const auto& leg : legs_) {
     if (leg->close_due || leg->pong_due || leg->ping_due) emit_to_leg(*leg);
   }
@@ -378,7 +383,7 @@ bool Session::tell_leg(Leg& leg, Bytes frame) {
 // ---- when it is over -----------------------------------------------------------------------------------------------------
 
 bool Session::client_done() const {
-  return client_gone_ || (client_close_out_ && (client_close_in_ || client_cut_));
+  return client_gone_ || (client_close_out_ && !client_end_due_ && (client_close_in_ || client_cut_));
 }
 
 bool Session::leg_done(const Leg& leg) const {
@@ -395,7 +400,7 @@ Step Session::settle_closing() {
   // the client has been told there is nothing to wait for.
   if (client_cut_ && !client_close_due_ && up_->inside_frame()) retire_targets();
   if (now() >= boundary_deadline_) {
-    if (client_close_due_) {
+    if (client_close_due_ || client_end_due_) {
       cut_client();
       ending_ = true;
       close_legs(1001);

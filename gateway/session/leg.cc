@@ -68,11 +68,15 @@ bool Leg::flush_told() {
 
 Error Leg::stream_error(Errc code, const char* detail) const { return {code, Side::upstream, false, detail}; }
 
-bool Leg::start(const LegPlan& plan) {
+Duration Leg::wasted() const {
+  return reached() || !opening_ ? Duration::zero() : house_.loop.now() - opening_->started;
+}
+
+bool Leg::start(const LegPlan& plan, Duration within) {
   opening_ = std::make_unique<Opening>();
   opening_->started = house_.loop.now();
   opening_->addresses = plan.addresses.empty() ? server().addresses() : plan.addresses;
-  deadline_ = opening_->started + plan.backend->connect_timeout;
+  deadline_ = opening_->started + within;
   return next_address(plan, stream_error(Errc::no_backend, "the server's name has not been resolved")).has_value();
 }
 

@@ -53,8 +53,8 @@ class Leg {
   Leg(House& house, upstream::ServerUse use, net::Ready& owner, std::unique_ptr<net::Stream> stream);
   ~Leg();
 
-  // Starts the first address; false when none could be tried (error() says why).
-  bool start(const LegPlan& plan);
+  // Starts the first address; false when none could be tried. TCP and TLS must stand `within` that time.
+  bool start(const LegPlan& plan, Duration within);
   // Moves on as far as it can. After an Error the leg is dead. State::open or refusing with complete() ends the opening.
   Result<State> advance(const LegPlan& plan);
   // The opening's deadline passed: which error that is depends on how far it got.
@@ -72,6 +72,8 @@ class Leg {
   Refusal take_refusal() { return std::move(opening_->refusal); }
   ws::Agreement take_agreement() { return std::move(opening_->agreement); }
   std::vector<std::pair<std::string, std::string>> take_answer_fields() { return std::move(opening_->refusal.fields); }
+  // How long it has tried to reach its server in vain.
+  Duration wasted() const;
   Duration connect_time() const { return opening_ ? opening_->connected - opening_->started : Duration{}; }
 
   // From open on.

@@ -12,6 +12,7 @@
 #include "http/request.h"
 #include "policy/authenticator.h"
 #include "policy/header_rules.h"
+#include "session/connect_budget.h"
 #include "session/leg.h"
 #include "session/pending.h"
 #include "upstream/sticky.h"
@@ -58,6 +59,7 @@ struct Opening {
   std::size_t next_candidate = 0;
   bool fresh_only = false;       // a plain request whose idle connection had ended
   Instant deadline = kNever;     // of the upstream's opening, over all candidates
+  ConnectBudget connecting;      // and what connecting may take of it
   Pending pending;               // while no server can take it
   std::uint64_t key_hash = 0;
   upstream::StickyServer sticky;  // what the client's own cookie says

@@ -87,8 +87,9 @@ Step RawFront::choose() {
     o.candidates = cluster().order(key_hash_, now());
     if (o.candidates.empty() || !cluster().allow(now())) return hold(cluster().refusal(now()));
     o.deadline = now() + backend.open_timeout;
+    o.connecting = ConnectBudget(backend.connect_timeout);
   }
-  if (o.next_candidate == o.candidates.size()) return hold(o.last_error);
+  if (o.next_candidate == o.candidates.size() || o.connecting.spent()) return hold(o.last_error);
   if (now() >= o.deadline) {
     return end({Errc::be_timeout, Side::upstream, false, "the servers that were tried took too long in all"}, Side::upstream);
   }
@@ -99,7 +100,7 @@ Step RawFront::choose() {
   }
   o.pending.leave();
   leg_ = std::make_unique<Leg>(house_, std::move(use), *this);
-  if (!leg_->start(waiting_->plan)) {
+  if (!leg_->start(waiting_->plan, o.connecting.next())) {
     return candidate_failed({Errc::be_connect, Side::upstream, true, "connect failed"});
   }
   return open();
@@ -144,6 +145,7 @@ Step RawFront::candidate_failed(Error error) {
     if (!leg_->reached()) listener().servers->of(leg_->server()).connect_failures.add();
     cluster().attempted(leg_->server(), false, now());
   }
+  o.connecting.spend(leg_->wasted());
   leg_->close();
   o.last_error = error;
   if (!error.retryable()) return end(error, Side::upstream);

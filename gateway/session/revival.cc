@@ -347,7 +347,7 @@ bool Revival::next_candidate() {
   ++attempts_;
   auto leg = std::make_unique<Leg>(s.house_, std::move(use), s.ready_);
   if (dealt_) leg->group = dealt_->group;
-  if (leg->start(plan())) {
+  if (leg->start(plan(), cluster.settings().connect_timeout)) {
     next_ = std::move(leg);
   } else {
     s.opening_failed(*leg);

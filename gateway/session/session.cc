@@ -261,8 +261,9 @@ Step Session::choose() {
     read_sticky_cookie(cluster, o, house_.loop.wall());
     o.candidates = cluster.order(o.key_hash, now(), {}, o.sticky.server.get());
     if (o.candidates.empty() || !cluster.allow(now())) return hold(cluster.refusal(now()));
+    o.connecting = ConnectBudget(cluster.settings().connect_timeout);
   }
-  if (o.next_candidate == o.candidates.size()) return hold(o.last_error);
+  if (o.next_candidate == o.candidates.size() || o.connecting.spent()) return hold(o.last_error);
   if (now() >= o.deadline) return refuse(kOpeningTooLong);
   if (!leg_plan_) {
     auto plan = make_leg_plan(*route_, o, o.subprotocols, o.extensions);
@@ -280,7 +281,7 @@ Step Session::choose() {
   if (plain() && take_idle(use)) return Step::next;
   house_.upstreams.make_room(*use.get(), cluster.settings());
   legs_.push_back(std::make_unique<Leg>(house_, std::move(use), ready_));
-  if (!legs_.front()->start(*leg_plan_)) {
+  if (!legs_.front()->start(*leg_plan_, o.connecting.next())) {
     return candidate_failed({Errc::be_connect, Side::upstream, true, "connect failed"});
   }
   phase_ = Phase::open;
@@ -356,6 +357,7 @@ Step Session::candidate_failed(Error error) {
   Opening& o = *opening_;
   Leg& leg = *legs_.front();
   if (error.code != Errc::fd_limit) opening_failed(leg);
+  o.connecting.spend(leg.wasted());
   leg.close();
   o.last_error = error;
   if (!error.retryable()) return refuse(error);

@@ -215,6 +215,7 @@ class Session {
   bool client_close_in_ = false;
   bool client_close_out_ = false;
   bool client_close_due_ = false;
+  bool client_end_due_ = false;     // no Close can be sent: its stream ends once what was sent has left
   bool client_gone_ = false;        // its stream is dead or closed
   bool client_cut_ = false;         // nothing it sends is read any more
   bool draining_ = false;           // it takes its leave: its messages still pass until its own Close

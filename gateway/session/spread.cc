@@ -276,6 +276,7 @@ void Session::choose_legs() {
   }
   const upstream::Cluster& cluster = *s.groups[s.group].cluster;
   s.deadline = now() + cluster.settings().open_timeout;
+  s.connecting = ConnectBudget(cluster.settings().connect_timeout);
   for (const auto& server : cluster.everyone(now())) {
     Leg* leg = leg_of(*server);
     if (!leg) leg = open_leg(server);
@@ -294,8 +295,9 @@ Leg* Session::choose_leg() {
     s.candidates = cluster.order(s.key, now(), {}, nullptr, upstream::Room::any);
     s.next_candidate = 0;
     s.deadline = now() + cluster.settings().open_timeout;
+    s.connecting = ConnectBudget(cluster.settings().connect_timeout);
   }
-  while (s.next_candidate < s.candidates.size() && now() < s.deadline) {
+  while (s.next_candidate < s.candidates.size() && now() < s.deadline && !s.connecting.spent()) {
     const std::shared_ptr<upstream::Server>& server = s.candidates[s.next_candidate++];
     if (Leg* const leg = leg_of(*server)) return leg;
     if (Leg* const leg = open_leg(server)) return leg;
@@ -354,7 +356,7 @@ Leg* Session::open_leg(const std::shared_ptr<upstream::Server>& server) {
   }
   auto leg = std::make_unique<Leg>(house_, std::move(use), ready_);
   leg->group = s.group;
-  if (!leg->start(group.plan)) {
+  if (!leg->start(group.plan, s.connecting.next())) {
     opening_failed(*leg);
     rest(*server);
     return nullptr;
@@ -451,6 +453,7 @@ void Session::drop_chosen_leg(Leg& leg, bool failed) {
   Spread& s = *spread_;
   if (failed) opening_failed(leg);
   rest(leg.server());
+  if (s.aim == Aim::one) s.connecting.spend(leg.wasted());  // all at once waste the same time
   if (s.aim == Aim::one && s.next_candidate < s.candidates.size()) {
     book_of(leg).of(leg.server()).retries.add();
   }

@@ -11,6 +11,7 @@
 
 #include "base/time.h"
 #include "relay/framer.h"
+#include "session/connect_budget.h"
 #include "session/fan.h"
 #include "session/leg.h"
 #include "session/races.h"
@@ -44,6 +45,7 @@ struct Spread : Choice {
   std::vector<std::shared_ptr<upstream::Server>> candidates;
   std::size_t next_candidate = 0;
   Instant deadline{};       // for all of them
+  ConnectBudget connecting;
 
   std::vector<std::pair<const upstream::Server*, Instant>> resting;  // could not be had; not asked before then
   std::vector<Leg*> queue;  // legs with a message for the client, in the order in which they came to the gate

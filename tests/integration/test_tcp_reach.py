@@ -1,6 +1,5 @@
 """How servers are reached: TLS and mutual TLS, unix sockets, socket options; and what a dead or slow network costs."""
 
-import ctypes
 import os
 import socket
 import ssl
@@ -11,7 +10,7 @@ import zlib
 
 import pytest
 
-from evil import Backend, Peer, echo, tcp_echo
+from evil import Backend, Peer, echo, swallow, tcp_echo
 from gateway import BASE, wait_for
 from wire import BINARY, CLOSE, frame
 
@@ -245,16 +244,6 @@ def test_one_gib_to_the_client(fresh_gateway):
 
 
 # ---- faults ------------------------------------------------------------------------------------------------------------
-
-def swallow(sock):
-    """From now on nothing that comes to this socket arrives or is acknowledged: a socket filter that lets no segment in,
-    which is what a firewall's DROP looks like from the other end, and needs no privilege."""
-    class Instruction(ctypes.Structure):
-        _fields_ = [("code", ctypes.c_uint16), ("jt", ctypes.c_uint8), ("jf", ctypes.c_uint8), ("k", ctypes.c_uint32)]
-    nothing = Instruction(0x06, 0, 0, 0)  # return 0: drop
-    program = struct.pack("HP", 1, ctypes.addressof(nothing))
-    sock.setsockopt(socket.SOL_SOCKET, 26, program)  # SO_ATTACH_FILTER
-
 
 def test_blackhole(fresh_gateway):
     """security.md F4: a server whose packets vanish is noticed in 30 s with octets in flight, in 50 s without."""

@@ -297,7 +297,30 @@ TEST(Closing, FlushesCompleteMessagesOfAnUpstreamThatFinishesBehindThem) {
   one.expect_gone();
 }
 
-TEST(Closing, CutsTheClientWhenTheUpstreamDiesInsideAFrame) {
+// security.md F3.
+TEST(Closing, FlushesCompleteMessagesBeforeAFrameThatIsCut) {
+  for (const bool reset : {false, true}) {
+    Joined one;
+    one.client.wire.open_window(0);
+    for (int i = 0; i < 10; ++i) one.server.peer.binary(std::string(1000, 'm'));
+    one.server.wire.send(frame_octets(0x82, std::string(100, 'd'), false).substr(0, 50));
+    one.house.run();
+    reset ? one.server.wire.reset() : one.server.wire.finish();
+    one.house.run();
+    one.house.advance(500ms);
+    one.client.wire.open_window(Wire::kUnlimited);
+    one.house.run();
+    EXPECT_EQ(one.client.peer.messages().size(), 10u);
+    EXPECT_EQ(one.client.peer.close_frame(), nullptr);
+    EXPECT_TRUE(one.client.wire.ended());
+    EXPECT_FALSE(one.client.wire.aborted);
+    EXPECT_EQ(one.closes(Side::upstream, 1006), 1u);
+    one.house.advance(2s);
+    one.expect_gone();
+  }
+}
+
+TEST(Closing, EndsTheClientWhenTheUpstreamDiesInsideAFrame) {
   for (const bool reset : {false, true}) {
     Joined one;
     const std::string frame = frame_octets(0x82, std::string(100, 'd'), false);
@@ -305,7 +328,8 @@ TEST(Closing, CutsTheClientWhenTheUpstreamDiesInsideAFrame) {
     one.house.run();
     reset ? one.server.wire.reset() : one.server.wire.finish();
     one.house.run();
-    EXPECT_TRUE(one.client.wire.aborted);
+    EXPECT_TRUE(one.client.wire.ended());
+    EXPECT_FALSE(one.client.wire.aborted);
     EXPECT_EQ(one.client.peer.frames.size(), 0u);
     EXPECT_EQ(one.client.peer.raw, frame.substr(0, 50));
     EXPECT_EQ(one.closes(Side::upstream, 1006), 1u);

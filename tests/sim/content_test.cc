@@ -105,6 +105,16 @@ TEST(Content, ForwardsWhatItReadAsTheClientMaskedIt) {
   EXPECT_EQ(house.upstream(0).wire.out, before + frames);
 }
 
+TEST(Content, SendsTextThatIsNoJsonByTheFallbackHoweverManyRulesAsk) {
+  config::Settings settings = orders_and_chat();
+  for (const char* pointer : {"/a", "/a/0", "/b", "/method"}) add_rule(settings, pointer, at(pointer, "x"), "orders");
+  SimHouse house(std::move(settings));
+  Client& client = house.open();
+  for (const char* broken : {R"({"a":[1,})", R"({"method":1 "a":2})", "[1,}]", "{", R"({"a":)"}) client.peer.text(broken);
+  house.run();
+  EXPECT_EQ(by_server(house)["10.0.0.1:9000"].size(), 5u);
+}
+
 TEST(Content, OpensTheFirstLegAtTheRoutesOwnBackend) {
   SimHouse house(orders_and_chat());
   Client& client = house.open();

@@ -184,7 +184,7 @@ TEST(Legs, AMessageAtTheGateDoesNotFollowTheClientsClose) {
   EXPECT_EQ(frames_after_close(two.client.peer), 0u);
 }
 
-TEST(Legs, OneThatDiesInsideAFrameWhileTheSessionEndsCutsTheClient) {
+TEST(Legs, OneThatDiesInsideAFrameWhileTheSessionEndsEndsTheClient) {
   Two two(with_lifetime(spread(2), 10s));
   const std::string frame = frame_octets(0x82, std::string(100, 'd'), false);
   two.b().wire.send(frame.substr(0, 50));
@@ -193,7 +193,8 @@ TEST(Legs, OneThatDiesInsideAFrameWhileTheSessionEndsCutsTheClient) {
   two.b().wire.reset();
   two.house.run();
   EXPECT_EQ(two.client.peer.raw, frame.substr(0, 50));
-  EXPECT_TRUE(two.client.wire.aborted);
+  EXPECT_TRUE(two.client.wire.ended());
+  EXPECT_FALSE(two.client.wire.aborted);
 }
 
 // ---- who is tried ------------------------------------------------------------------------------------------------------
@@ -289,6 +290,24 @@ TEST(Legs, TheCandidatesOfAMessageShareTheTimeForOpening) {
   client.peer.text("x");
   house.run();
   house.advance(4900ms);
+  EXPECT_EQ(all_messages(house), 0u);
+  house.advance(200ms);
+  EXPECT_EQ(house.upstream(0).peer.messages().size(), 1u);
+  EXPECT_EQ(house.dials(), 3u);
+}
+
+TEST(Legs, TheCandidatesOfAMessageShareTheTimeForConnecting) {
+  config::Settings settings = spread(4);
+  settings.backends[0].policy = upstream::Policy::least_connections;
+  settings.backends[0].retries = 9;
+  SimHouse house(settings);
+  house.on_dial = [&](Upstream& up) {
+    if (house.dials() > 1) up.script = Script::hang;
+  };
+  Client& client = house.open();
+  client.peer.text("x");
+  house.run();
+  house.advance(5900ms);
   EXPECT_EQ(all_messages(house), 0u);
   house.advance(200ms);
   EXPECT_EQ(house.upstream(0).peer.messages().size(), 1u);

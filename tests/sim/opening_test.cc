@@ -628,15 +628,44 @@ TEST(Opening, BoundsTheTimeOfAllCandidatesTogether) {
   config::Settings settings = settings_for(urls);
   settings.backends[0].retries = 16;
   SimHouse house(settings);
-  house.on_dial = [](Upstream& up) { up.script = Script::hang; };
+  house.on_dial = [](Upstream& up) { up.peer.greeting = WsPeer::Greeting::none; };
   Client& client = house.open();
-  house.advance(19900ms);
+  for (int i = 1; i < 7; ++i) {  // they can be reached, think for three seconds, and go
+    house.advance(3s);
+    house.last().wire.finish();
+    house.run();
+  }
+  house.advance(1900ms);
   EXPECT_EQ(client.wire.out, "");
-  EXPECT_EQ(house.dials(), 7u);  // a connect timeout each
+  EXPECT_EQ(house.dials(), 7u);
   house.advance(100ms);
   EXPECT_EQ(client.peer.status(), 504);
   EXPECT_EQ(house.dials(), 7u);
   EXPECT_TRUE(house.last().wire.closed);
+}
+
+// security.md F6.
+TEST(Opening, ConnectingTakesTwiceConnectTimeoutInAll) {
+  SimHouse house(settings_for({"ws://10.0.0.1:9000", "ws://10.0.0.2:9000", "ws://10.0.0.3:9000"}));
+  house.on_dial = [](Upstream& up) { up.script = Script::hang; };
+  Client& client = house.open();
+  house.advance(5900ms);
+  EXPECT_EQ(client.wire.out, "");
+  EXPECT_EQ(house.dials(), 2u);
+  house.advance(100ms);
+  EXPECT_EQ(client.peer.status(), 504);
+  EXPECT_EQ(house.dials(), 2u) << "nothing would be left for the third";
+}
+
+TEST(Opening, WhoeverRefusesAtOnceLeavesTheTimeToOthers) {
+  SimHouse house(settings_for({"ws://10.0.0.1:9000", "ws://10.0.0.2:9000", "ws://10.0.0.3:9000"}));
+  house.on_dial = [&house](Upstream& up) { up.script = house.dials() == 1 ? Script::refuse : Script::hang; };
+  Client& client = house.open();
+  house.advance(5900ms);
+  EXPECT_EQ(client.wire.out, "");
+  EXPECT_EQ(house.dials(), 3u);
+  house.advance(100ms);
+  EXPECT_EQ(client.peer.status(), 504);
 }
 
 TEST(Opening, AsksNobodyElseOnceTheTimeOfAllIsOver) {

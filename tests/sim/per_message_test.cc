@@ -341,7 +341,7 @@ TEST(PerMessage, DeliversTheWholeMessageOfALegThatWasLostWhileItWaitedAtTheGate)
   two.expect_gone();
 }
 
-TEST(PerMessage, CutsTheClientWhenTheLegThatWritesDiesInsideAFrame) {
+TEST(PerMessage, EndsTheClientWhenTheLegThatWritesDiesInsideAFrame) {
   Two two;
   two.b().peer.answers_close = true;
   const std::string frame = frame_octets(0x82, std::string(100, 'd'), false);
@@ -349,7 +349,8 @@ TEST(PerMessage, CutsTheClientWhenTheLegThatWritesDiesInsideAFrame) {
   two.house.run();
   two.a().wire.reset();
   two.house.run();
-  EXPECT_TRUE(two.client.wire.aborted);
+  EXPECT_TRUE(two.client.wire.ended());
+  EXPECT_FALSE(two.client.wire.aborted);
   EXPECT_EQ(two.client.peer.raw, frame.substr(0, 50));
   EXPECT_EQ(two.b().peer.close_code(), 1001u);
   two.house.advance(2s);

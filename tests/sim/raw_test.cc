@@ -195,6 +195,17 @@ TEST_F(RawSim, EndsWhereNoServerCanBeHad) {
   }
 }
 
+TEST_F(RawSim, ConnectingTakesTwiceConnectTimeoutInAll) {
+  SimHouse house(raw({"tcp://10.0.0.1:7000", "tcp://10.0.0.2:7000", "tcp://10.0.0.3:7000"}));
+  quiet(house).on_dial = [](Upstream& up) { up.script = SimHouse::Script::hang; };
+  Client& client = come(house);
+  house.advance(5900ms);
+  EXPECT_FALSE(client.wire.ended());
+  house.advance(200ms);
+  EXPECT_TRUE(client.wire.ended());
+  EXPECT_EQ(house.dials(), 2u);
+}
+
 TEST_F(RawSim, LimitsCountConnectionsByAddress) {
   SimHouse house(limited());
   Client& first = come(quiet(house));

@@ -345,7 +345,7 @@ TEST(SurviveInFlight, OneThatASlowServerHasInPartIsSentAgain) {
 
 // ---- a message to the client on its way -----------------------------------------------------------------------------------
 
-TEST(SurviveHalfSent, InAFrameTheClientIsCut) {
+TEST(SurviveHalfSent, InAFrameTheClientsStreamEnds) {
   for (const Death& death : {kReset, kEnd}) {
     Survivor s;
     const std::string frame = frame_octets(0x82, std::string(100, 'd'), false);
@@ -353,7 +353,8 @@ TEST(SurviveHalfSent, InAFrameTheClientIsCut) {
     s.house.run();
     death.happen(s.first());
     s.house.run();
-    EXPECT_TRUE(s.client.wire.aborted);
+    EXPECT_TRUE(s.client.wire.ended());
+    EXPECT_FALSE(s.client.wire.aborted);
     EXPECT_EQ(s.client.peer.raw, frame.substr(0, 50));
     EXPECT_EQ(s.revivals(Revived::half_sent), 1u);
     EXPECT_EQ(s.house.dials(), 1u);

@@ -4,9 +4,11 @@
 remembers the head that it was sent and the frames that it took. Ready-made handlers: echo, label, silent and others.
 """
 
+import ctypes
 import json
 import socket
 import ssl
+import struct
 import threading
 import time
 from typing import Callable, List, Optional
@@ -289,3 +291,13 @@ def tcp_echo(peer: Peer) -> None:
     deadline = time.monotonic() + 120
     while peer.fill(deadline):
         peer.send(peer.take(len(peer.buffer)))
+
+
+def swallow(sock):
+    """From now on nothing that comes to this socket arrives or is acknowledged, and nobody connects to one that listens: a
+    socket filter that lets no segment in, which is what a firewall's DROP looks like from the other end, and needs no privilege."""
+    class Instruction(ctypes.Structure):
+        _fields_ = [("code", ctypes.c_uint16), ("jt", ctypes.c_uint8), ("jf", ctypes.c_uint8), ("k", ctypes.c_uint32)]
+    nothing = Instruction(0x06, 0, 0, 0)  # return 0: drop
+    program = struct.pack("HP", 1, ctypes.addressof(nothing))
+    sock.setsockopt(socket.SOL_SOCKET, 26, program)  # SO_ATTACH_FILTER

@@ -52,6 +52,17 @@ TEST(JsonText, FindsValuesOfEveryKind) {
   EXPECT_EQ(text_at(R"([1,[2,"x"]])", "/1/1"), "x");
 }
 
+TEST(JsonText, IsAskedOnAfterAFault) {
+  for (const std::string_view broken : {R"({"a":[1,})", R"({"a":[1,],"b":2})", R"({"a":tru,"b":2})", R"([1,}])", R"({"a":1 "b":2})",
+                                        "[", "{\"a\":"}) {
+    const JsonText one(broken);
+    for (int i = 0; i < 3; ++i) {
+      for (const std::string_view way : {"/a", "/0", "/a/0", "/a/1", "/b", ""}) (void)one.find(*JsonPointer::parse(way));
+    }
+    EXPECT_FALSE(one.find(*JsonPointer::parse("/c"))) << broken;
+  }
+}
+
 TEST(JsonText, IsAskedMoreThanOnce) {
   const JsonText text(R"({"a":{"b":"1"},"c":"2"})");
   for (int i = 0; i < 3; ++i) {
