@@ -136,6 +136,10 @@ void Checker::health(const Section& section, upstream::BackendSettings& out) {
     }
   }
   if (section.has("status") && health.type != Type::http) error(section.place("status"), "'status' needs type = \"http\"");
+  if (health.type == Type::websocket && !out.servers.empty() && upstream::bridged(out.servers.front().scheme)) {
+    error(section.place("type"), fmt::format("backend '{}' has servers that speak no WebSocket", shown(out.name)),
+          "type = \"tcp\" or \"http\"");
+  }
   health.path = section.text("path");
   const auto target = http::canonical_target(health.path);
   if (!target || !health.path.starts_with('/')) {

@@ -138,6 +138,9 @@ void Checker::raw_listener(const Section& section, ListenerSettings& out) {
   } else if (backend->policy == upstream::Policy::consistent_hash && backend->key.kind != upstream::HashKey::Kind::ip) {
     error(name.place, fmt::format("backend '{}' hashes what plain TCP does not have", name.text),
           "only key = \"ip\" is known without a request");
+  } else if (!backend->sticky.cookie.empty()) {
+    reporter_.warning(name.place, fmt::format("'sticky' of backend '{}' has no effect on plain TCP clients", name.text),
+                      "balance = { policy = \"consistent_hash\", key = \"ip\" } leads the same address to the same server");
   }
 }
 

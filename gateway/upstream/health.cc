@@ -69,7 +69,9 @@ class Health::Probe {
     if (encrypted(server_->settings().scheme)) target.tls = checked_with_.get();
     target.name = name_;
     target.preamble = preamble_;
-    target.authority = authority(server_->settings().host, server_->settings().port);
+    // A unix socket has no authority of its own, and RFC 9112 §3.2 wants a Host.
+    const ServerSettings& server = server_->settings();
+    target.authority = server.unix_path.empty() ? authority(server.host, server.port) : name_.empty() ? "localhost" : name_;
     target.settings = settings_;
     check_ = HealthCheck::start(place_, std::move(target), [this](std::string failure) { on_outcome(failure); });
   }

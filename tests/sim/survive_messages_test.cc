@@ -351,7 +351,7 @@ TEST(SurviveSpreadInFlight, OneThatAStalledServerHasInPartGoesElsewhere) {
 
 // ---- a message to the client on its way -----------------------------------------------------------------------------------
 
-TEST(SurviveSpreadHalfSent, InAFrameTheClientIsCutAndBetweenFragmentsClosed) {
+TEST(SurviveSpreadHalfSent, InAFrameTheClientsStreamEndsAndBetweenFragmentsItIsClosed) {
   {
     Crowd s(spread_surviving());
     const std::string frame = frame_octets(0x82, std::string(100, 'd'), false);
@@ -359,7 +359,8 @@ TEST(SurviveSpreadHalfSent, InAFrameTheClientIsCutAndBetweenFragmentsClosed) {
     s.house.run();
     s.up(1).wire.reset();
     s.house.run();
-    EXPECT_TRUE(s.client.wire.aborted);
+    EXPECT_TRUE(s.client.wire.ended());
+    EXPECT_FALSE(s.client.wire.aborted);
     EXPECT_EQ(s.client.peer.raw, frame.substr(0, 50));
     EXPECT_EQ(s.revivals(Revived::half_sent), 1u);
   }

@@ -1,4 +1,4 @@
-// ScriptServer: a blocking server on 127.0.0.1 in a thread of its own, which serves one connection after the other by a
+// ScriptServer: a blocking server, on 127.0.0.1 unless told otherwise, in a thread of its own, which serves one connection after the other by a
 // script: what a test says to a client of the gateway's own.
 #pragma once
 
@@ -56,10 +56,10 @@ class ScriptServer {
   };
   using Script = std::function<void(Peer&)>;
 
-  explicit ScriptServer(Script script) : script_(std::move(script)) {
-    listener_ = ::socket(AF_INET, SOCK_STREAM, 0);
-    const net::Address any = *net::Address::parse("127.0.0.1", 0);
-    if (::bind(listener_, any.raw(), any.raw_size()) != 0 || ::listen(listener_, 16) != 0) abort();
+  explicit ScriptServer(Script script, const net::Address& at = *net::Address::parse("127.0.0.1", 0))
+      : script_(std::move(script)) {
+    listener_ = ::socket(at.raw()->sa_family, SOCK_STREAM, 0);
+    if (::bind(listener_, at.raw(), at.raw_size()) != 0 || ::listen(listener_, 16) != 0) abort();
     address_ = net::local_address(listener_);
     thread_ = std::thread([this] { run(); });
   }

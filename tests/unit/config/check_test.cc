@@ -72,6 +72,9 @@ TEST_F(Check, PlainTcpListenersHaveABackendAndNothingOfHttp) {
                "backend 'b' of a listener with protocol = \"tcp\" must have tcp://, tls:// or unix:// servers");
   expect_good(listener + "backend = \"b\"\n[backend.b]\n"
               "servers = [\"tcp://10.0.0.1:7000\", \"tls://10.0.0.2:7000\", \"unix:///run/app.sock\"]\n");
+  expect_warning(listener + "backend = \"b\"\n" + tcp + "sticky = { cookie = \"c\" }\n",
+                 "'sticky' of backend 'b' has no effect on plain TCP clients");
+  expect_error(tcp + "health = { type = \"websocket\" }\n", "backend 'b' has servers that speak no WebSocket");
   expect_error("[[listener]]\nbind = \":1\"\non_server_down = \"close\"\n", "'on_server_down' is only for protocol = \"tcp\"");
   expect_error(listener + "backend = \"b\"\n" + tcp + "balance = { policy = \"consistent_hash\", key = \"header:X\" }\n",
                "backend 'b' hashes what plain TCP does not have");

@@ -149,7 +149,7 @@ TEST(Redirect, SaysNothingElse) {
   config::ListenerSettings listener;
   listener.redirect_port = 443;
   EXPECT_EQ(listener_answer(listener, Asked("/x").request)->octets,
-            "HTTP/1.1 308 Permanent Redirect\r\nLocation: https://gw.test/x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+            "HTTP/1.1 308 Permanent Redirect\r\nLocation: https://gw.test/x\r\nX-Request-Id: \r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
 }
 
 TEST_F(Challenges, GoBeforeTheRedirect) {

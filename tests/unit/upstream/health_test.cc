@@ -206,6 +206,39 @@ TEST_F(Checks, SpeakTlsWhereTheServerDoesAndSendThePROXYHeaderAheadOfIt) {
   EXPECT_EQ(first_octets(Scheme::tcp).substr(0, 16), "PROXY UNKNOWN\r\nG");
 }
 
+// A socket's path is no host, and a request without a valid one is refused by servers that mean it.
+TEST_F(Checks, NameAHostToServersOnUnixSockets) {
+  const std::string path = testing::TempDir() + "health-" + std::to_string(::getpid()) + ".sock";
+  ::unlink(path.c_str());
+  std::mutex mutex;
+  std::string seen;
+  std::atomic<bool> done = false;
+  test::ScriptServer script(
+      [&](test::ScriptServer::Peer& peer) {
+        const std::string head = peer.head();
+        const std::lock_guard lock(mutex);
+        seen = head;
+        done = true;
+      },
+      *net::Address::parse_bind("unix:" + path));
+  ServerSettings server;
+  server.scheme = Scheme::http;
+  server.unix_path = path;
+  server.url = "http+unix://" + path;
+  settings_.servers = {server};
+  settings_.health.type = HealthSettings::Type::http;
+  for (const char* name : {"localhost", "app.internal"}) {
+    if (name != std::string_view("localhost")) settings_.tls.server_name = name;
+    done = false;
+    Health health(place_);
+    health.watch({registry_.cluster(settings_)});
+    EXPECT_TRUE(run_until(loop_, [&] { return done.load(); }));
+    const std::lock_guard lock(mutex);
+    EXPECT_NE(seen.find("\r\nHost: " + std::string(name) + "\r\n"), std::string::npos) << seen;
+  }
+  ::unlink(path.c_str());
+}
+
 TEST_F(Checks, MayEndInTheMiddleOfACheck) {
   Backend backend(loop_);
   const auto cluster = cluster_of({&backend});
