@@ -93,6 +93,7 @@ Step RawFront::choose() {
   if (now() >= o.deadline) {
     return end({Errc::be_timeout, Side::upstream, false, "the servers that were tried took too long in all"}, Side::upstream);
   }
+  leg_.reset();  // one that failed must not take the place of the next
   upstream::ServerUse use = cluster().take(o.candidates[o.next_candidate++]);
   if (!use) {  // others were faster
     o.last_error = cluster().refusal(now());

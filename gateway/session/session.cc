@@ -271,13 +271,13 @@ Step Session::choose() {
     leg_plan_ = std::make_unique<LegPlan>(std::move(*plan));
     if (plain()) plan_exchange();
   }
+  legs_.clear();  // one that failed must not take the place of the next
   upstream::ServerUse use = cluster.take(o.candidates[o.next_candidate++]);
   if (!use) {  // others were faster
     o.last_error = cluster.refusal(now());
     return Step::next;
   }
   o.pending.leave();
-  legs_.clear();
   if (plain() && take_idle(use)) return Step::next;
   house_.upstreams.make_room(*use.get(), cluster.settings());
   legs_.push_back(std::make_unique<Leg>(house_, std::move(use), ready_));
@@ -296,6 +296,7 @@ Step Session::hold(Error error) {
   if (house_.draining) return refuse({Errc::draining, Side::gateway, false, ""});
   if (client_left()) return refuse({Errc::client_lost, Side::client, false, "it left while it waited for a server"});
   if (now() >= expires_) return refuse({Errc::token_expired, Side::client, false, "token expired"});
+  legs_.clear();
   o.candidates.clear();
   o.next_candidate = 0;
   o.last_error = {};

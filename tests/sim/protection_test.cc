@@ -164,6 +164,38 @@ TEST(Protection, AClientThatCannotSurviveIsToldWhatWasInTheWay) {
   EXPECT_EQ(client.peer.close_frame()->reason(), "server_limit");
 }
 
+TEST(Protection, AServerThatCouldNotBeHadTakesNobodysPlace) {
+  for (const std::string scheme : {"ws", "tcp"}) {
+    for (const bool pending : {false, true}) {
+      SCOPED_TRACE(scheme + (pending ? ", of a server, waiting" : ", of the backend"));
+      config::Settings settings = settings_for({scheme + "://10.0.0.1:9000", scheme + "://10.0.0.2:9000"});
+      if (scheme == "tcp") {
+        settings.routes.clear();
+        settings.listeners[0].backend = "app";
+      }
+      if (pending) {
+        settings.backends[0].servers.pop_back();
+        settings.backends[0].servers[0].max_connections = 1;
+        settings.backends[0].pending = {1, 5s};
+      } else {
+        settings.backends[0].max_connections = 1;
+      }
+      SimHouse house(std::move(settings));
+      house.on_dial = [&](Upstream& upstream) {
+        if (house.dials() == 1) upstream.script = Script::refuse;
+      };
+      Client& client = house.connect();
+      if (scheme == "ws") client.wire.send(upgrade_request());
+      house.run();
+      if (pending) house.advance(1s);
+      ASSERT_EQ(house.dials(), 2u);
+      if (scheme == "ws") EXPECT_EQ(status_of(client), "101");
+      if (scheme == "tcp") EXPECT_FALSE(client.wire.ended());
+      EXPECT_EQ(house.runtime().snapshot->clusters()[0]->load()->active.load(), 1u);
+    }
+  }
+}
+
 TEST(Protection, ASessionThatEndsMakesRoom) {
   SimHouse house(limited(1, 1));
   Client& first = house.open();
