@@ -433,6 +433,9 @@ TEST(SurviveSpreadHalfSent, WhatASlowClientHasNotTakenYetIsNotCut) {
 // ---- by key -----------------------------------------------------------------------------------------------------------------
 
 TEST(SurviveSpreadByKey, TheOrderOfAKeyIsKeptOverItsNewHome) {
+#ifdef SLUICE_SIM_SOCKETS
+  GTEST_SKIP() << "what the kernel has taken for a server that is gone is the kernel's to say";
+#endif
   config::Settings settings = spread_surviving(InFlight::hold, 4);
   settings.backends[0].policy = upstream::Policy::consistent_hash;
   settings.backends[0].key.kind = upstream::HashKey::Kind::json;
