@@ -51,8 +51,8 @@ def which(client):
     return client.recv_text().partition(":")[0]
 
 
-def ask(gateway, path="/x", fields=()):
-    with gateway.connect(path, fields) as client:
+def ask(gateway, path="/x", fields=(), listener="plain"):
+    with gateway.connect(path, fields, listener=listener) as client:
         return which(client)
 
 
@@ -540,6 +540,14 @@ def test_an_operator_sets_weights(fresh_gateway, labelled):
     assert command(gateway, labelled[0], "weight", 4)[0] == 200
     assert command(gateway, labelled[1], "weight", 0)[0] == 200
     assert collections.Counter(ask(gateway) for _ in range(10)) == {"a": 8, "c": 2}
+    gateway.write_config(config(urls(*labelled, weights=[1, 3, 5])))
+    gateway.reload()
+    assert collections.Counter(ask(gateway) for _ in range(9)) == {"a": 4, "c": 5}, "over a reload, and before the file"
+    said = {one["url"]: one.get("operator") for one in gateway.admin_json("/api/v1/backends")["backends"][0]["servers"]}
+    assert [said[f"ws://127.0.0.1:{one.port}"] for one in labelled] == [{"weight": 4}, {"weight": 0}, None]
+    for backend in labelled[:2]:
+        assert command(gateway, backend, "weight", "auto")[0] == 200
+    assert collections.Counter(ask(gateway) for _ in range(9)) == {"a": 1, "b": 3, "c": 5}
     assert command(gateway, labelled[0], "weight", -1)[0] == 400
     assert command(gateway, labelled[0], "weight", 1, name="none")[0] == 404
 

@@ -1,12 +1,14 @@
 """Who closes, with which code, and what the other side gets to see of it."""
 
+import asyncio
 import threading
 import time
 
 import pytest
 
+from crowd import Member
 from evil import Backend, after_101, answer, echo, frame_echo, sink
-from gateway import BASE, wait_for
+from gateway import BASE, SLOWER, wait_for
 from ports import free_port
 from wire import BINARY, CLOSE, CONT, PING, PONG, TEXT, Timeout, close_payload, frame
 
@@ -256,6 +258,44 @@ def test_max_lifetime(fresh_gateway):
         gateway = start(fresh_gateway, backend, 'max_lifetime = "1s"')
         with gateway.connect("/ws") as client:
             client.expect_close(1001, 6)
+
+
+def test_lives_that_began_together_do_not_end_together(fresh_gateway):
+    """Each ends up to a tenth earlier, and it takes a second at most until that is noticed. A reload prolongs none."""
+    life, count = 8.0, 40
+
+    async def live(gateway, number):
+        began = time.monotonic()
+        tls = gateway.tls() if number % 2 else None
+        member = Member()
+        await member.connect(gateway.port("tls" if tls else "plain"), "/ws", tls=tls)
+        open_since = time.monotonic()
+        await member.listen()
+        now = time.monotonic()
+        member.hang_up()
+        assert member.close_code == 1001
+        # The gateway counts from a moment between these two.
+        return now - began, now - open_since
+
+    async def run(gateway):
+        lives = [asyncio.ensure_future(live(gateway, number)) for number in range(count)]
+        await asyncio.sleep(life / 2)
+        await asyncio.get_running_loop().run_in_executor(None, gateway.reload)
+        return await asyncio.gather(*lives)
+
+    with Backend(sink) as backend:
+        gateway = start(fresh_gateway, backend, f'max_lifetime = "{life:.0f}s"', workers=2)
+        gateway.write_config(gateway.config_path.read_text().replace(f'max_lifetime = "{life:.0f}s"', ""))
+        lives = asyncio.run(run(gateway))
+        assert gateway.metric("sluice_config_last_reload_successful") == 1
+        closes = lambda: [line for line in gateway.access() if line["event"] == "ws_close"]
+        wait_for(lambda: len(closes()) == count, 5, "close lines")
+        counted = sorted(line["duration_ms"] / 1000 for line in closes())
+    assert min(at_most for at_most, _ in lives) > 0.9 * life, "none earlier than that"
+    assert max(at_least for _, at_least in lives) <= life + 1 + SLOWER, "none much later"
+    # Four in ten are expected before the life is over; fewer than three once in two million runs.
+    assert sum(one < life for one in counted) >= 3, counted
+    assert counted[-1] - counted[0] > 0.2, "not all at once"
 
 
 def test_fragmented_message_that_stops(fresh_gateway):

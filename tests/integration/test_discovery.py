@@ -1,4 +1,5 @@
-"""Servers that a name leads to: each address, or each SRV record; what happens when answers change or fail to come."""
+"""Servers that a name leads to: each address, or each SRV record; what happens when answers change or fail to come. Over plain
+and TLS listeners, and across a reload."""
 
 import collections
 import time
@@ -52,8 +53,8 @@ def which(client):
     return client.recv_text().partition(":")[0]
 
 
-def ask(gateway, path="/keep"):
-    with gateway.connect(path) as client:
+def ask(gateway, path="/keep", listener="plain"):
+    with gateway.connect(path, listener=listener) as client:
         return which(client)
 
 
@@ -69,12 +70,12 @@ def states(gateway):
     return {server["url"]: server["state"] for server in backend_of(gateway)["servers"]}
 
 
-def test_each_address_of_a_name_is_a_server(fresh_gateway, dns, fleet):
+def test_each_address_of_a_name_is_a_server(fresh_gateway, dns, fleet, listener):
     port = fleet[1].port
     dns.set("app.test", ["127.0.0.2", "127.0.0.1"])
     gateway = fresh_gateway(config(dns, f'["dns+ws://app.test:{port}"]'))
     wait_for(lambda: up(gateway) == 2, 10, "two servers")
-    counts = collections.Counter(ask(gateway) for _ in range(8))
+    counts = collections.Counter(ask(gateway, listener=listener) for _ in range(8))
     assert counts == {"1": 4, "2": 4}, counts
     assert sorted(states(gateway)) == [f"ws://127.0.0.1:{port}", f"ws://127.0.0.2:{port}"]
     name, = backend_of(gateway)["names"]
@@ -84,19 +85,21 @@ def test_each_address_of_a_name_is_a_server(fresh_gateway, dns, fleet):
     assert gateway.metric("sluice_backend_connect_total", server=f"ws://127.0.0.1:{port}", result="ok") == 4
 
 
-def test_new_sessions_follow_the_records_and_old_ones_stay(fresh_gateway, dns, fleet):
+def test_new_sessions_follow_the_records_and_old_ones_stay(fresh_gateway, dns, fleet, listener):
     """F9: an address that is not named any more is given nothing new after the time to live and 5 s."""
     port = fleet[1].port
     dns.set("app.test", ["127.0.0.1", "127.0.0.2"], ttl=1)
     gateway = fresh_gateway(config(dns, f'["dns+ws://app.test:{port}"]'))
     wait_for(lambda: up(gateway) == 2, 10, "two servers")
-    kept = {which(client): client for client in [gateway.connect("/keep") for _ in range(2)]}
-    closed = {which(client): client for client in [gateway.connect("/close") for _ in range(2)]}
+    come = lambda path: [gateway.connect(path, listener=listener, timeout=30) for _ in range(2)]
+    kept = {which(client): client for client in come("/keep")}
+    closed = {which(client): client for client in come("/close")}
     assert set(kept) == set(closed) == {"1", "2"}
+    gateway.reload()  # the sessions are of a configuration that is not in force any more
     began = time.monotonic()
     dns.set("app.test", ["127.0.0.2", "127.0.0.3"], ttl=1)
     wait_for(lambda: f"ws://127.0.0.3:{port}" in states(gateway), TTL + 5, "the new address serves")
-    assert {ask(gateway) for _ in range(8)} == {"2", "3"}, "and the old one is given nothing new"
+    assert {ask(gateway, listener=listener) for _ in range(8)} == {"2", "3"}, "and the old one is given nothing new"
     print(f"followed after {time.monotonic() - began:.1f} s")
     # Only the sessions of the server that has vanished are touched, and only where the route says so.
     closed["1"].expect_close(1012)
@@ -180,12 +183,12 @@ def test_certificates_are_for_the_configured_name(fresh_gateway, dns, authority,
                 assert client.upgrade("/keep").status == status, servers
 
 
-def test_a_reload_keeps_what_a_name_led_to_and_may_ask_others(fresh_gateway, dns, fleet):
+def test_a_reload_keeps_what_a_name_led_to_and_may_ask_others(fresh_gateway, dns, fleet, listener):
     port = fleet[1].port
     dns.set("app.test", ["127.0.0.1", "127.0.0.2"], ttl=300)
     gateway = fresh_gateway(config(dns, f'["dns+ws://app.test:{port}"]'))
     wait_for(lambda: up(gateway) == 2, 10, "resolved")
-    with gateway.connect("/keep") as client:
+    with gateway.connect("/keep", listener=listener) as client:
         name = which(client)
         asked = dns.asked("app.test")
         with Dns() as other:
@@ -196,5 +199,5 @@ def test_a_reload_keeps_what_a_name_led_to_and_may_ask_others(fresh_gateway, dns
             assert dns.asked("app.test") == asked and other.asked("app.test") == 0, "an answer that is good is used on"
             held = [server for server in backend_of(gateway)["servers"] if server["connections"]]
             assert [server["url"] for server in held] == [f"ws://127.0.0.{name}:{port}"], "its count lives on"
-            assert {ask(gateway) for _ in range(6)} == {"1", "2", "3"}
+            assert {ask(gateway, listener=listener) for _ in range(6)} == {"1", "2", "3"}
         assert which(client) == name

@@ -1,4 +1,4 @@
-"""PROXY headers to upstreams: what they say, and that HAProxy and nginx read it."""
+"""PROXY headers to upstreams: what they say, that HAProxy and nginx read it, and what a reload changes of them."""
 
 import shutil
 
@@ -213,6 +213,43 @@ def test_what_there_is_not_is_not_said(gateway, tcp):
 def test_before_the_head_of_a_websocket(gateway, ws):
     header, address = said(gateway, ws, "/ws", source="127.0.0.5")
     assert header.source == address and UNIQUE_ID in header.tlvs
+
+
+def test_a_reload_changes_it_for_those_who_come(fresh_gateway, ws, listener):
+    with Backend(after_header(echo)) as second:
+        def version(number):
+            return BASE + f"""
+[[route]]
+path = "/*"
+backend = "app"
+[backend.app]
+servers = ["ws://127.0.0.1:{ws.port}", "ws://127.0.0.1:{second.port}"]
+balance = {{ unit = "message" }}
+proxy_protocol = "v{number}"
+"""
+        def talk(client, count):
+            for _ in range(count):
+                client.send_binary(b"x")
+                assert client.recv_message() == (BINARY, b"x")
+
+        ws.forget()
+        gateway = fresh_gateway(version(2))
+        with gateway.connect("/", listener=listener) as old:
+            assert ws.count + second.count == 1
+            gateway.write_config(version(1))
+            gateway.reload()
+            # Its second leg opens only now, and says the same as the first one.
+            talk(old, 4)
+            headers = [backend.wait_peer().proxy for backend in (ws, second)]
+            assert [header.version for header in headers] == [2, 2]
+            assert {header.source for header in headers} == {old.sock.getsockname()}
+            with gateway.connect("/", listener=listener) as new:
+                talk(new, 4)
+                headers = [backend.wait_peer(1).proxy for backend in (ws, second)]
+                assert [header.version for header in headers] == [1, 1]
+                assert {header.source for header in headers} == {new.sock.getsockname()}
+            talk(old, 4)
+            assert ws.count == second.count == 2
 
 
 def test_of_a_plain_tcp_listener(gateway, tcp):

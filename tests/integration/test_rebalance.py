@@ -1,4 +1,5 @@
-"""Gentle rebalance: after a scale-out sessions of the old servers are closed, no more than needed, and come back elsewhere."""
+"""Gentle rebalance: after a scale-out sessions of the old servers are closed, no more than needed, and come back elsewhere.
+Every other client comes by TLS, and a reload in the middle forgets nothing."""
 
 import asyncio
 import random
@@ -49,12 +50,13 @@ class Echo:
 class Client:
     """Comes back whenever it is closed with 1012. Every message that it has sent must have been answered by then."""
 
-    def __init__(self, port, path, tally):
-        self.port, self.path, self.tally = port, path, tally
+    def __init__(self, gateway, listener, path, tally):
+        self.port, self.path, self.tally, self.listener = gateway.port(listener), path, tally, listener
+        self.how = {"ssl": gateway.tls(), "server_hostname": "localhost"} if listener == "tls" else {}
 
     async def run(self):
         while True:
-            reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+            reader, writer = await asyncio.open_connection("127.0.0.1", self.port, **self.how)
             writer.write(upgrade_request(self.path))
             assert b" 101 " in await reader.readuntil(b"\r\n\r\n")
             self.tally["open"] += 1
@@ -67,7 +69,8 @@ class Client:
                     if opcode == CLOSE:
                         break
                 code, = struct.unpack("!H", payload[:2])
-                self.tally[code] = self.tally.get(code, 0) + 1
+                for what in (code, self.listener):
+                    self.tally[what] = self.tally.get(what, 0) + 1
                 self.tally["reason"] = payload[2:]
                 writer.write(frame(CLOSE, payload[:2]))
                 await writer.drain()
@@ -119,7 +122,7 @@ def scale_out(fresh_gateway, balance, path, check, survive=""):
             shed = lambda: gateway.metric("sluice_backend_rebalanced_total", backend="app")
             wait_for(lambda: up() == 2, 10, "two servers")
             tally = {"open": 0, "answers": 0}
-            clients = [asyncio.ensure_future(Client(gateway.port("plain"), path(number), tally).run())
+            clients = [asyncio.ensure_future(Client(gateway, ("plain", "tls")[number % 2], path(number), tally).run())
                        for number in range(CLIENTS)]
             await until(lambda: tally["open"] == CLIENTS, 60, "every client is there")
             await asyncio.sleep(3)
@@ -128,6 +131,9 @@ def scale_out(fresh_gateway, balance, path, check, survive=""):
             dns.set("app.test", [server.host for server in servers], ttl=1)
             await until(lambda: up() == 4, 30, "four servers")
             await until(lambda: shed() > before, 30, "sessions are moved")
+            gateway.write_config(config(dns, port, balance, survive, '{ threshold = "10%", rate = "60/s" }'))
+            await asyncio.get_running_loop().run_in_executor(None, gateway.reload)
+            assert gateway.metric("sluice_config_last_reload_successful") == 1
             quiet = [0, -1]
 
             def settled():
@@ -136,6 +142,7 @@ def scale_out(fresh_gateway, balance, path, check, survive=""):
                 return quiet[0] >= 30
             await until(settled, 120, "nothing moves any more")
             check(servers, shed() - before, tally, gateway)
+            assert survive or tally["plain"] > 0 < tally["tls"], "clients of both listeners"
             for client in clients:
                 client.cancel()
             results = await asyncio.gather(*clients, return_exceptions=True)

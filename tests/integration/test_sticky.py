@@ -26,28 +26,33 @@ def labelled(backends):
     return [backends(Backend(label(name), name=name)) for name in "abc"]
 
 
+def joined(client):
+    """Whom a client is joined to, and the whole field that it was answered, if any."""
+    return which(client), client.response.get("Set-Cookie")
+
+
 def first(gateway, listener="plain"):
-    """Whom a new client is joined to, and the whole field that it was answered."""
+    """A new client's."""
     with gateway.connect("/x", listener=listener) as client:
-        return which(client), client.response.get("Set-Cookie")
+        return joined(client)
 
 
 def pair(field):
     return field.partition(";")[0]
 
 
-def back(gateway, cookie):
-    """Whom a client with that cookie is joined to, and the cookie that it was answered, if any."""
-    with gateway.connect("/x", [("Cookie", cookie)]) as client:
-        return which(client), client.response.get("Set-Cookie")
+def back(gateway, cookie, listener="plain"):
+    """That of a client with a cookie."""
+    with gateway.connect("/x", [("Cookie", cookie)], listener=listener) as client:
+        return joined(client)
 
 
-def test_a_client_comes_back_to_its_server(fresh_gateway, labelled):
+def test_a_client_comes_back_to_its_server(fresh_gateway, labelled, listener):
     gateway = fresh_gateway(config(labelled), workers=2)
     for _ in range(4):
-        name, field = first(gateway)
-        assert [back(gateway, pair(field)) for _ in range(5)] == [(name, None)] * 5
-    assert {ask(gateway) for _ in range(20)} == set("abc"), "who has no cookie is spread"
+        name, field = first(gateway, listener)
+        assert [back(gateway, pair(field), listener) for _ in range(5)] == [(name, None)] * 5
+    assert {ask(gateway, listener=listener) for _ in range(20)} == set("abc"), "who has no cookie is spread"
 
 
 def test_attributes_follow_the_listener(fresh_gateway, labelled):
@@ -57,26 +62,36 @@ def test_attributes_follow_the_listener(fresh_gateway, labelled):
     assert first(gateway, "tls")[1].partition("; ")[2] == "Path=/; Max-Age=28800; Secure; HttpOnly; SameSite=Lax"
 
 
-def test_the_backend_does_not_see_it(fresh_gateway):
+def test_the_backend_does_not_see_it(fresh_gateway, listener):
     import json
     with Backend(head_teller) as backend:
         gateway = fresh_gateway(config([backend]))
-        with gateway.connect("/x") as client:
+        with gateway.connect("/x", listener=listener) as client:
             cookie = pair(client.response.get("Set-Cookie"))
-        with gateway.connect("/x", [("Cookie", f"a=b; {cookie}; c=d")]) as client:
+        with gateway.connect("/x", [("Cookie", f"a=b; {cookie}; c=d")], listener=listener) as client:
             fields = json.loads(client.recv_text())
         assert [value for name, value in fields if name == "Cookie"] == ["a=b; c=d"]
 
 
-def test_a_reload_keeps_it_and_a_restart_does_not(fresh_gateway, labelled):
+def test_a_reload_keeps_it_and_a_restart_does_not(fresh_gateway, labelled, listener):
     gateway = fresh_gateway(config(labelled))
-    name, field = first(gateway)
-    gateway.write_config(config(list(reversed(labelled)), '{ ttl = "7h" }'))
+    with gateway.connect("/x", listener=listener) as live:
+        name, field = joined(live)
+        gateway.write_config(config(list(reversed(labelled)), '{ ttl = "7h" }'))
+        gateway.reload()
+        assert back(gateway, pair(field), listener)[0] == name
+        assert which(live) == name
+        assert "; Max-Age=25200; " in first(gateway, listener)[1], "new ones are set as the new configuration says"
+    gateway.write_config(config(labelled, '{ cookie = "other" }'))
     gateway.reload()
-    assert back(gateway, pair(field))[0] == name
+    assert first(gateway, listener)[1].startswith("other=")
+    assert back(gateway, pair(field), listener)[1].startswith("other=")
+    gateway.write_config(config(labelled))
+    gateway.reload()
+    assert back(gateway, pair(field), listener) == (name, None), "the key is as old as the process"
     gateway.stop()
     gateway.start()
-    assert back(gateway, pair(field))[1] is not None, "signed by another key: a new one is set"
+    assert back(gateway, pair(field), listener)[1] is not None, "signed by another key: a new one is set"
 
 
 def test_a_secret_makes_it_good_everywhere(fresh_gateway, labelled, tmp_path):
@@ -92,53 +107,55 @@ def test_a_secret_makes_it_good_everywhere(fresh_gateway, labelled, tmp_path):
     assert [back(one, pair(field)) for _ in range(4)] == [(name, None)] * 4
 
 
-def test_a_server_that_goes_hands_its_clients_on(fresh_gateway, labelled):
+def test_a_server_that_goes_hands_its_clients_on(fresh_gateway, labelled, listener):
     gateway = fresh_gateway(config(labelled))
     cookies = {}
     while len(cookies) < 3:
-        name, field = first(gateway)
+        name, field = first(gateway, listener)
         cookies[name] = pair(field)
-    gateway.write_config(config(labelled[:2]))
-    gateway.reload()
-    name, field = back(gateway, cookies["c"])
-    assert name in "ab" and field
-    assert [back(gateway, pair(field)) for _ in range(4)] == [(name, None)] * 4
-    assert back(gateway, cookies["a"]) == ("a", None) and back(gateway, cookies["b"]) == ("b", None)
+    with gateway.connect("/x", [("Cookie", cookies["c"])], listener=listener) as live:
+        gateway.write_config(config(labelled[:2]))
+        gateway.reload()
+        name, field = back(gateway, cookies["c"], listener)
+        assert name in "ab" and field
+        assert [back(gateway, pair(field), listener) for _ in range(4)] == [(name, None)] * 4
+        assert [back(gateway, cookies[one], listener) for one in "ab"] == [("a", None), ("b", None)]
+        assert which(live) == "c", "who is there stays"
 
 
-def test_a_drained_server_takes_its_own_clients_back(fresh_gateway, labelled):
+def test_a_drained_server_takes_its_own_clients_back(fresh_gateway, labelled, listener):
     def with_state(state):
-        first, *rest = labelled
-        entries = [f'{{ url = "ws://127.0.0.1:{first.port}", state = "{state}" }}']
+        drained, *rest = labelled
+        entries = [f'{{ url = "ws://127.0.0.1:{drained.port}", state = "{state}" }}']
         entries += [f'"ws://127.0.0.1:{one.port}"' for one in rest]
         return config(labelled).replace(urls(*labelled), "[" + ", ".join(entries) + "]")
 
     gateway = fresh_gateway(with_state("ready"))
     cookie = None
     while cookie is None:
-        name, field = first(gateway)
+        name, field = first(gateway, listener)
         cookie = pair(field) if name == "a" else None
     gateway.write_config(with_state("drain"))
     gateway.reload()
-    assert {ask(gateway) for _ in range(8)} == {"b", "c"}
-    assert [back(gateway, cookie) for _ in range(3)] == [("a", None)] * 3
+    assert {ask(gateway, listener=listener) for _ in range(8)} == {"b", "c"}
+    assert [back(gateway, cookie, listener) for _ in range(3)] == [("a", None)] * 3
     gateway.write_config(with_state("down"))
     gateway.reload()
-    name, field = back(gateway, cookie)
+    name, field = back(gateway, cookie, listener)
     assert name in "bc" and field
 
 
-def test_a_server_that_dies_hands_its_clients_on(fresh_gateway, labelled):
+def test_a_server_that_dies_hands_its_clients_on(fresh_gateway, labelled, listener):
     dying = Backend(label("d"))
     gateway = fresh_gateway(config([labelled[0], dying]))
     cookie = None
     while cookie is None:
-        name, field = first(gateway)
+        name, field = first(gateway, listener)
         cookie = pair(field) if name == "d" else None
     dying.stop()
-    name, field = back(gateway, cookie)
+    name, field = back(gateway, cookie, listener)
     assert name == "a" and field
-    assert back(gateway, pair(field)) == ("a", None)
+    assert back(gateway, pair(field), listener) == ("a", None)
 
 
 @pytest.mark.parametrize("bad", ["sluice=", "sluice=x", "sluice=" + "A" * 80, 'sluice="quoted"'])

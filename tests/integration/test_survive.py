@@ -1,5 +1,5 @@
 """A rolling restart of four real servers under many clients that survive it, and what becomes of their messages: per
-connection and per message, before ws and wss servers."""
+connection and per message, before ws and wss servers. Every other client comes by TLS, and the gateway is reloaded meanwhile."""
 
 import asyncio
 import collections
@@ -122,7 +122,7 @@ class Crowd:
         tls = self.gateway.tls()
         for at in range(0, len(self.members), 50):
             batch = self.members[at:at + 50]
-            await asyncio.gather(*(member.connect(self.gateway.port("tls"), "/ws", tls=tls) if member.name % 10 == 0
+            await asyncio.gather(*(member.connect(self.gateway.port("tls"), "/ws", tls=tls) if member.name % 2 == 0
                                    else member.connect(self.gateway.port("plain"), "/ws") for member in batch))
             self.listeners += [asyncio.ensure_future(member.listen()) for member in batch]
 
@@ -158,13 +158,18 @@ def sum_of(metrics, name, **labels):
                if series.startswith(name + "{") and all(label in series for label in wanted))
 
 
-async def rolling_restart(servers, how):
+async def rolling_restart(gateway, servers, how):
+    aside = lambda *what: asyncio.get_running_loop().run_in_executor(None, *what)
     for server in servers:
         server.stop(how)
+        if server is servers[1]:
+            await aside(gateway.reload)  # while its clients go elsewhere
         await until(server.ended, 60, "the end of a server")
         server.start()
-        await asyncio.get_running_loop().run_in_executor(None, wait_listening, server.port, server.process)
+        await aside(wait_listening, server.port, server.process)
         await asyncio.sleep(0.5)
+        if server is servers[2]:
+            await aside(gateway.reload)  # while all have one
 
 
 async def scenario(gateway, servers, clients, how, kind):
@@ -172,7 +177,7 @@ async def scenario(gateway, servers, clients, how, kind):
     await crowd.come()
     talker = asyncio.ensure_future(crowd.talk())
     await asyncio.sleep(1)
-    await rolling_restart(servers, how)
+    await rolling_restart(gateway, servers, how)
     crowd.silent.set()
     await talker
     crowd.finish_sentences()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from evil import Backend, Peer
+from evil import Backend, Peer, tcp_echo
 from gateway import BASE, wait_for
 from ports import free_port
 from servers import wait_listening
@@ -121,7 +121,6 @@ servers = ["tcp://127.0.0.1:{backends(Backend(says(bytes(range(256))))).port}"]
 """)
 
 
-@pytest.mark.parametrize("listener", ["tls", "plain"])
 def test_irc_by_lines(gateway, listener):
     with gateway.connect("/irc", listener=listener) as client:
         client.send_text("NICK sluice")
@@ -238,6 +237,45 @@ framing = {{ type = "delimiter", delimiter = "\\n" }}
         client.reset()
         wait_for(lambda: seen, 10, "the end")
         assert seen[0] == (b"DELETE", "reset")
+
+
+@pytest.mark.parametrize("unit", ["connection", "message"])
+def test_a_reload_inside_a_message(fresh_gateway, listener, unit):
+    """Who is there keeps its framing, messages that are half through included; who comes has the new one."""
+    with Backend(tcp_echo) as one, Backend(tcp_echo) as two:
+        def framed(delimiter):
+            return BASE + f"""
+[[route]]
+path = "/*"
+backend = "app"
+[backend.app]
+servers = ["tcp://127.0.0.1:{one.port}", "tcp://127.0.0.1:{two.port}"]
+balance = {{ unit = "{unit}" }}
+framing = {{ type = "delimiter", delimiter = "{delimiter}", message = "text" }}
+"""
+        def talk(client, *messages):
+            for text in messages:
+                client.send_text(text)
+                assert client.recv_text() == text
+
+        gateway = fresh_gateway(framed("|"))
+        with gateway.connect("/", listener=listener) as old:
+            talk(old, "one", "two")
+            old.send(frame(TEXT, b"be", fin=False))
+            wait_for(lambda: any(backend.octets().endswith(b"be") for backend in (one, two)), 5, "half of it")
+            peers = one.count + two.count
+            gateway.write_config(framed(";"))
+            gateway.reload()
+            old.send(frame(CONT, b"gun; before"))
+            assert old.recv_text() == "begun; before"
+            assert one.count + two.count == peers, "on the connections that there were"
+            talk(old, "a;b", "c;d")
+            with gateway.connect("/", listener=listener) as new:
+                talk(new, "a|b", "c|d")
+                new.send_text("a;b")
+                new.expect_close(1008)
+            old.send_text("a|b")
+            old.expect_close(1008)
 
 
 def blocks(page):

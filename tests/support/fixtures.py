@@ -22,6 +22,12 @@ def starting(authority, next_folder):
         gateway.stop()
 
 
+@pytest.fixture(params=["plain", "tls"])
+def listener(request):
+    """A test that asks for it runs twice: its clients come by WS, then by WSS."""
+    return request.param
+
+
 @pytest.fixture(scope="session")
 def authority(tmp_path_factory):
     return Authority(tmp_path_factory.mktemp("ca"))
