@@ -34,11 +34,13 @@ void Leg::close() {
   if (opening_) opening_->connector.reset();
   if (stream_) stream_->close();
   state_ = State::closed;
+  use_.end();
 }
 
 void Leg::abort() {
   if (stream_) stream_->abort();
   state_ = State::closed;
+  use_.end();
 }
 
 bool Leg::tell(Bytes frame) {

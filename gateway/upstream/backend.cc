@@ -154,7 +154,7 @@ ServerUse ServerUse::resting(std::shared_ptr<Server> server) {
   ServerUse use;
   hold(*server);
   use.server_ = std::move(server);
-  use.resting_ = true;
+  use.counted_ = Counted::resting;
   return use;
 }
 
@@ -175,25 +175,29 @@ ServerUse& ServerUse::operator=(ServerUse&& other) noexcept {
   if (this == &other) return *this;
   ServerUse old(std::move(*this));
   server_ = std::move(other.server_);
-  leaving_ = std::exchange(other.leaving_, false);
-  resting_ = std::exchange(other.resting_, false);
+  counted_ = std::exchange(other.counted_, Counted::active);
   return *this;
 }
 
 void ServerUse::leave() {
-  if (!server_ || std::exchange(leaving_, true)) return;
+  if (!server_ || counted_ != Counted::active) return;
+  counted_ = Counted::leaving;
   server_->leaving.fetch_add(1, std::memory_order_relaxed);
 }
 
-ServerUse::~ServerUse() {
+void ServerUse::end() {
   if (!server_) return;
+  const Counted counted = std::exchange(counted_, Counted::ended);
+  if (counted == Counted::ended) return;
   server_->held.fetch_sub(1, std::memory_order_relaxed);
   server_->load().held.fetch_sub(1, std::memory_order_relaxed);
-  if (resting_) return;
-  if (leaving_) server_->leaving.fetch_sub(1, std::memory_order_relaxed);
+  if (counted == Counted::resting) return;
+  if (counted == Counted::leaving) server_->leaving.fetch_sub(1, std::memory_order_relaxed);
   server_->active.fetch_sub(1, std::memory_order_relaxed);
   server_->load().active.fetch_sub(1, std::memory_order_relaxed);
   server_->load().line.call_first();
 }
+
+ServerUse::~ServerUse() { end(); }
 
 }  // namespace sluice::upstream

@@ -338,19 +338,21 @@ class ServerUse {
   static ServerUse within(std::shared_ptr<Server> server, std::uint32_t most);
   ServerUse(ServerUse&& other) noexcept
       : server_(std::move(other.server_)),
-        leaving_(std::exchange(other.leaving_, false)),
-        resting_(std::exchange(other.resting_, false)) {}
+        counted_(std::exchange(other.counted_, Counted::active)) {}
   ServerUse& operator=(ServerUse&& other) noexcept;
   ~ServerUse();
   Server* get() const { return server_.get(); }
   explicit operator bool() const { return server_ != nullptr; }
   // It ends soon: the server is to be counted without it.
   void leave();
+  // It has ended, and takes nobody's place any more; which server it was is still known.
+  void end();
 
  private:
+  enum class Counted : std::uint8_t { active, leaving, resting, ended };
+
   std::shared_ptr<Server> server_;
-  bool leaving_ = false;
-  bool resting_ = false;
+  Counted counted_ = Counted::active;
 };
 
 }  // namespace sluice::upstream
