@@ -402,6 +402,7 @@ bool Revival::deal_again() {
   if (std::exchange(d.again, true)) return !chosen.empty();
   const upstream::Cluster& cluster = *s.spread_->groups[s.spread_->group].cluster;
   s.spread_->deadline = s.now() + cluster.settings().open_timeout;
+  s.spread_->connecting = ConnectBudget(cluster.settings().connect_timeout);
   for (const auto& server : cluster.everyone(s.now())) {
     if (std::ranges::find(d.missed, server.get()) == d.missed.end()) continue;
     Leg* leg = s.leg_of(*server);
