@@ -109,14 +109,19 @@ class Leg {
   void abort();
 
   // Closing and liveness, kept by the Session.
-  bool deaf = false;        // it broke the protocol: nothing that it sends is read any more
-  bool close_in = false;    // its Close (or, for TCP, its end) has been received
-  bool close_out = false;   // a Close has been sent or forwarded to it
-  bool close_due = false;   // a Close of the gateway's own waits for a frame boundary
-  bool pong_due = false;
-  bool ping_due = false;
-  std::uint8_t group = 0;   // Spread::groups
+  bool deaf : 1 = false;       // it broke the protocol: nothing that it sends is read any more
+  bool close_in : 1 = false;   // its Close (or, for TCP, its end) has been received
+  bool close_out : 1 = false;  // a Close has been sent or forwarded to it
+  bool close_due : 1 = false;  // a Close of the gateway's own waits for a frame boundary
+  bool pong_due : 1 = false;
+  bool ping_due : 1 = false;
+  std::uint8_t group = 0;      // Spread::groups
   std::uint16_t close_code = 1001;
+
+ private:
+  State state_ = State::closed;  // here, where it costs no word of its own
+
+ public:
   Instant last_in{};
   Instant jammed_since{};   // of the direction client → this leg; zero: not jammed
   std::size_t undelivered = 0;
@@ -163,7 +168,6 @@ class Leg {
   std::optional<relay::Relay> relay_;
   std::unique_ptr<std::string> told_;  // rest of a control frame
   Instant deadline_ = kNever;
-  State state_ = State::closed;
 };
 
 }  // namespace sluice::session

@@ -203,25 +203,25 @@ class Session {
   Leg* target_ = nullptr;              // the leg of the message at hand; null: several (Spread::fan)
   std::unique_ptr<Spread> spread_;     // per message
   std::unique_ptr<Revival> revival_;   // where the client survives the loss of its leg
-  bool gate_freed_ = false;
 
   Record record_;                      // what the close line says
   Phase phase_ = Phase::admit;
   Phase after_flush_ = Phase::done;
-  bool spent_ = false;
-  bool relaying_counted_ = false;
+  bool spent_ : 1 = false;
+  bool relaying_counted_ : 1 = false;
+  bool gate_freed_ : 1 = false;
 
   // Closing and liveness of the client's side.
-  bool client_close_in_ = false;
-  bool client_close_out_ = false;
-  bool client_close_due_ = false;
-  bool client_end_due_ = false;     // no Close can be sent: its stream ends once what was sent has left
-  bool client_gone_ = false;        // its stream is dead or closed
-  bool client_cut_ = false;         // nothing it sends is read any more
-  bool draining_ = false;           // it takes its leave: its messages still pass until its own Close
-  bool ending_ = false;
-  bool pong_due_ = false;
-  bool ping_due_ = false;
+  bool client_close_in_ : 1 = false;
+  bool client_close_out_ : 1 = false;
+  bool client_close_due_ : 1 = false;
+  bool client_end_due_ : 1 = false;     // no Close can be sent: its stream ends once what was sent has left
+  bool client_gone_ : 1 = false;        // its stream is dead or closed
+  bool client_cut_ : 1 = false;         // nothing it sends is read any more
+  bool draining_ : 1 = false;           // it takes its leave: its messages still pass until its own Close
+  bool ending_ : 1 = false;
+  bool pong_due_ : 1 = false;
+  bool ping_due_ : 1 = false;
   std::uint16_t client_close_code_ = 1000;
   std::uint16_t close_override_ = 0;  // a configured code in place of the table's
   std::array<std::uint32_t, 2> kept_{};  // [Direction]: octets that waited at the last look

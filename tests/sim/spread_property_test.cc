@@ -27,6 +27,8 @@ config::Settings everything(std::size_t servers, std::uint32_t max_legs) {
   settings.backends[0].key.kind = upstream::HashKey::Kind::json;
   settings.backends[0].key.pointer = JsonPointer::parse("/key");
   settings.routes[0].inspect = 2048;
+  settings.backends[0].max_connections = 8;
+  add_limit(settings, policy::LimitSettings::Unit::connections, policy::LimitSettings::Key::ip, 1);
   for (const auto& [method, aim] : {std::pair{"all", Aim::all}, std::pair{"race", Aim::race}}) {
     MessageMatch match;
     match.pointer = JsonPointer::parse("/method");
@@ -252,6 +254,19 @@ struct Run {
     for (std::size_t i = 0; i < house.dials(); ++i) RC_ASSERT(house.upstream(i).wire.closed);
   }
 
+  // Whatever was taken for the client has been given back: at its servers, its backend, and its limit of one connection.
+  void check_permits() {
+    const upstream::Cluster& cluster = *house.runtime().snapshot->clusters()[0];
+    for (const auto& server : cluster.servers()) {
+      RC_ASSERT(server->active.load() == 0u);
+      RC_ASSERT(server->held.load() == 0u);
+      RC_ASSERT(server->leaving.load() == 0u);
+    }
+    RC_ASSERT(cluster.load()->active.load() == 0u);
+    RC_ASSERT(cluster.load()->held.load() == 0u);
+    RC_ASSERT(house.open().peer.status() != 429);
+  }
+
   const std::optional<config::InFlight> survives;
   SimHouse house;
   Client* client = nullptr;
@@ -278,6 +293,7 @@ void holds(bool deaths) {
     run.check_servers();
     run.check_client();
     run.leave();
+    run.check_permits();
   });
   EXPECT_TRUE(good);
 }
@@ -297,6 +313,7 @@ void survives(config::InFlight in_flight) {
     run.check_survival();
     run.leave();
     run.check_sums();
+    run.check_permits();
   });
   EXPECT_TRUE(good);
 }
