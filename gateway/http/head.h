@@ -20,7 +20,8 @@ struct Field {
 };
 
 // ASCII case-insensitive equality, as field names and most tokens compare.
-bool same_name(std::string_view a, std::string_view b);
+bool same_letters(std::string_view a, std::string_view b);  // of one size
+inline bool same_name(std::string_view a, std::string_view b) { return a.size() == b.size() && same_letters(a, b); }
 
 // Whether a comma-separated list (RFC 9110 §5.6.1) holds the token, ASCII case-insensitively.
 bool has_token(std::string_view list, std::string_view token);

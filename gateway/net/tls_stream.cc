@@ -26,6 +26,47 @@ constexpr std::size_t kMostOwed = 128 * 1024;
 // Octets without any plaintext among them, far more than a record and the messages that may follow a handshake.
 constexpr std::size_t kMostSilent = 128 * 1024;
 
+// What one write is cut into: whole records out of the parts themselves as far as they go, and between them records gathered
+// from what is smaller, so that small frames share one: a record costs 29 octets and a microsecond.
+class Pieces {
+ public:
+  Pieces(std::span<const Bytes> parts, std::uint8_t* room) : parts_(parts), room_(room) {}
+  Bytes next() {
+    while (!parts_.empty() && at_ == parts_.front().size()) advance();
+    if (parts_.empty()) return {};
+    const Bytes rest = parts_.front().subspan(at_);
+    if (rest.size() >= kRecord || parts_.size() == 1) {
+      const std::size_t size = parts_.size() == 1 ? rest.size() : rest.size() - rest.size() % kRecord;
+      at_ += size;
+      return rest.first(size);
+    }
+    std::size_t filled = 0;
+    while (!parts_.empty() && filled < kRecord) {
+      const Bytes more = parts_.front().subspan(at_);
+      const std::size_t size = std::min(more.size(), kRecord - filled);
+      if (size > 0) std::memcpy(room_ + filled, more.data(), size);
+      filled += size;
+      at_ += size;
+      if (at_ == parts_.front().size()) advance();
+    }
+    return {room_, filled};
+  }
+
+ private:
+  void advance() {
+    parts_ = parts_.subspan(1);
+    at_ = 0;
+  }
+  std::span<const Bytes> parts_;
+  std::uint8_t* room_;
+  std::size_t at_ = 0;  // octets of the first part that are gone
+};
+
+// The queue is empty nearly always, and clearing it looks at all of its places.
+void clear_errors() {
+  if (ERR_peek_error() != 0) ERR_clear_error();
+}
+
 }  // namespace
 
 // ---- the BIO: reads from the turn's ciphertext, writes into the turn's gathering buffer ------------------------------
@@ -158,7 +199,7 @@ Io TlsStream::decrypt() {
   while (true) {
     MutableBytes room = receiving_room(kChunk + kRecord);
     check(room.size() >= kRecord, "no room to decrypt into");
-    ERR_clear_error();
+    clear_errors();
     std::size_t n = 0;
     const int result = SSL_read_ex(ssl_, room.data(), room.size(), &n);
     if (!established_ && SSL_is_init_finished(ssl_)) established_ = true;
@@ -210,18 +251,8 @@ Io TlsStream::write(std::span<const Bytes> parts, std::size_t& taken) {
   }
   if (jammed_) return parts.empty() ? Io::ok : Io::blocked;
 
-  std::size_t total = 0;
-  for (const Bytes& part : parts) total += part.size();
-  Bytes all = parts.empty() ? Bytes{} : parts.front();
-  if (parts.size() > 1) {
-    // One range, so that small frames share records: a record costs 29 octets and a microsecond.
-    check(total <= kGather, "a write larger than a turn");
-    std::uint8_t* to = place_.turn.scratch.get();
-    for (const Bytes& part : parts) to = std::ranges::copy(part, to).out;
-    all = {place_.turn.scratch.get(), total};
-  }
   if (parts.empty() && established_) return Io::ok;
-  ERR_clear_error();
+  clear_errors();
   if (!established_) {
     const int result = SSL_do_handshake(ssl_);
     if (SSL_is_init_finished(ssl_)) established_ = true;
@@ -232,12 +263,15 @@ Io TlsStream::write(std::span<const Bytes> parts, std::size_t& taken) {
       return io == Io::error ? io : Io::blocked;
     }
   }
-  while (!all.empty()) {
-    std::size_t n = 0;
-    const int result = SSL_write_ex(ssl_, all.data(), all.size(), &n);
-    if (result != 1) return fatal(SSL_get_error(ssl_, result));
-    all = all.subspan(n);
-    taken += n;
+  Pieces pieces(parts, place_.turn.scratch.get());
+  for (Bytes piece = pieces.next(); !piece.empty(); piece = pieces.next()) {
+    while (!piece.empty()) {  // a record each time
+      std::size_t n = 0;
+      const int result = SSL_write_ex(ssl_, piece.data(), piece.size(), &n);
+      if (result != 1) return fatal(SSL_get_error(ssl_, result));
+      piece = piece.subspan(n);
+      taken += n;
+    }
   }
   const Io io = flush();
   // What the kernel did not take is kept as ciphertext: all of it is ours to deliver.
@@ -248,7 +282,7 @@ void TlsStream::finish() {
   if (finishing_ || fd() < 0 || (SSL_get_shutdown(ssl_) & SSL_SENT_SHUTDOWN) != 0) return;
   finishing_ = true;
   if (established_) {
-    ERR_clear_error();
+    clear_errors();
     SSL_shutdown(ssl_);
   }
   [[maybe_unused]] const Io io = flush();

@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 
+#include "base/recycled.h"
 #include "config/settings.h"
 #include "http/h1_parser.h"
 #include "session/body_relay.h"
@@ -18,7 +19,7 @@
 
 namespace sluice::session {
 
-class Exchange {
+class Exchange : public Recycled<Exchange> {
  public:
   // What the request asks of the connection that it came on.
   struct Terms {

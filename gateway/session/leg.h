@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "base/recycled.h"
 #include "http/h1_body.h"
 #include "http/h1_parser.h"
 #include "net/stream.h"
@@ -44,7 +45,7 @@ struct Refusal {
   std::string body;
 };
 
-class Leg {
+class Leg : public Recycled<Leg> {
  public:
   enum class State : std::uint8_t { connecting, greeting, refusing, open, closed };
 

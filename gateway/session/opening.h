@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/recycled.h"
 #include "http/forwarded.h"
 #include "http/head.h"
 #include "http/request.h"
@@ -30,7 +31,7 @@ struct Words {
   std::string subprotocol;
 };
 
-struct Opening {
+struct Opening : Recycled<Opening> {
   Words words;
   std::string out;               // an answer that waits to leave
   http::Head head;               // views into the client's received bytes, which do not move until the answer

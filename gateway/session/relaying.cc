@@ -26,9 +26,7 @@ Step Session::relay() {
   pump_up(up_budget);
   if (revival_) revival_->tend();
   relay::Budget down_budget;
-  if (legs_.size() == 1 && !(spread_ && revival_)) [[likely]] {
-    pump_down(*legs_.front(), down_budget);
-  } else if (spread_) {
+  if (spread_) {
     pump_legs(down_budget);
   } else {
     for (const auto& leg : legs_) pump_down(*leg, down_budget);
@@ -59,10 +57,7 @@ void Session::pump_up(relay::Budget& budget) {
   switch (why) {
     case Why::starved: break;
     case Why::jammed:
-      if (sink && sink->jammed_since == Instant{}) {
-        sink->jammed_since = now();
-        route_->tally->flow[static_cast<std::size_t>(Direction::up)].pauses.add();
-      }
+      if (sink) begin_pause(*sink);
       break;
     case Why::held:
       if (up_lane_.resume_at > now()) arm(up_lane_.resume_at);
@@ -116,6 +111,13 @@ void Session::pump_down(Leg& leg, relay::Budget& budget) {
       end(leg.relay().error(), Side::gateway);
       break;
   }
+}
+
+// The client is not read because this leg is full.
+void Session::begin_pause(Leg& leg) {
+  if (leg.jammed_since != Instant{}) return;
+  leg.jammed_since = now();
+  route_->tally->flow[static_cast<std::size_t>(Direction::up)].pauses.add();
 }
 
 // `way` is not read from `since` on, because who takes it is full. Who has gone pauses no more.

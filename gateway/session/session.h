@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "base/recycled.h"
 #include "http/request.h"
 #include "relay/relay.h"
 #include "session/exchange.h"
@@ -28,7 +29,7 @@ namespace sluice::session {
 
 struct ListenerAnswer;
 
-class Session {
+class Session : public Recycled<Session> {
  public:
   enum class Phase : std::uint8_t { admit, choose, open, exchange, answer, relay, linger, done };
 
@@ -101,6 +102,7 @@ class Session {
   void pump_down(Leg& leg, relay::Budget& budget);
   void count_kept();
   void note_kept(const std::array<std::size_t, 2>& kept);
+  void begin_pause(Leg& leg);
   void count_pause(Direction way, Instant since);
   void end_pause(Direction way, Instant& since);
   void count_pauses();               // of both sides, at their end

@@ -183,7 +183,7 @@ bool Session::legs_ready() {
     if (!leg->relaying()) return false;
     if (!leg->owes_told()) continue;
     // A message may not stand inside a control frame: whoever takes none of that is jammed.
-    if (leg->jammed_since == Instant{}) leg->jammed_since = now();
+    begin_pause(*leg);
     return false;
   }
   return true;
@@ -410,9 +410,7 @@ void Session::tend_fan() {
     for (std::size_t i = 0; fan && i < fan->size(); ++i) {
       Leg& leg = fan->leg(i);
       const bool full = fan->owed(leg) > 0 || (leg.owes_told() && (revival_ ? revival_->runs_to(leg) : up_->to() == fan.get()));
-      if (!full || leg.jammed_since != Instant{}) continue;
-      leg.jammed_since = now();
-      route_->tally->flow[static_cast<std::size_t>(Direction::up)].pauses.add();
+      if (full) begin_pause(leg);
     }
     bool cut = false;
     while (Leg* const lost = fan ? fan->take_lost(cut) : nullptr) {

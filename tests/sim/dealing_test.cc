@@ -108,6 +108,36 @@ TEST(Dealing, OneThatDiesWhileItIsOwedTakesNothingFromTheOther) {
   }
 }
 
+// A single leg is dealt to as well, and looked after as well.
+TEST(Dealing, OnlyOneThatIsFullPausesItsClientAndIsGivenUpInTime) {
+  config::Settings settings = spread(1);
+  rules_of(settings).write_stall = 5s;
+  SimHouse house(settings);
+  Client& client = house.open();
+  house.upstream(0).wire.open_window(3);
+  client.wire.send(numbered(0, 8, 3));
+  house.run();
+  const session::RouteTally::Flow& up = house.route_tally().flow[static_cast<std::size_t>(session::Direction::up)];
+  EXPECT_EQ(up.pauses.get(), 1u);
+  house.advance(20s);
+  EXPECT_EQ(client.peer.close_code(), 1011u);
+  EXPECT_GT(up.paused.get(), 0u);
+  house.advance(30s);
+  EXPECT_EQ(house.alive(), 0u);
+  EXPECT_EQ(house.pool().lent(), 0u);
+}
+
+TEST(Dealing, OnlyOneThatDiesOfItIsNoticed) {
+  SimHouse house(spread(1));
+  Client& client = house.open();
+  house.upstream(0).wire.dead = true;  // no edge has said so yet
+  client.wire.send(numbered(0, 8, 3));
+  house.run();
+  EXPECT_EQ(client.peer.close_code(), 1011u);
+  house.advance(30s);
+  EXPECT_EQ(house.alive(), 0u);
+}
+
 TEST(Dealing, StopsAtTheMessageWhoseLegIsNotOpenYet) {
   SimHouse house(spread(4));
   Client& client = house.open();

@@ -605,6 +605,9 @@ TEST_F(Exchanges, NeverSendTwiceWhatMayNotBeDoneTwice) {
 }
 
 TEST_F(Exchanges, SendOnANewConnectionWhatAnIdleOneTookNothingOf) {
+#ifdef SLUICE_SIM_SOCKETS
+  GTEST_SKIP() << "what the kernel has taken for a server that is gone is the kernel's to say";
+#endif
   SimHouse house(http());
   Client& client = ask(house, get("/1"));
   say(house, house.last(), kHello);
