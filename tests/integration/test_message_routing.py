@@ -79,8 +79,8 @@ def test_key(fresh_gateway, labelled, listener):
     homes = collections.defaultdict(set)
 
     def visit(client):
-        for number in range(60):
-            room = f"room {number % 20}"
+        for number in range(120):
+            room = f"room {number % 60}"
             client.send_text(json.dumps({"room": room, "n": number}))
             homes[room].add(who(client.recv_text()))
     with gateway.connect("/x", listener=listener) as old:
