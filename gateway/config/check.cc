@@ -149,7 +149,7 @@ std::uint16_t Checker::close_code(const Section& section, std::string_view key) 
   return static_cast<std::uint16_t>(code);
 }
 
-const policy::JwtSettings* Checker::find_auth(std::string_view name) const {
+const policy::AuthSettings* Checker::find_auth(std::string_view name) const {
   for (const auto& auth : settings_.auths) {
     if (auth.name == name) return &auth;
   }

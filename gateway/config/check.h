@@ -49,10 +49,10 @@ class Checker {
   void redirects();
   void listeners_together();
   void auth(const std::string& name, const Section& section);
-  void auth_keys(const Section& section, policy::JwtSettings& out);
-  void jwks_serves(const Section& section, const policy::JwtSettings& auth);
-  void carriers(const Section& section, policy::JwtSettings& out);
-  void claims(const Section& section, policy::JwtSettings& out);
+  void auth_keys(const Section& section, policy::AuthSettings& auth);
+  void jwks_serves(const Section& section, const policy::JwtSettings& jwt);
+  void carriers(const Section& section, policy::AuthSettings& out);
+  void claims(const Section& section, policy::AuthSettings& out);
   void limit(const std::string& name, const Section& section);
   void limit_action(const Section& section, policy::LimitSettings& out);
   void limit_amounts(const Section& section, policy::LimitSettings& out);
@@ -71,7 +71,8 @@ class Checker {
   void any_server(const Section& section, const upstream::BackendSettings& out);
   void rebalance(const Section& section, upstream::BackendSettings& out);
   void sticky(const Section& section, upstream::BackendSettings& out);
-  void sticky_beside(const policy::JwtSettings& auth, const Section& section, const RouteSettings& route);
+  void auths_beside(const Section& section, const RouteSettings& route);
+  void sticky_beside(const policy::AuthSettings& auth, const Section& section, const RouteSettings& route);
   void tcp_framing(const Section& section, ws::TcpFraming& out);
   void delimiter(const Section& section, ws::TcpFraming& out);
   void length(const Section& section, ws::LengthPrefix& out);
@@ -111,7 +112,7 @@ class Checker {
   void error(Place place, std::string message, std::string help = {}) {
     reporter_.error(place, std::move(message), std::move(help));
   }
-  const policy::JwtSettings* find_auth(std::string_view name) const;
+  const policy::AuthSettings* find_auth(std::string_view name) const;
   const policy::LimitSettings* find_limit(std::string_view name) const;
   const upstream::BackendSettings* find_backend(std::string_view name) const;
 

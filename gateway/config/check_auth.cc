@@ -61,15 +61,15 @@ std::string_view member(const Json& object, std::string_view name) {
 }  // namespace
 
 void Checker::auth(const std::string& name, const Section& section) {
-  policy::JwtSettings out;
+  policy::AuthSettings out;
   out.name = name;
   if (section.good("type")) {
     auth_keys(section, out);
     carriers(section, out);
     claims(section, out);
   }
-  out.issuer = section.text("issuer");
-  for (const Text& text : section.texts("audience")) out.audience.push_back(text.text);
+  out.jwt.issuer = section.text("issuer");
+  for (const Text& text : section.texts("audience")) out.jwt.audience.push_back(text.text);
   const auto seconds = [&](std::string_view key) {
     const Duration duration = section.duration(key);
     if (duration % std::chrono::seconds(1) != Duration::zero()) {
@@ -77,8 +77,8 @@ void Checker::auth(const std::string& name, const Section& section) {
     }
     return std::chrono::duration_cast<std::chrono::seconds>(duration).count();
   };
-  out.leeway_seconds = seconds("leeway");
-  out.max_lifetime_seconds = seconds("max_lifetime");
+  out.jwt.leeway_seconds = seconds("leeway");
+  out.jwt.max_lifetime_seconds = seconds("max_lifetime");
   out.close_on_expiry = section.text("on_expiry") == "close";
   out.expiry_close_code = close_code(section, "expiry_close_code");
   if (!out.close_on_expiry && section.has("expiry_close_code")) {
@@ -87,7 +87,8 @@ void Checker::auth(const std::string& name, const Section& section) {
   settings_.auths.push_back(std::move(out));
 }
 
-void Checker::auth_keys(const Section& section, policy::JwtSettings& out) {
+void Checker::auth_keys(const Section& section, policy::AuthSettings& auth) {
+  policy::JwtSettings& out = auth.jwt;
   bool hmac = false;
   bool other = false;
   for (const Text& text : section.texts("algorithms")) {
@@ -124,14 +125,14 @@ void Checker::auth_keys(const Section& section, policy::JwtSettings& out) {
     error(section.place("secret_file"), "a secret serves only HS*",
           "the others need public_key_file or jwks_file");
   } else if (!secret && !public_key && !section.has("jwks_file")) {
-    error(section.place(), fmt::format("[auth.{}] has no key for its algorithms", shown(out.name)),
+    error(section.place(), fmt::format("[auth.{}] has no key for its algorithms", shown(auth.name)),
           hmac ? "set secret_file or jwks_file" : "set public_key_file or jwks_file");
   }
   if (section.good("jwks_file") && !out.jwks.empty()) jwks_serves(section, out);
 }
 
-void Checker::jwks_serves(const Section& section, const policy::JwtSettings& auth) {
-  const auto set = Json::parse(auth.jwks, kJwks);
+void Checker::jwks_serves(const Section& section, const policy::JwtSettings& jwt) {
+  const auto set = Json::parse(jwt.jwks, kJwks);
   const Json* keys = set && set->is(Json::Type::object) ? set->find("keys") : nullptr;
   if (keys == nullptr || !keys->is(Json::Type::array) || keys->items().empty()) {
     error(section.place("jwks_file"), fmt::format("{} is no set of keys", shown(section.text("jwks_file"))),
@@ -140,7 +141,7 @@ void Checker::jwks_serves(const Section& section, const policy::JwtSettings& aut
   }
   // A PEM key beside the set is judged when it is loaded; what it serves cannot be seen from here.
   if (section.has("secret_file") || section.has("public_key_file")) return;
-  for (const net::JwsAlgorithm algorithm : auth.algorithms) {
+  for (const net::JwsAlgorithm algorithm : jwt.algorithms) {
     const KeyKind kind = key_kind(algorithm);
     const bool served = std::any_of(keys->items().begin(), keys->items().end(), [&](const Json& key) {
       if (!key.is(Json::Type::object) || member(key, "kty") != kind.type) return false;
@@ -155,7 +156,7 @@ void Checker::jwks_serves(const Section& section, const policy::JwtSettings& aut
   }
 }
 
-void Checker::carriers(const Section& section, policy::JwtSettings& out) {
+void Checker::carriers(const Section& section, policy::AuthSettings& out) {
   using Kind = policy::Carrier::Kind;
   if (section.good("from") && section.texts("from").empty()) {
     error(section.place("from"), "'from' is empty: no token could ever be found");
@@ -201,7 +202,7 @@ void Checker::carriers(const Section& section, policy::JwtSettings& out) {
   }
 }
 
-void Checker::claims(const Section& section, policy::JwtSettings& out) {
+void Checker::claims(const Section& section, policy::AuthSettings& out) {
   if (const Node* require = section.node("require")) {
     for (const Member& one : require->members) {
       if (one.value.bad) continue;
@@ -216,7 +217,7 @@ void Checker::claims(const Section& section, policy::JwtSettings& out) {
       if (one.value.kind == Node::Kind::array && claim.any_of.empty()) {
         error(one.value.place, fmt::format("required claim '{}' has no values", shown(one.name)));
       }
-      out.required.push_back(std::move(claim));
+      out.jwt.required.push_back(std::move(claim));
     }
   }
   const Node* forward = section.node("forward");

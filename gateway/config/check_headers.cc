@@ -28,7 +28,7 @@ bool Checker::ruled_field(const Text& name, bool request, bool set) {
   }
   if (request && set && http::same_name(name.text, "Host")) return true;  // the backend may know itself by another name
   if (!(request ? http::reserved_request_field(name.text) : http::reserved_response_field(name.text))) {
-    const bool identity = request && std::ranges::any_of(settings_.auths, [&](const policy::JwtSettings& auth) {
+    const bool identity = request && std::ranges::any_of(settings_.auths, [&](const policy::AuthSettings& auth) {
       return std::ranges::any_of(auth.forward, [&](const auto& one) { return http::same_alias(one.second, name.text); });
     });
     if (!identity) return true;

@@ -17,7 +17,7 @@ std::string lower(std::string text) {
   return text;
 }
 
-bool has_carrier(const policy::JwtSettings& auth, policy::Carrier::Kind kind) {
+bool has_carrier(const policy::AuthSettings& auth, policy::Carrier::Kind kind) {
   return std::any_of(auth.from.begin(), auth.from.end(),
                      [kind](const auto& one) { return one.kind == kind; });
 }
@@ -48,14 +48,9 @@ void Checker::route(const Section& section) {
     if (refers(who, "backend", backend, backends_)) out.backend = backend.text;
   }
   if (section.good("auth")) {
-    const std::vector<Text> names = section.texts("auth");
-    if (names.size() > 1) {
-      error(section.place("auth"), "several [auth] on one route are not yet supported");
-      for (const Text& text : names) refers(who, "auth", text, auths_);
-    } else if (names.empty()) {
+    out.auth = references(who, "auth", section, "auth", auths_);
+    if (section.texts("auth").empty()) {
       error(section.place("auth"), "'auth' is empty", "leave it out to let everyone in");
-    } else if (refers(who, "auth", names[0], auths_)) {
-      out.auth = names[0].text;
     }
   }
   out.rate_limit = references(who, "rate_limit", section, "rate_limit", limits_);
@@ -191,11 +186,33 @@ void Checker::route_limits(const Section& section, const RouteSettings& route) {
   }
 }
 
+// Of several [auth] tables exactly one must be to check a credential.
+void Checker::auths_beside(const Section& section, const RouteSettings& route) {
+  for (std::size_t i = 0; i < route.auth.size(); ++i) {
+    for (std::size_t j = 0; j < i; ++j) {
+      const policy::AuthSettings* const one = find_auth(route.auth[j]);
+      const policy::AuthSettings* const other = find_auth(route.auth[i]);
+      if (!one || !other) continue;
+      const bool shared = std::ranges::any_of(one->from, [&](const policy::Carrier& carrier) {
+        return std::ranges::find(other->from, carrier) != other->from.end();
+      });
+      if (!shared || (!one->jwt.issuer.empty() && !other->jwt.issuer.empty() && one->jwt.issuer != other->jwt.issuer)) {
+        continue;
+      }
+      error(section.place("auth"), fmt::format("auth '{}' and '{}' take tokens from the same place", one->name, other->name),
+            "give each its own 'issuer', which says whose token it is, or its own place in 'from'");
+    }
+  }
+}
+
 // What other tables mean for this route: combinations that are dangerous, and settings that something else
 // overrules.
 void Checker::route_effects(const Section& section, RouteSettings& out) {
   const Section ws = section.table("websocket");
-  if (const policy::JwtSettings* auth = find_auth(out.auth)) {
+  auths_beside(section, out);
+  for (const std::string& name : out.auth) {
+    const policy::AuthSettings* const auth = find_auth(name);
+    if (!auth) continue;
     for (const Text& text : ws.texts("origins")) {
       if (text.text.find("://*") == std::string::npos || !has_carrier(*auth, policy::Carrier::Kind::cookie))
         continue;

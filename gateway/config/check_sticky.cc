@@ -54,7 +54,7 @@ void Checker::sticky(const Section& section, upstream::BackendSettings& out) {
   out.sticky = std::move(sticky);
 }
 
-void Checker::sticky_beside(const policy::JwtSettings& auth, const Section& section, const RouteSettings& route) {
+void Checker::sticky_beside(const policy::AuthSettings& auth, const Section& section, const RouteSettings& route) {
   const upstream::BackendSettings* backend = find_backend(route.backend);
   if (backend == nullptr || backend->sticky.cookie.empty()) return;
   const bool clash = std::ranges::any_of(auth.from, [&](const policy::Carrier& carrier) {

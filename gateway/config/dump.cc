@@ -121,7 +121,7 @@ std::string text(const RouteSettings& route) {
   std::string out =
       fmt::format("host {}, path {}, listeners {}, backend {}, auth {}, rate_limit {}, reject {}\n",
                   route.host.empty() ? "any" : route.host, route.path, joined(route.listeners, "all"),
-                  route.backend, route.auth.empty() ? "none" : route.auth, joined(route.rate_limit, "none"),
+                  route.backend, joined(route.auth, "none"), joined(route.rate_limit, "none"),
                   ws.reject_with_close ? "close" : "status");
   if (route.target) out += "    target from " + text(*route.target) + "\n";
   out += fmt::format("    max_message {} up, {} down, max_fragments {}, validate_utf8 {}, compression {}\n",
@@ -182,9 +182,10 @@ std::string text(const ListenerSettings& listener) {
                            kStyles[static_cast<std::size_t>(listener.forwarded)]);
 }
 
-std::string text(const policy::JwtSettings& auth) {
+std::string text(const policy::AuthSettings& auth) {
+  const policy::JwtSettings& jwt = auth.jwt;
   std::vector<std::string> algorithms;
-  for (const auto algorithm : auth.algorithms) algorithms.emplace_back(net::name(algorithm));
+  for (const auto algorithm : jwt.algorithms) algorithms.emplace_back(net::name(algorithm));
   std::vector<std::string> from;
   constexpr std::string_view kKinds[] = {"header", "cookie", "query", "subprotocol"};
   for (const auto& carrier : auth.from) {
@@ -194,9 +195,9 @@ std::string text(const policy::JwtSettings& auth) {
   for (const auto& [claim, header] : auth.forward) forward.push_back(fmt::format("{} as {}", claim, header));
   return fmt::format(
       "jwt {}, secret {}, public key {}, jwks {}, issuer {}, audience {}\n    from {}, forward {}, {}\n",
-      joined(algorithms, "none"), mask(auth.secret), auth.public_key.empty() ? "none" : "set",
-      auth.jwks.empty() ? "none" : "set", auth.issuer.empty() ? "any" : auth.issuer,
-      joined(auth.audience, "any"), joined(from, "none"), joined(forward, "none"),
+      joined(algorithms, "none"), mask(jwt.secret), jwt.public_key.empty() ? "none" : "set",
+      jwt.jwks.empty() ? "none" : "set", jwt.issuer.empty() ? "any" : jwt.issuer,
+      joined(jwt.audience, "any"), joined(from, "none"), joined(forward, "none"),
       auth.close_on_expiry ? fmt::format("close {} on expiry", auth.expiry_close_code) : "keep on expiry");
 }
 

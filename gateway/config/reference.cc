@@ -231,7 +231,6 @@ std::string reference_markdown() {
   write_later(root(), out);
   out +=
       "- `backend.NAME.balance.unit = \"message\"` before `tcp://` servers\n"
-      "- several names in `route.auth`\n"
       "- a listener on a unix socket\n";
   return out;
 }

@@ -789,8 +789,9 @@ constexpr Key kRoute[] = {
      .required = true},
     {.name = "auth",
      .type = texts,
-     .meaning = "Name of the [auth] that clients must pass; default: none.",
-     .example = "\"users\""},
+     .meaning = "Names of the [auth] tables of which clients must pass one: the first with a carrier that holds "
+                "something is asked, and among several for JWT with that carrier the one of the token's issuer. Default: none.",
+     .example = "[\"users\", \"partners\"]"},
     {.name = "rate_limit", .type = texts, .fallback = "[]", .meaning = "Names of limits."},
     {.name = "reject",
      .type = choice,

@@ -17,7 +17,7 @@
 #include "net/tls_profile.h"
 #include "policy/access.h"
 #include "policy/header_rules.h"
-#include "policy/jwt.h"
+#include "policy/auth.h"
 #include "policy/limiter.h"
 #include "upstream/backend.h"
 #include "upstream/message_rules.h"
@@ -118,7 +118,7 @@ struct RouteSettings {
   std::string path;       // "/chat" exact, "/chat/*" prefix, "/*" all
   std::vector<std::string> listeners;  // empty: all
   std::string backend;    // name
-  std::string auth;       // name; empty: none
+  std::vector<std::string> auth;  // names, in the order in which they are asked
   std::vector<std::string> rate_limit;  // names
   bool close_on_server_down = false;    // on_server_down = "keep" | "close"
   std::string strip_prefix;             // taken off the path on the way up; empty: none
@@ -145,7 +145,7 @@ struct Settings {
   std::vector<ListenerSettings> listeners;
   std::vector<RouteSettings> routes;
   std::vector<upstream::BackendSettings> backends;
-  std::vector<policy::JwtSettings> auths;
+  std::vector<policy::AuthSettings> auths;
   std::vector<policy::LimitSettings> limits;
 };
 

@@ -105,8 +105,13 @@ Snapshot::Snapshot(Settings settings, Memory& memory, std::uint64_t generation)
     compiled.settings = &route;
     if (const auto found = by_name.find(route.backend); found != by_name.end())
       compiled.cluster = found->second;
-    for (const policy::JwtSettings& auth : settings_.auths) {
-      if (auth.name == route.auth) compiled.auth = &auth;
+    for (const std::string& name : route.auth) {
+      const auto found = std::ranges::find(settings_.auths, name, &policy::AuthSettings::name);
+      check(found != settings_.auths.end(), "an auth that nobody defined");
+      compiled.auths.push_back(&*found);
+      std::ranges::copy(found->from, std::back_inserter(compiled.carriers));
+    }
+    for (const policy::AuthSettings& auth : settings_.auths) {
       // Identity headers of every [auth] are ours on every route: a route without auth must not let them
       // through.
       for (const auto& [claim, header] : auth.forward) compiled.owned_fields.push_back(header);

@@ -43,7 +43,8 @@ struct CompiledRoute {
   std::shared_ptr<const upstream::Cluster> cluster;  // null: a fixed answer
   std::shared_ptr<const upstream::TargetRules> target;  // null: the cluster's servers are the configuration's
   std::unique_ptr<const MessageRouting> messages;    // null: messages are not read
-  const policy::JwtSettings* auth = nullptr;
+  std::vector<const policy::AuthSettings*> auths;    // in the order in which they are asked; empty: everybody may come
+  std::vector<policy::Carrier> carriers;             // of all of them
   std::vector<std::shared_ptr<policy::Limiter>> limits;
   std::vector<std::string> owned_fields;  // identity headers: client copies and aliases are stripped
 };

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 #include <utility>
 
 namespace sluice::policy {
@@ -65,7 +66,7 @@ Found in_subprotocols(const std::vector<std::string_view>& offer, std::string_vi
   return found;
 }
 
-Found find(const Carrier& carrier, const http::Request& request, const std::vector<std::string_view>& offer) {
+Found in_carrier(const Carrier& carrier, const http::Request& request, const std::vector<std::string_view>& offer) {
   switch (carrier.kind) {
     case Kind::header: return in_header(*request.head, carrier.name);
     case Kind::cookie:
@@ -97,23 +98,56 @@ std::vector<std::string_view> without_tokens(const std::vector<Carrier>& carrier
 
 }  // namespace
 
-Result<Authenticated> Authenticator::check(const http::Request& request,
-                                           const std::vector<std::string_view>& subprotocols,
-                                           WallTime now) const {
-  for (const Carrier& carrier : settings_.from) {
-    const Found found = find(carrier, request, subprotocols);
-    if (found.count == 0) continue;
-    if (found.count > 1)
-      return fail(Errc::dup_token, Side::client, "the credential stands there more than once");
-    auto identity = jwt_.verify(found.text, now);
-    if (!identity) return fail(identity.error());
-    const bool marker_only = !subprotocols.empty() && without_tokens(settings_.from, subprotocols).empty();
-    return Authenticated{std::move(*identity), &carrier, marker_only};
+Authenticator::Authenticator(std::vector<Method> methods) : methods_(std::move(methods)) {
+  for (const Method& method : methods_) std::ranges::copy(method.settings->from, std::back_inserter(carriers_));
+}
+
+Result<Credential> Authenticator::find(const http::Request& request,
+                                       const std::vector<std::string_view>& subprotocols) const {
+  for (const Method& method : methods_) {
+    for (const Carrier& carrier : method.settings->from) {
+      Found found = in_carrier(carrier, request, subprotocols);
+      if (found.count == 0) continue;
+      if (found.count > 1)
+        return fail(Errc::dup_token, Side::client, "the credential stands there more than once");
+      Credential credential;
+      credential.method = TRY(method_for(carrier, found.text));
+      credential.text = Secret(std::move(found.text));
+      credential.carrier = &carrier;
+      credential.marker_only = !subprotocols.empty() && without_tokens(carriers_, subprotocols).empty();
+      return credential;
+    }
   }
   return fail(Errc::no_token, Side::client, "no credential");
 }
 
-Scrubbed scrub(const JwtSettings& settings, const http::Request& request,
+// Several issuers may share a carrier: `iss` says which one to ask, and that one says whether it is true.
+Result<const Method*> Authenticator::method_for(const Carrier& carrier, std::string_view text) const {
+  const auto has = [&](const Method& method) {
+    return std::ranges::find(method.settings->from, carrier) != method.settings->from.end();
+  };
+  const auto first = std::ranges::find_if(methods_, has);
+  if (std::find_if(first + 1, methods_.end(), has) == methods_.end()) return &*first;
+  const std::string issuer = TRY(Jwt::claimed_issuer(text));
+  const auto found = std::ranges::find_if(methods_, [&](const Method& method) {
+    return has(method) && method.settings->jwt.issuer == issuer;
+  });
+  if (found == methods_.end()) return fail(Errc::bad_token, Side::client, "iss of no auth of the route");
+  return &*found;
+}
+
+Result<Authenticated> Authenticator::verify(const Credential& credential, WallTime now) const {
+  const Method& method = *credential.method;
+  Identity identity = TRY(method.jwt->verify(credential.text.reveal(), now));
+  return Authenticated{std::move(identity), method.settings, credential.carrier, credential.marker_only};
+}
+
+Result<Authenticated> Authenticator::check(const http::Request& request,
+                                           const std::vector<std::string_view>& subprotocols, WallTime now) const {
+  return verify(TRY(find(request, subprotocols)), now);
+}
+
+Scrubbed scrub(const std::vector<Carrier>& carriers, const http::Request& request,
                const std::vector<std::string_view>& subprotocols) {
   Scrubbed scrubbed;
   scrubbed.query = request.target.query;
@@ -122,7 +156,7 @@ Scrubbed scrub(const JwtSettings& settings, const http::Request& request,
     if (!scrubbed.cookie.empty()) scrubbed.cookie += "; ";
     scrubbed.cookie += field.value;
   }
-  for (const Carrier& carrier : settings.from) {
+  for (const Carrier& carrier : carriers) {
     switch (carrier.kind) {
       case Kind::header: scrubbed.dropped_fields.push_back(carrier.name); break;
       case Kind::cookie:
@@ -138,7 +172,7 @@ Scrubbed scrub(const JwtSettings& settings, const http::Request& request,
       case Kind::subprotocol: break;
     }
   }
-  scrubbed.subprotocols = without_tokens(settings.from, subprotocols);
+  scrubbed.subprotocols = without_tokens(carriers, subprotocols);
   return scrubbed;
 }
 

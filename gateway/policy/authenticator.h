@@ -1,4 +1,5 @@
-// Authenticator: finds the credential in a request by the carriers of its [auth] and checks it.
+// Authenticator: the [auth] tables of one route. Finds the credential that a request brings, decides which of them is to
+// check it, and has it checked.
 #pragma once
 
 #include <string>
@@ -6,35 +7,59 @@
 #include <vector>
 
 #include "http/request.h"
+#include "policy/auth.h"
 #include "policy/jwt.h"
 
 namespace sluice::policy {
 
+// One [auth], ready to check.
+struct Method {
+  const AuthSettings* settings = nullptr;
+  const Jwt* jwt = nullptr;
+};
+
+// What a request brought, and who checks it. Its pointers live as long as the Authenticator.
+struct Credential {
+  Secret text;
+  const Method* method = nullptr;
+  const Carrier* carrier = nullptr;
+  bool marker_only = false;  // it stood in Sec-WebSocket-Protocol and no real subprotocol was offered beside it
+};
+
 struct Authenticated {
   Identity identity;
-  const Carrier* carrier = nullptr;  // the one that was used
-  bool marker_only = false;  // the token stood in Sec-WebSocket-Protocol and no real subprotocol was offered beside it
+  const AuthSettings* auth = nullptr;  // that said so
+  const Carrier* carrier = nullptr;    // the one that was used
+  bool marker_only = false;            // as in Credential
 };
 
 class Authenticator {
  public:
-  Authenticator(const JwtSettings& settings, const Jwt& jwt) : settings_(settings), jwt_(jwt) {}
+  explicit Authenticator(std::vector<Method> methods);
+  Authenticator(const Authenticator&) = delete;
+  Authenticator& operator=(const Authenticator&) = delete;
 
-  // The first carrier in `from` that holds a credential decides; a bad one is an Error without
-  // fall-through. Authorization: scheme Bearer only, another scheme counts as no credential there. The same carrier twice
-  // → dup_token. None → no_token. When the request has no Origin field, cookie carriers are skipped. A token over 8 KiB
-  // → bad_token. `subprotocols` is the offer of the handshake.
+  // The first carrier that holds a credential decides, in the order of the route's [auth] tables and of each one's `from`;
+  // a bad one is an Error without fall-through. Of several tables with that carrier, the one of the token's issuer
+  // checks it. Authorization: scheme Bearer only, another scheme counts as no credential there. The same carrier twice
+  // → dup_token. None → no_token. An issuer of none of them → bad_token. When the request has no Origin field, cookie
+  // carriers are skipped. `subprotocols` is the offer of the handshake.
+  Result<Credential> find(const http::Request& request, const std::vector<std::string_view>& subprotocols) const;
+
+  // Errors as of the method: Jwt::verify.
+  Result<Authenticated> verify(const Credential& credential, WallTime now) const;
+
+  // Both.
   Result<Authenticated> check(const http::Request& request, const std::vector<std::string_view>& subprotocols,
                               WallTime now) const;
 
-  const JwtSettings& settings() const { return settings_; }
-
  private:
-  const JwtSettings& settings_;
-  const Jwt& jwt_;
+  Result<const Method*> method_for(const Carrier& carrier, std::string_view text) const;
+  std::vector<Method> methods_;
+  std::vector<Carrier> carriers_;  // of all of them
 };
 
-// What must not go upstream: applies every listed carrier of `settings` to the request.
+// What must not go upstream: applies every carrier of the route's [auth] tables to the request.
 struct Scrubbed {
   std::vector<std::string> dropped_fields;          // names to leave out (Authorization, another header)
   std::string cookie;                               // the Cookie field that remains; empty: none
@@ -43,7 +68,7 @@ struct Scrubbed {
   bool query_changed = false;
   std::vector<std::string_view> subprotocols;       // the offer without the marker and the token
 };
-Scrubbed scrub(const JwtSettings& settings, const http::Request& request,
+Scrubbed scrub(const std::vector<Carrier>& carriers, const http::Request& request,
                const std::vector<std::string_view>& subprotocols);
 
 // The query for log lines: the values of all carriers' parameters, and of any parameter named access_token, token,

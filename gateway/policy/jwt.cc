@@ -14,6 +14,7 @@ using net::JwsAlgorithm;
 
 constexpr std::size_t kMaxToken = 8 * 1024;
 constexpr std::size_t kMaxHeader = 1024;
+constexpr JsonLimits kClaims{.octets = kMaxToken, .depth = 16, .members = 100};
 constexpr std::int64_t kMaxDate = std::int64_t{1} << 53;  // JSON numbers are exact below (RFC 8259 §6)
 constexpr std::int64_t kMaxLeeway = 300;
 
@@ -196,7 +197,6 @@ bool Jwt::Impl::load(net::CryptoContext& context, const JwtSettings& settings, s
     if (!key) return false;
     single = Jwk{{}, false, std::nullopt, std::move(*key)};
   }
-  rules.name = settings.name;
   rules.algorithms = settings.algorithms;
   rules.issuer = settings.issuer;
   rules.audience = settings.audience;
@@ -295,7 +295,7 @@ Result<Identity> Jwt::verify(std::string_view token, WallTime now) const {
   // Nobody but a holder of the key has written what follows.
   const auto octets = net::from_base64url(parts.payload);
   if (!octets) return bad("payload is not base64url");
-  auto claims = Json::parse(as_text(*octets), {.octets = kMaxToken, .depth = 16, .members = 100});
+  auto claims = Json::parse(as_text(*octets), kClaims);
   if (!claims || !claims->is(Json::Type::object)) return bad("payload is not a JSON object");
   const std::int64_t expiry = TRY(impl_->check_dates(*claims, now));
   if (const auto parties = impl_->check_parties(*claims); !parties) return fail(parties.error());
@@ -311,10 +311,21 @@ Result<Identity> Jwt::verify(std::string_view token, WallTime now) const {
   return identity;
 }
 
+Result<std::string> Jwt::claimed_issuer(std::string_view token) {
+  const Parts parts = TRY(split(token));
+  const auto octets = net::from_base64url(parts.payload);
+  if (!octets) return bad("payload is not base64url");
+  const auto claims = Json::parse(as_text(*octets), kClaims);
+  if (!claims || !claims->is(Json::Type::object)) return bad("payload is not a JSON object");
+  const Json* issuer = claims->find("iss");
+  if (!issuer || !is_clean(*issuer)) return bad("no iss, and the route has several issuers");
+  return issuer->text();
+}
+
 std::optional<std::string> mint(net::CryptoContext& context, net::JwsAlgorithm algorithm,
                                 std::string_view key, std::string_view key_id, std::string_view claims,
                                 std::string& why) {
-  const auto json = Json::parse(claims, {.octets = kMaxToken, .depth = 16, .members = 100});
+  const auto json = Json::parse(claims, kClaims);
   if (!json || !json->is(Json::Type::object)) {
     why = "the claims are not a JSON object";
     return std::nullopt;

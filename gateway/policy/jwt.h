@@ -14,22 +14,14 @@
 
 namespace sluice::policy {
 
-// Where a credential may stand, in the order in which the route looks (`from`).
-struct Carrier {
-  enum class Kind : std::uint8_t { header, cookie, query, subprotocol };
-  Kind kind = Kind::header;
-  std::string name = "Authorization";  // header, cookie or parameter name; the marker ("bearer") for subprotocol
-};
-
 struct RequiredClaim {
   std::string name;
   std::vector<std::string> any_of;  // empty: it only has to be there. A claim that is a list, or a string of words for
                                     // `scope`, satisfies when it holds one of these.
 };
 
-// Plain settings of [auth.NAME] with type = "jwt"; key files are read by config/, so these hold octets, not paths.
+// What [auth.NAME] says for type = "jwt"; key files are read by config/, so these hold octets, not paths.
 struct JwtSettings {
-  std::string name;
   std::vector<net::JwsAlgorithm> algorithms;
   Secret secret;            // HMAC secret, octets (only with HS*)
   std::string public_key;   // PEM text
@@ -39,10 +31,6 @@ struct JwtSettings {
   std::int64_t leeway_seconds = 30;
   std::int64_t max_lifetime_seconds = 0;  // of a token, exp - iat; 0: not limited
   std::vector<RequiredClaim> required;
-  std::vector<Carrier> from;
-  std::vector<std::pair<std::string, std::string>> forward;  // claim → header name upstream
-  bool close_on_expiry = true;
-  std::uint16_t expiry_close_code = 4401;
 };
 
 class Jwt {
@@ -54,6 +42,9 @@ class Jwt {
   // Errors: bad_token (whatever is wrong with it; `detail` says what, for the log only), token_expired, scope (a
   // required claim is missing or has another value).
   Result<Identity> verify(std::string_view token, WallTime now) const;
+
+  // The `iss` that a token claims: only to find out who is to verify it. Errors: bad_token, also without one.
+  static Result<std::string> claimed_issuer(std::string_view token);
 
   // What was left out of the JWK Set, and why; for `check` and the log of the start.
   const std::vector<std::string>& warnings() const;

@@ -32,7 +32,7 @@ config::RouteSettings route(const std::string& path, const std::string& backend)
   config::RouteSettings route;
   route.name = route.path = path;
   route.backend = backend;
-  if (!backend.empty()) route.auth = "demo";
+  if (!backend.empty()) route.auth = {"demo"};
   return route;
 }
 
@@ -51,10 +51,10 @@ config::Settings demo_settings(const DemoOptions& options, const std::string& se
   listener.tls.emplace().self_signed = true;
   settings.listeners.push_back(listener);
 
-  policy::JwtSettings auth;
+  policy::AuthSettings auth;
   auth.name = "demo";
-  auth.algorithms = {net::JwsAlgorithm::hs256};
-  auth.secret = secret;
+  auth.jwt.algorithms = {net::JwsAlgorithm::hs256};
+  auth.jwt.secret = secret;
   auth.from = {{Carrier::Kind::header, "Authorization"},
                {Carrier::Kind::subprotocol, "bearer"},
                {Carrier::Kind::query, "access_token"}};

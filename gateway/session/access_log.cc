@@ -22,7 +22,7 @@ std::string shown_path(const Opening& opening, const RouteRuntime* route) {
   const http::Target& target = opening.request.target;
   if (!target.has_query) return target.path;
   static const std::vector<policy::Carrier> kNone;
-  const auto& carriers = route && route->compiled->auth ? route->compiled->auth->from : kNone;
+  const auto& carriers = route ? route->compiled->carriers : kNone;
   return target.path + "?" + policy::redact_query(target.query, carriers);
 }
 

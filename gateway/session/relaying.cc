@@ -154,7 +154,7 @@ Step Session::tick() {
     // Octets that we do not read (a limit, a full upstream) are not the client's silence.
     const bool stalled = cut_message && client_.starved() && !up_->holds() && time - last_client_in_ >= r.fragment_timeout;
     if (time >= expires_) {
-      close_override_ = route_->compiled->auth->expiry_close_code;
+      close_override_ = expiry_close_code_;
       end({Errc::token_expired, Side::client, false, "token expired"}, Side::gateway);
     } else if (limited) {
       end({Errc::lifetime, Side::gateway, false, ""}, Side::gateway);

@@ -29,28 +29,36 @@ bool make_client(Runtime& runtime, const upstream::Cluster& cluster, bool http, 
   return true;
 }
 
+// One for all routes that name it.
+bool make_jwt(Runtime& runtime, const policy::AuthSettings& auth, net::CryptoContext& crypto, const policy::Jwt*& jwt,
+              std::string& why) {
+  auto& made = runtime.tokens[auth.name];
+  if (!made) {
+    made = policy::Jwt::make(crypto, auth.jwt, why);
+    if (!made) {
+      why = "auth '" + auth.name + "': " + why;
+      return false;
+    }
+    for (const std::string& warning : made->warnings()) {
+      runtime.warnings.push_back("auth '" + auth.name + "': " + warning);
+    }
+  }
+  jwt = made.get();
+  return true;
+}
+
 bool add_route(Runtime& runtime, const config::CompiledRoute& compiled, net::CryptoContext& crypto,
                TallyBook& tallies, std::string& why) {
   RouteRuntime route;
   route.compiled = &compiled;
   route.tally = &tallies.route(compiled.settings->name);
   if (compiled.cluster) route.servers = book_of(runtime, *compiled.cluster, tallies);
-  if (compiled.auth) {
-    auto& authenticator = runtime.authenticators[compiled.auth->name];
-    if (!authenticator) {
-      auto jwt = policy::Jwt::make(crypto, *compiled.auth, why);
-      if (!jwt) {
-        why = "auth '" + compiled.auth->name + "': " + why;
-        return false;
-      }
-      authenticator = std::make_unique<policy::Authenticator>(*compiled.auth, *jwt);
-      for (const std::string& warning : jwt->warnings()) {
-        runtime.warnings.push_back("auth '" + compiled.auth->name + "': " + warning);
-      }
-      runtime.tokens[compiled.auth->name] = std::move(jwt);
-    }
-    route.authenticator = authenticator.get();
+  std::vector<policy::Method> methods;
+  for (const policy::AuthSettings* const auth : compiled.auths) {
+    policy::Method& method = methods.emplace_back(auth);
+    if (!make_jwt(runtime, *auth, crypto, method.jwt, why)) return false;
   }
+  if (!methods.empty()) route.authenticator = std::make_unique<const policy::Authenticator>(std::move(methods));
   const bool http = compiled.plan.up != config::FramerKind::ws_to_tcp;
   if (compiled.cluster && !make_client(runtime, *compiled.cluster, http, crypto, route.tls, why)) return false;
   if (compiled.messages) {

@@ -50,7 +50,7 @@ class ServerBook {
 
 struct RouteRuntime {
   const config::CompiledRoute* compiled = nullptr;
-  const policy::Authenticator* authenticator = nullptr;  // null: no auth
+  std::unique_ptr<const policy::Authenticator> authenticator;  // null: everybody may come
   const net::TlsClient* tls = nullptr;                   // for wss:// backends
   RouteTally* tally = nullptr;
   ServerBook* servers = nullptr;                         // of its backend
@@ -89,8 +89,7 @@ struct Runtime {
   std::vector<std::unique_ptr<net::TlsProfile>> profiles;
   std::vector<std::unique_ptr<net::TlsClient>> clients;
   std::map<std::string, std::unique_ptr<ServerBook>> books;  // by backend
-  std::map<std::string, std::unique_ptr<policy::Jwt>> tokens;
-  std::map<std::string, std::unique_ptr<policy::Authenticator>> authenticators;
+  std::map<std::string, std::unique_ptr<policy::Jwt>> tokens;  // by [auth]
 
   std::vector<std::string> warnings;  // what works, but not as its author may think; for `check` and the log
 };

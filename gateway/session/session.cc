@@ -143,9 +143,8 @@ Result<void> Session::judge_policies() {
   Opening& o = *opening_;
   const http::Request& request = o.request;
   const config::CompiledRoute& route = *route_->compiled;
-  const bool cookies = route.auth && std::ranges::any_of(route.auth->from, [](const policy::Carrier& carrier) {
-                         return carrier.kind == policy::Carrier::Kind::cookie;
-                       });
+  const bool cookies = std::ranges::any_of(
+      route.carriers, [](const policy::Carrier& carrier) { return carrier.kind == policy::Carrier::Kind::cookie; });
   TRY_VOID(policy::check_origin(o.head, rules().origins, cookies));
   TRY_VOID(judge_limits(true));
 
@@ -157,7 +156,7 @@ Result<void> Session::judge_policies() {
     house_.tally.auth_seconds.observe(std::chrono::duration<double>(*o.authentication).count());
     const Errc outcome = authenticated ? Errc::none : authenticated.error().code;
     house_.tally.auth[static_cast<std::size_t>(outcome)].add();
-    o.scrubbed = policy::scrub(*route.auth, request, o.offer.subprotocols);
+    o.scrubbed = policy::scrub(route.carriers, request, o.offer.subprotocols);
     if (!authenticated) return fail(authenticated.error());
     o.authenticated = std::move(*authenticated);
     o.has_identity = true;
@@ -173,11 +172,12 @@ Result<void> Session::judge_policies() {
 Result<void> Session::judge_identity() {
   Opening& o = *opening_;
   const policy::Identity& identity = o.authenticated.identity;
-  const policy::JwtSettings& auth = *route_->compiled->auth;
+  const policy::AuthSettings& auth = *o.authenticated.auth;
   o.words.subject = identity.subject;
   if (identity.expires && auth.close_on_expiry) {
     // A monotonic deadline, set once: turning the wall clock back does not extend a connection.
-    const auto left = identity.expiry - house_.loop.wall() + std::chrono::seconds(auth.leeway_seconds);
+    const auto left = identity.expiry - house_.loop.wall() + std::chrono::seconds(auth.leeway_seconds());
+    expiry_close_code_ = auth.expiry_close_code;
     expires_ = now() + std::max<Duration>(left, Duration::zero());
   }
   for (const auto& [claim, header] : auth.forward) {

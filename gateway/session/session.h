@@ -225,6 +225,7 @@ class Session : public Recycled<Session> {
   bool pong_due_ : 1 = false;
   bool ping_due_ : 1 = false;
   std::uint16_t client_close_code_ = 1000;
+  std::uint16_t expiry_close_code_ = 0;
   std::uint16_t close_override_ = 0;  // a configured code in place of the table's
   std::array<std::uint32_t, 2> kept_{};  // [Direction]: octets that waited at the last look
   std::uint32_t lingered_ = 0;        // octets read and dropped after the end

@@ -21,14 +21,14 @@ constexpr std::string_view kSecret = "0123456789abcdef0123456789abcdef";
 
 struct House {
   House() {
-    settings.algorithms = {net::JwsAlgorithm::hs256};
-    settings.secret = kSecret;
+    settings.jwt.algorithms = {net::JwsAlgorithm::hs256};
+    settings.jwt.secret = kSecret;
     settings.from = {{Kind::header, "Authorization"},
                      {Kind::query, "access_token"},
                      {Kind::subprotocol, "bearer"},
                      {Kind::cookie, "session"}};
     std::string why;
-    jwt = Jwt::make(context, settings, why);
+    jwt = Jwt::make(context, settings.jwt, why);
     check(jwt != nullptr, "the settings of the fuzz target");
     const auto minted = mint(context, net::JwsAlgorithm::hs256, kSecret, "", R"({"sub":"u","exp":2000000000})", why);
     check(minted.has_value(), "the token of the fuzz target");
@@ -36,7 +36,7 @@ struct House {
   }
 
   net::CryptoContext context;
-  JwtSettings settings;
+  AuthSettings settings;
   std::unique_ptr<Jwt> jwt;
   std::string token;
 };
@@ -63,7 +63,7 @@ std::vector<std::string> cookie_names(std::string_view line) {
 }
 
 void check_scrubbed(const House& house, const http::Request& request, const std::vector<std::string_view>& offer) {
-  const Scrubbed scrubbed = scrub(house.settings, request, offer);
+  const Scrubbed scrubbed = scrub(house.settings.from, request, offer);
   check(std::ranges::find(scrubbed.dropped_fields, "Authorization") != scrubbed.dropped_fields.end(), "Authorization passes");
   std::vector<std::string> before;
   for (const http::Field& field : request.head->fields) {
@@ -84,7 +84,7 @@ void check_scrubbed(const House& house, const http::Request& request, const std:
 }
 
 void check_accepted(const House& house, const http::Request& request, const std::vector<std::string_view>& offer) {
-  const Authenticator authenticator(house.settings, *house.jwt);
+  const Authenticator authenticator({{&house.settings, house.jwt.get()}});
   const auto result = authenticator.check(request, offer, WallTime(std::chrono::seconds(1'900'000'000)));
   if (!result) return;
   check(result->identity.subject == "u" && result->carrier != nullptr, "somebody else came in");

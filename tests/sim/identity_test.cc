@@ -14,17 +14,17 @@ constexpr std::string_view kSecret = "0123456789abcdef0123456789abcdef";
 
 config::Settings with_tokens() {
   config::Settings settings = settings_for({"ws://10.0.0.1:9000"});
-  policy::JwtSettings auth;
+  policy::AuthSettings auth;
   auth.name = "users";
-  auth.algorithms = {net::JwsAlgorithm::hs256};
-  auth.secret = kSecret;
+  auth.jwt.algorithms = {net::JwsAlgorithm::hs256};
+  auth.jwt.secret = kSecret;
   auth.from = {{Kind::header, "Authorization"},
                {Kind::cookie, "session"},
                {Kind::query, "access_token"},
                {Kind::subprotocol, "bearer"}};
   auth.forward = {{"sub", "X-User-Id"}};
   settings.auths.push_back(auth);
-  settings.routes[0].auth = "users";
+  settings.routes[0].auth = {"users"};
   return settings;
 }
 
@@ -214,7 +214,7 @@ TEST(Subprotocols, OfWhichTheUpstreamChoosesNoneAreAnsweredByNone) {
 
 TEST(Identity, ATokenMayExpireWhileItsClientWaitsForAServer) {
   config::Settings settings = with_tokens();
-  settings.auths[0].leeway_seconds = 0;
+  settings.auths[0].jwt.leeway_seconds = 0;
   settings.backends[0].pending = {10, 60s};
   SimHouse house(std::move(settings));
   house.server(0).set_healthy(false);

@@ -27,13 +27,13 @@ config::Settings targets(std::vector<upstream::TargetAllow> allowed, From from =
   server.host = "*";
   server.port = 0;
   settings.backends[0].ejection.failures = 0;
-  policy::JwtSettings auth;
+  policy::AuthSettings auth;
   auth.name = "users";
-  auth.algorithms = {net::JwsAlgorithm::hs256};
-  auth.secret = kSecret;
+  auth.jwt.algorithms = {net::JwsAlgorithm::hs256};
+  auth.jwt.secret = kSecret;
   auth.from = {{policy::Carrier::Kind::header, "Authorization"}};
   settings.auths.push_back(auth);
-  settings.routes[0].auth = "users";
+  settings.routes[0].auth = {"users"};
   settings.admin.bind = *net::Address::parse("127.0.0.1", 9901);
   upstream::TargetSettings target;
   target.from = from;

@@ -245,7 +245,7 @@ TEST_F(Check, PrivateFilesAreGuardedByTheirMode) {
   expect_error(jwt("algorithms = [\"HS256\"]\nsecret_file = \"short.secret\""),
                "short.secret is shorter than 32 octets");
   folder_.write("raw.secret", std::string(31, '\0') + "\n\n");
-  EXPECT_EQ(expect_good(jwt("algorithms = [\"HS256\"]\nsecret_file = \"raw.secret\"")).auths[0].secret.reveal(),
+  EXPECT_EQ(expect_good(jwt("algorithms = [\"HS256\"]\nsecret_file = \"raw.secret\"")).auths[0].jwt.secret.reveal(),
             std::string(31, '\0') + "\n");
 }
 
@@ -295,6 +295,23 @@ TEST_F(Check, CarriersAreKnownAndListedOnce) {
             policy::Carrier::Kind::cookie);
 }
 
+TEST_F(Check, SeveralAuthsOfARouteDoNotTakeEachOthersTokens) {
+  folder_.write("raw.secret", std::string(32, 's'));
+  const auto route = [](const std::string& of_a, const std::string& of_b) {
+    const std::string jwt = "type = \"jwt\"\nalgorithms = [\"HS256\"]\nsecret_file = \"raw.secret\"\n";
+    return "[auth.a]\n" + jwt + of_a + "[auth.b]\n" + jwt + of_b +
+           "[[route]]\npath = \"/r\"\nbackend = \"app\"\nauth = [\"a\", \"b\"]\n";
+  };
+  const std::string said = "auth 'a' and 'b' take tokens from the same place | give each its own 'issuer'";
+  expect_error(route("", ""), said);
+  expect_error(route("issuer = \"x\"\n", ""), said);
+  expect_error(route("issuer = \"x\"\n", "issuer = \"x\"\n"), said);
+  expect_error(route("from = [\"header:x-token\"]\n", "from = [\"cookie:s\", \"header:X-Token\"]\n"), said);
+  EXPECT_THAT(expect_good(route("issuer = \"x\"\n", "issuer = \"y\"\n")).routes.back().auth, ElementsAre("a", "b"));
+  expect_good(route("", "from = [\"cookie:s\"]\n"));
+  expect_error("[[route]]\npath = \"/r\"\nbackend = \"app\"\nauth = []\n", "'auth' is empty");
+}
+
 TEST_F(Check, ForwardedClaimsGetHeadersOfTheirOwn) {
   for (const char* header : {"Host", "Connection", "te", "Sec-WebSocket-Key", "X-Forwarded-For", "X-Real-IP",
                              "Upgrade", "Cookie"}) {
@@ -313,10 +330,10 @@ TEST_F(Check, ForwardedClaimsGetHeadersOfTheirOwn) {
 TEST_F(Check, RequiredClaimsHaveValues) {
   const Settings settings =
       expect_good(good_jwt("require = { scope = \"chat\", role = [\"a\", \"b\"], sub = true }"));
-  ASSERT_EQ(settings.auths[0].required.size(), 3U);
-  EXPECT_THAT(settings.auths[0].required[0].any_of, ElementsAre("chat"));
-  EXPECT_THAT(settings.auths[0].required[1].any_of, ElementsAre("a", "b"));
-  EXPECT_TRUE(settings.auths[0].required[2].any_of.empty());
+  ASSERT_EQ(settings.auths[0].jwt.required.size(), 3U);
+  EXPECT_THAT(settings.auths[0].jwt.required[0].any_of, ElementsAre("chat"));
+  EXPECT_THAT(settings.auths[0].jwt.required[1].any_of, ElementsAre("a", "b"));
+  EXPECT_TRUE(settings.auths[0].jwt.required[2].any_of.empty());
   expect_error(good_jwt("require = { scope = [] }"), "required claim 'scope' has no values");
   expect_error(good_jwt("require = { scope = false }"), "required claim 'scope' cannot be false");
   expect_error(good_jwt("require = { scope = 3 }"),
@@ -327,8 +344,8 @@ TEST_F(Check, ExpiryIsClosedOrKept) {
   const Settings settings = expect_good(
       good_jwt("on_expiry = \"close\"\nexpiry_close_code = 4000\nleeway = \"1m\"\nmax_lifetime = \"1d\""));
   EXPECT_EQ(settings.auths[0].expiry_close_code, 4000);
-  EXPECT_EQ(settings.auths[0].leeway_seconds, 60);
-  EXPECT_EQ(settings.auths[0].max_lifetime_seconds, 86400);
+  EXPECT_EQ(settings.auths[0].jwt.leeway_seconds, 60);
+  EXPECT_EQ(settings.auths[0].jwt.max_lifetime_seconds, 86400);
   EXPECT_FALSE(expect_good(good_jwt("on_expiry = \"keep\"")).auths[0].close_on_expiry);
   expect_error(good_jwt("expiry_close_code = 1006"), "close code 1006 must not be sent");
   expect_error(good_jwt("expiry_close_code = 1015"), "close code 1015 must not be sent");

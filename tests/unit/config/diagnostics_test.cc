@@ -216,8 +216,6 @@ INSTANTIATE_TEST_SUITE_P(
              "'compression' = true is not yet supported"},
         Case{"[[route]]\npath = \"/a\"\nbackend = \"app\"\nwebsocket = { compression = \"gateway\" }\n",
              "'compression' = \"gateway\" is not yet supported"},
-        Case{"[[route]]\npath = \"/a\"\nbackend = \"app\"\nauth = [\"a\", \"b\"]\n",
-             "several [auth] on one route are not yet supported"},
         Case{"[[listener]]\nbind = \"127.0.0.1:1\"\nalpn = [\"h2\", \"http/1.1\"]\n",
              "11:9: error: 'alpn' = \"h2\" is not yet supported"}));
 

@@ -63,16 +63,16 @@ TEST_F(Example, FillsListeners) {
 
 TEST_F(Example, FillsAuth) {
   ASSERT_EQ(settings().auths.size(), 1U);
-  const policy::JwtSettings& auth = settings().auths[0];
-  EXPECT_EQ(auth.secret.reveal(), std::string(32, 's')) << "one trailing newline is removed";
-  EXPECT_THAT(auth.algorithms, ElementsAre(net::JwsAlgorithm::hs256));
-  EXPECT_THAT(auth.audience, ElementsAre("chat"));
+  const policy::AuthSettings& auth = settings().auths[0];
+  EXPECT_EQ(auth.jwt.secret.reveal(), std::string(32, 's')) << "one trailing newline is removed";
+  EXPECT_THAT(auth.jwt.algorithms, ElementsAre(net::JwsAlgorithm::hs256));
+  EXPECT_THAT(auth.jwt.audience, ElementsAre("chat"));
   ASSERT_EQ(auth.from.size(), 4U);
   EXPECT_EQ(auth.from[1].kind, policy::Carrier::Kind::query);
   EXPECT_EQ(auth.from[1].name, "access_token");
   EXPECT_EQ(auth.from[3].kind, policy::Carrier::Kind::cookie);
   EXPECT_THAT(auth.forward, ElementsAre(std::pair<std::string, std::string>("sub", "X-User-Id")));
-  EXPECT_EQ(auth.leeway_seconds, 30);
+  EXPECT_EQ(auth.jwt.leeway_seconds, 30);
   EXPECT_TRUE(auth.close_on_expiry);
   EXPECT_EQ(auth.expiry_close_code, 4401);
 }
@@ -191,9 +191,9 @@ TEST(Load, DefaultsOfAuthAndLimitsAreThoseOfTheSettings) {
                                          "secret_file = \"hs256.secret\"\n"
                                          "[rate_limit.l]\nkey = \"ip\"\nrate = \"1/s\"\n")));
   ASSERT_TRUE(loaded.ok()) << text_of(loaded);
-  const policy::JwtSettings auth;
-  EXPECT_EQ(loaded.settings.auths[0].leeway_seconds, auth.leeway_seconds);
-  EXPECT_EQ(loaded.settings.auths[0].max_lifetime_seconds, auth.max_lifetime_seconds);
+  const policy::AuthSettings auth;
+  EXPECT_EQ(loaded.settings.auths[0].jwt.leeway_seconds, auth.jwt.leeway_seconds);
+  EXPECT_EQ(loaded.settings.auths[0].jwt.max_lifetime_seconds, auth.jwt.max_lifetime_seconds);
   EXPECT_EQ(loaded.settings.auths[0].close_on_expiry, auth.close_on_expiry);
   EXPECT_EQ(loaded.settings.auths[0].expiry_close_code, auth.expiry_close_code);
   ASSERT_EQ(loaded.settings.auths[0].from.size(), 1U);

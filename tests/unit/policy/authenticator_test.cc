@@ -37,13 +37,13 @@ struct Asking {
 
   // The subject, or the name of the error; a '+' behind it when marker_only is set.
   std::string check(std::vector<Carrier> from) const {
-    JwtSettings settings;
-    settings.algorithms = {net::JwsAlgorithm::hs256};
-    settings.secret = test::kSecret;
+    AuthSettings settings;
+    settings.jwt.algorithms = {net::JwsAlgorithm::hs256};
+    settings.jwt.secret = test::kSecret;
     settings.from = std::move(from);
     std::string why;
-    const auto jwt = Jwt::make(context(), settings, why);
-    const Authenticator authenticator(settings, *jwt);
+    const auto jwt = Jwt::make(context(), settings.jwt, why);
+    const Authenticator authenticator({{&settings, jwt.get()}});
     http::Head head;
     const auto answer = authenticator.check(request(head), views(), now());
     if (!answer) return std::string(row(answer.error().code).name);
@@ -51,10 +51,8 @@ struct Asking {
     return answer->identity.subject + (answer->marker_only ? "+" : "");
   }
   Scrubbed scrubbed(std::vector<Carrier> from) const {
-    JwtSettings settings;
-    settings.from = std::move(from);
     http::Head head;
-    return scrub(settings, request(head), views());
+    return scrub(from, request(head), views());
   }
   http::Request request(http::Head& head) const {
     for (const auto& [name, value] : fields) head.fields.push_back({name, value});
@@ -207,6 +205,72 @@ TEST(Scrub, LeavesNothingOfACookieOrQueryThatWasOnlyTheToken) {
 TEST(Scrub, TakesAMarkerWithoutATokenAway) {
   EXPECT_EQ((Asking{.offer = {"chat", "bearer"}}.scrubbed({kProtocol}).subprotocols),
             (std::vector<std::string_view>{"chat"}));
+}
+
+// ---- several [auth] on one route ------------------------------------------------------------------------------------------------
+
+struct Issuer {
+  Issuer(std::string name, std::string issuer, std::string_view secret, std::vector<Carrier> from) {
+    settings.name = std::move(name);
+    settings.from = std::move(from);
+    settings.jwt.algorithms = {net::JwsAlgorithm::hs256};
+    settings.jwt.secret = secret;
+    settings.jwt.issuer = std::move(issuer);
+    std::string why;
+    jwt = Jwt::make(context(), settings.jwt, why);
+    EXPECT_NE(jwt, nullptr) << why;
+  }
+  AuthSettings settings;
+  std::unique_ptr<Jwt> jwt;
+};
+
+std::string signed_by(std::string_view secret, const std::string& claims) {
+  std::string why;
+  return *mint(context(), net::JwsAlgorithm::hs256, secret, "", "{\"exp\":2000000000" + claims + "}", why);
+}
+
+TEST(Authenticator, AsksTheAuthOfTheTokensIssuer) {
+  constexpr std::string_view kOne = "11111111111111111111111111111111";
+  constexpr std::string_view kTwo = "22222222222222222222222222222222";
+  const Issuer one("one", "https://one/", kOne, {kHeader, kCookie});
+  const Issuer two("two", "https://two/", kTwo, {kHeader});
+  const Authenticator authenticator({{&one.settings, one.jwt.get()}, {&two.settings, two.jwt.get()}});
+  const auto verdict = [&](const std::string& token, const char* field = "Authorization", const char* before = "Bearer ") {
+    const Asking asking{.fields = {{"Origin", "https://here"}, {field, before + token}}};
+    http::Head head;
+    const auto answer = authenticator.check(asking.request(head), {}, now());
+    return answer ? answer->auth->name + ":" + answer->identity.subject : std::string(row(answer.error().code).name);
+  };
+  const std::string by_one = signed_by(kOne, R"(,"iss":"https://one/","sub":"a")");
+  const std::string by_two = signed_by(kTwo, R"(,"iss":"https://two/","sub":"a")");
+  EXPECT_EQ(verdict(by_one), "one:a");
+  EXPECT_EQ(verdict(by_two), "two:a");
+  EXPECT_EQ(verdict(signed_by(kTwo, R"(,"iss":"https://one/","sub":"a")")), "bad_token") << "iss chooses, the key decides";
+  EXPECT_EQ(verdict(signed_by(kOne, R"(,"iss":"https://three/","sub":"a")")), "bad_token");
+  EXPECT_EQ(verdict(signed_by(kOne, R"(,"sub":"a")")), "bad_token") << "no iss, and nobody to ask";
+  EXPECT_EQ(verdict("a.b"), "bad_token");
+  EXPECT_EQ(verdict(std::string(1'000'000, '.')), "bad_token");
+  // A carrier of one of them alone is its own, whatever the token says.
+  EXPECT_EQ(verdict(by_one, "Cookie", "session="), "one:a");
+  EXPECT_EQ(verdict(by_two, "Cookie", "session="), "bad_token");
+}
+
+TEST(Authenticator, TriesTheCarriersOfAllInOrder) {
+  const Issuer first("first", "", test::kSecret, {kCookie});
+  const Issuer second("second", "", test::kSecret, {kProtocol, kHeader});
+  const Authenticator authenticator({{&first.settings, first.jwt.get()}, {&second.settings, second.jwt.get()}});
+  const std::string good = signed_by(test::kSecret, R"(,"sub":"a")");
+  const auto verdict = [&](const Asking& asking) {
+    http::Head head;
+    const auto answer = authenticator.check(asking.request(head), asking.views(), now());
+    if (!answer) return std::string(row(answer.error().code).name);
+    return answer->auth->name + (answer->marker_only ? "+" : "");
+  };
+  EXPECT_EQ(verdict({.fields = {{"Origin", "x"}, {"Cookie", "session=" + good}, {"Authorization", "Bearer x"}}}), "first");
+  EXPECT_EQ(verdict({.fields = {{"Origin", "x"}, {"Cookie", "session=x"}, {"Authorization", "Bearer " + good}}}), "bad_token");
+  EXPECT_EQ(verdict({.fields = {{"Authorization", "Bearer " + good}}}), "second");
+  EXPECT_EQ(verdict({.offer = {"bearer", good}}), "second+");
+  EXPECT_EQ(verdict({}), "no_token");
 }
 
 TEST(RedactQuery, HidesTheValuesOfCarriersAndSecrets) {
