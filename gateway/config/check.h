@@ -51,6 +51,10 @@ class Checker {
   void auth(const std::string& name, const Section& section);
   void auth_keys(const Section& section, policy::AuthSettings& auth);
   void jwks_serves(const Section& section, const policy::JwtSettings& jwt);
+  void external_auth(const Section& section, policy::AuthSettings& out);
+  bool external_url(const Text& url, policy::ExternalSettings& out);
+  std::vector<std::string> field_names(const Section& section, std::string_view key, bool (*reserved)(std::string_view name));
+  void only_for(const Section& section, std::string_view type, std::initializer_list<std::string_view> keys);
   void carriers(const Section& section, policy::AuthSettings& out);
   void claims(const Section& section, policy::AuthSettings& out);
   void limit(const std::string& name, const Section& section);
@@ -136,6 +140,11 @@ std::string bad_socket_path(std::string_view path);
 
 // Whether the text may stand as an HTTP token (RFC 9110 §5.6.2).
 bool is_token(std::string_view text);
+// Fields that belong to the connection, to the handshake or to the gateway (RFC 9110 §7.6.1): no claim may be written there,
+// and none of them carries a token.
+bool is_reserved(std::string_view name);
+// Letters, digits and '-', at most 64.
+bool is_field_name(std::string_view text);
 // Whether it can name a host: letters, digits, '-', '_' and dots.
 bool is_host_name(std::string_view text);
 

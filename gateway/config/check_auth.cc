@@ -12,27 +12,6 @@ namespace {
 
 constexpr JsonLimits kJwks{.octets = 1024 * 1024, .depth = 16, .members = 1000};
 
-// Fields that belong to the connection, to the handshake or to the gateway (RFC 9110 §7.6.1):
-// no claim may be written there, and none of them carries a token.
-bool is_reserved(std::string_view name) {
-  for (const std::string_view fixed :
-       {"Connection", "Keep-Alive", "Proxy-Connection", "Proxy-Authenticate", "Proxy-Authorization", "TE",
-        "Trailer", "Transfer-Encoding", "Upgrade", "Host", "Content-Length", "Cookie", "Origin", "Forwarded",
-        "X-Real-IP", "X-Request-Id", "Via", "traceparent", "tracestate"}) {
-    if (http::same_alias(name, fixed)) return true;
-  }
-  for (const std::string_view family : {"Sec-", "X-Forwarded-", "X-Sluice-", "X-Client-Cert-"}) {
-    if (name.size() >= family.size() && http::same_alias(name.substr(0, family.size()), family)) return true;
-  }
-  return false;
-}
-
-bool is_field_name(std::string_view text) {
-  return !text.empty() && text.size() <= 64 && std::all_of(text.begin(), text.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-';
-  });
-}
-
 // The kind of key that an algorithm needs, as a JWK says it (RFC 7518 §6.1, RFC 8037).
 struct KeyKind {
   std::string_view type;
@@ -60,10 +39,37 @@ std::string_view member(const Json& object, std::string_view name) {
 
 }  // namespace
 
+bool is_reserved(std::string_view name) {
+  for (const std::string_view fixed :
+       {"Connection", "Keep-Alive", "Proxy-Connection", "Proxy-Authenticate", "Proxy-Authorization", "TE",
+        "Trailer", "Transfer-Encoding", "Upgrade", "Host", "Content-Length", "Cookie", "Origin", "Forwarded",
+        "X-Real-IP", "X-Request-Id", "Via", "traceparent", "tracestate"}) {
+    if (http::same_alias(name, fixed)) return true;
+  }
+  for (const std::string_view family : {"Sec-", "X-Forwarded-", "X-Sluice-", "X-Client-Cert-"}) {
+    if (name.size() >= family.size() && http::same_alias(name.substr(0, family.size()), family)) return true;
+  }
+  return false;
+}
+
+bool is_field_name(std::string_view text) {
+  return !text.empty() && text.size() <= 64 && std::all_of(text.begin(), text.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-';
+  });
+}
+
 void Checker::auth(const std::string& name, const Section& section) {
   policy::AuthSettings out;
   out.name = name;
+  if (section.good("type") && section.text("type") == "external") {
+    external_auth(section, out);
+    claims(section, out);
+    settings_.auths.push_back(std::move(out));
+    return;
+  }
   if (section.good("type")) {
+    only_for(section, "external", {"url", "timeout", "request_headers", "response_headers", "refusal_headers",
+                                   "subject_header", "recheck", "tls"});
     auth_keys(section, out);
     carriers(section, out);
     claims(section, out);

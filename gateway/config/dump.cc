@@ -184,6 +184,13 @@ std::string text(const ListenerSettings& listener) {
 
 std::string text(const policy::AuthSettings& auth) {
   const policy::JwtSettings& jwt = auth.jwt;
+  if (auth.type == policy::AuthSettings::Type::external) {
+    const policy::ExternalSettings& external = auth.external;
+    return fmt::format("external {}://{}{}, timeout {}, with {}, to the backend {}, to the client {}, subject {}, again {}\n",
+                       external.tls ? "https" : "http", external.authority, external.target, duration_text(external.timeout),
+                       joined(external.request_headers, "none"), joined(external.response_headers, "none"),
+                       joined(external.refusal_headers, "none"), external.subject_header.empty() ? "none" : external.subject_header, or_word(external.recheck, "never"));
+  }
   std::vector<std::string> algorithms;
   for (const auto algorithm : jwt.algorithms) algorithms.emplace_back(net::name(algorithm));
   std::vector<std::string> from;

@@ -115,6 +115,7 @@ Snapshot::Snapshot(Settings settings, Memory& memory, std::uint64_t generation)
       // Identity headers of every [auth] are ours on every route: a route without auth must not let them
       // through.
       for (const auto& [claim, header] : auth.forward) compiled.owned_fields.push_back(header);
+      for (const std::string& header : auth.external.response_headers) compiled.owned_fields.push_back(header);
     }
     for (const std::string& name : route.rate_limit) compiled.limits.push_back(limiters_.at(name));
     if (route.target) compiled.target = std::make_shared<const upstream::TargetRules>(*route.target, own_addresses(settings_));

@@ -1,12 +1,15 @@
 // AuthSettings: one [auth.NAME], whatever its method.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "http/head.h"
+#include "policy/external_auth.h"
 #include "policy/jwt.h"
 
 namespace sluice::policy {
@@ -22,18 +25,22 @@ struct Carrier {
   }
 };
 
+// As in `type`, in metrics and in what is shown of a connection; [AuthSettings::Type].
+inline constexpr std::array<std::string_view, 2> kAuthTypes{"jwt", "external"};
+
 struct AuthSettings {
-  enum class Type : std::uint8_t { jwt };
+  enum class Type : std::uint8_t { jwt, external };
   Type type = Type::jwt;
   std::string name;
   std::vector<Carrier> from;
   std::vector<std::pair<std::string, std::string>> forward;  // claim → header name upstream
   bool close_on_expiry = true;
   std::uint16_t expiry_close_code = 4401;
-  JwtSettings jwt;
+  JwtSettings jwt;            // of Type::jwt
+  ExternalSettings external;  // of Type::external
 
   // How long after its expiry an identity still counts.
-  std::int64_t leeway_seconds() const { return jwt.leeway_seconds; }
+  std::int64_t leeway_seconds() const { return type == Type::jwt ? jwt.leeway_seconds : 0; }
 };
 
 }  // namespace sluice::policy

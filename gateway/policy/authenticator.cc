@@ -66,13 +66,18 @@ Found in_subprotocols(const std::vector<std::string_view>& offer, std::string_vi
   return found;
 }
 
+// A plain request that only reads, whose answer no other origin's page gets to see (RFC 9110 §9.2.1).
+bool is_safe(const http::Request& request) {
+  return request.kind == http::Request::Kind::http && (request.head->method == "GET" || request.head->method == "HEAD");
+}
+
 Found in_carrier(const Carrier& carrier, const http::Request& request, const std::vector<std::string_view>& offer) {
   switch (carrier.kind) {
     case Kind::header: return in_header(*request.head, carrier.name);
     case Kind::cookie:
-      // Every browser names its Origin when it opens a WebSocket. Without one there is nothing to check a
-      // cookie's use against, so the cookie is no credential.
-      return request.head->find("Origin") ? in_cookies(*request.head, carrier.name) : Found{};
+      // Every browser names its Origin when it opens a WebSocket or sends anything that may change something. Without
+      // one there is nothing to check a cookie's use against, so the cookie is no credential.
+      return request.head->find("Origin") || is_safe(request) ? in_cookies(*request.head, carrier.name) : Found{};
     case Kind::query: return in_query(request.target.query, carrier.name);
     case Kind::subprotocol: return in_subprotocols(offer, carrier.name);
   }
@@ -105,6 +110,7 @@ Authenticator::Authenticator(std::vector<Method> methods) : methods_(std::move(m
 Result<Credential> Authenticator::find(const http::Request& request,
                                        const std::vector<std::string_view>& subprotocols) const {
   for (const Method& method : methods_) {
+    if (method.external) return Credential{{}, &method, nullptr, false};
     for (const Carrier& carrier : method.settings->from) {
       Found found = in_carrier(carrier, request, subprotocols);
       if (found.count == 0) continue;

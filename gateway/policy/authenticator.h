@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "http/request.h"
+#include "net/tls_client.h"
 #include "policy/auth.h"
 #include "policy/jwt.h"
 
@@ -15,21 +16,23 @@ namespace sluice::policy {
 // One [auth], ready to check.
 struct Method {
   const AuthSettings* settings = nullptr;
-  const Jwt* jwt = nullptr;
+  const Jwt* jwt = nullptr;            // of type jwt
+  ExternalAuth* external = nullptr;    // of type external: it is asked, by session/external_check
+  const net::TlsClient* external_tls = nullptr;
 };
 
 // What a request brought, and who checks it. Its pointers live as long as the Authenticator.
 struct Credential {
   Secret text;
   const Method* method = nullptr;
-  const Carrier* carrier = nullptr;
+  const Carrier* carrier = nullptr;  // null: an external check looks itself
   bool marker_only = false;  // it stood in Sec-WebSocket-Protocol and no real subprotocol was offered beside it
 };
 
 struct Authenticated {
   Identity identity;
   const AuthSettings* auth = nullptr;  // that said so
-  const Carrier* carrier = nullptr;    // the one that was used
+  const Carrier* carrier = nullptr;    // the one that was used; null: none
   bool marker_only = false;            // as in Credential
 };
 
@@ -42,16 +45,19 @@ class Authenticator {
   // The first carrier that holds a credential decides, in the order of the route's [auth] tables and of each one's `from`;
   // a bad one is an Error without fall-through. Of several tables with that carrier, the one of the token's issuer
   // checks it. Authorization: scheme Bearer only, another scheme counts as no credential there. The same carrier twice
-  // → dup_token. None → no_token. An issuer of none of them → bad_token. When the request has no Origin field, cookie
+  // → dup_token. None → no_token, unless the last of the tables is an external check, which is asked
+  // whatever there is. An issuer of none of them → bad_token. When the request has no Origin field, cookie
   // carriers are skipped. `subprotocols` is the offer of the handshake.
   Result<Credential> find(const http::Request& request, const std::vector<std::string_view>& subprotocols) const;
 
-  // Errors as of the method: Jwt::verify.
+  // Not of an external one. Errors as of the method: Jwt::verify.
   Result<Authenticated> verify(const Credential& credential, WallTime now) const;
 
   // Both.
   Result<Authenticated> check(const http::Request& request, const std::vector<std::string_view>& subprotocols,
                               WallTime now) const;
+
+  const Method& first() const { return methods_.front(); }
 
  private:
   Result<const Method*> method_for(const Carrier& carrier, std::string_view text) const;

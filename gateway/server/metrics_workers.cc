@@ -100,18 +100,19 @@ void add_workers(Families& out, const Tallies& tallies) {
     rejects.add_used({{"stage", name(error.stage)}, {"reason", error.name}}, rejected(i));
   }
   auto auth = out.counter("sluice_auth_total", "Credentials that were judged.");
-  for (std::size_t i = 0; i < kErrcCount; ++i) {
-    const auto count = sum_of(all, [i](const WorkerTally& t) -> auto& { return t.auth[i]; });
-    if (i == 0) {
-      auth.add({{"method", "jwt"}, {"result", "ok"}, {"reason", "none"}}, count);
-    } else {
-      auth.add_used({{"method", "jwt"}, {"result", "refused"}, {"reason", row(static_cast<Errc>(i)).name}},
-                    count);
+  auto auth_seconds = out.histogram("sluice_auth_duration_seconds", "Time that judging a credential took.");
+  for (std::size_t type = 0; type < policy::kAuthTypes.size(); ++type) {
+    const std::string_view method = policy::kAuthTypes[type];
+    const auto judged = [&](std::size_t i) {
+      return sum_of(all, [type, i](const WorkerTally& t) -> auto& { return t.auth[type][i]; });
+    };
+    auth.add({{"method", method}, {"result", "ok"}, {"reason", "none"}}, judged(0));
+    for (std::size_t i = 1; i < kErrcCount; ++i) {
+      auth.add_used({{"method", method}, {"result", "refused"}, {"reason", row(static_cast<Errc>(i)).name}}, judged(i));
     }
+    auth_seconds.add({{"method", method}},
+                     histogram_of<14>(all, [type](const WorkerTally& t) -> auto& { return t.auth_seconds[type]; }));
   }
-  out.histogram("sluice_auth_duration_seconds", "Time that judging a credential took.")
-      .add({{"method", "jwt"}},
-           histogram_of<14>(all, [](const WorkerTally& t) -> auto& { return t.auth_seconds; }));
   auto pings = out.histogram("sluice_ping_rtt_seconds", "Round trip of the gateway's own pings.");
   pings.add({{"side", "client"}}, histogram_of<14>(all, [](const WorkerTally& t) -> auto& { return t.ping_seconds[0]; }));
   pings.add({{"side", "backend"}}, histogram_of<14>(all, [](const WorkerTally& t) -> auto& { return t.ping_seconds[1]; }));

@@ -63,7 +63,7 @@ void log_opening(const Opened& opened, const Opening& opening, const Record& rec
   line.add("subject", opening.words.subject);
   line.add("duration_ms", milliseconds(now - opening.started));
   if (request.tls.active) line.add("tls_ms", milliseconds(request.tls.handshake));
-  if (opening.authentication) line.add("auth_ms", milliseconds(*opening.authentication));
+  if (opening.authentication_took) line.add("auth_ms", milliseconds(*opening.authentication_took));
   if (opened.leg) line.add("connect_ms", milliseconds(opened.leg->connect_time()));
   if (opened.exchange) {
     line.add("bytes_in", opened.exchange->request_octets()).add("bytes_out", opened.exchange->answer_octets());

@@ -70,7 +70,11 @@ Result<std::string> switching_head(const Opening& opening) {
 }
 
 std::string refusal_head_and_body(const Error& error, const Opening& opening) {
-  std::string answer = refusal(error, opening.request.id, opening.retry_after, opening.allow);
+  std::string answer;
+  if (opening.refusal) {
+    if (auto relayed = relayed_answer(*opening.refusal, opening.request)) answer = std::move(*relayed);
+  }
+  if (answer.empty()) answer = refusal(error, opening.request.id, opening.retry_after, opening.allow);
   if (opening.head.method == "HEAD") answer.resize(answer.find("\r\n\r\n") + 4);
   return answer;
 }

@@ -124,7 +124,7 @@ void Session::leg_left(Leg& leg) {
 
 // The process ends before the closing did.
 void Session::cut() {
-  if (phase_ == Phase::choose || phase_ == Phase::open || phase_ == Phase::exchange) {
+  if (phase_ == Phase::authenticate || phase_ == Phase::choose || phase_ == Phase::open || phase_ == Phase::exchange) {
     const Error error{Errc::draining, Side::gateway, false, "cut at the drain's deadline"};
     house_.tally.rejects[static_cast<std::size_t>(error.code)].add();
     log_open(row(error.code).status, &error);

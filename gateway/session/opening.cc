@@ -1,8 +1,13 @@
 #include "session/opening.h"
 
+#include "session/authentication.h"
+
 #include <algorithm>
 
 namespace sluice::session {
+
+Opening::Opening() = default;
+Opening::~Opening() = default;
 
 void Opening::keep_head(Bytes received) {
   const std::string_view before = as_text(received.first(head_size));

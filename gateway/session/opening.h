@@ -31,6 +31,8 @@ struct Words {
   std::string subprotocol;
 };
 
+class Authentication;
+
 struct Opening : Recycled<Opening> {
   Words words;
   std::string out;               // an answer that waits to leave
@@ -65,13 +67,18 @@ struct Opening : Recycled<Opening> {
   std::uint64_t key_hash = 0;
   upstream::StickyServer sticky;  // what the client's own cookie says
   Error last_error{};
+  std::optional<Refusal> refusal;  // what another said to the client in place of our own words
   Duration retry_after{};
   std::string_view allow = "GET";  // methods, of an answer 405; a literal
   Instant started{};
-  std::optional<Duration> authentication;  // how long the credential was checked
+  std::unique_ptr<Authentication> authentication;  // while the credential is checked
+  Instant authentication_began{};
+  std::optional<Duration> authentication_took;
   ws::Agreement agreement;
   std::vector<std::pair<std::string, std::string>> answer_fields;
 
+  Opening();
+  ~Opening();
   // Copies the head, so that its octets may be consumed.
   void keep_head(Bytes received);
 };

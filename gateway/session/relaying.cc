@@ -156,6 +156,8 @@ Step Session::tick() {
     if (time >= expires_) {
       close_override_ = expiry_close_code_;
       end({Errc::token_expired, Side::client, false, "token expired"}, Side::gateway);
+    } else if (const Result<void> welcome = recheck_ ? recheck_->look() : Result<void>(); !welcome) {
+      end(welcome.error(), Side::gateway);
     } else if (limited) {
       end({Errc::lifetime, Side::gateway, false, ""}, Side::gateway);
     } else if (idle) {

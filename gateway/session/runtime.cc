@@ -47,6 +47,23 @@ bool make_jwt(Runtime& runtime, const policy::AuthSettings& auth, net::CryptoCon
   return true;
 }
 
+bool make_external(Runtime& runtime, const policy::AuthSettings& auth, net::CryptoContext& crypto, policy::Method& method,
+                   std::string& why) {
+  const policy::ExternalSettings& settings = auth.external;
+  auto& made = runtime.external_checks[auth.name];
+  if (!made) made = std::make_unique<policy::ExternalAuth>(settings);
+  method.external = made.get();
+  if (!settings.tls) return true;
+  auto client = net::TlsClient::make(crypto, {settings.ca, settings.certificate, settings.key, true}, why);
+  if (!client) {
+    why = "auth '" + auth.name + "': " + why;
+    return false;
+  }
+  method.external_tls = client.get();
+  runtime.clients.push_back(std::move(client));
+  return true;
+}
+
 bool add_route(Runtime& runtime, const config::CompiledRoute& compiled, net::CryptoContext& crypto,
                TallyBook& tallies, std::string& why) {
   RouteRuntime route;
@@ -56,7 +73,10 @@ bool add_route(Runtime& runtime, const config::CompiledRoute& compiled, net::Cry
   std::vector<policy::Method> methods;
   for (const policy::AuthSettings* const auth : compiled.auths) {
     policy::Method& method = methods.emplace_back(auth);
-    if (!make_jwt(runtime, *auth, crypto, method.jwt, why)) return false;
+    const bool external = auth->type == policy::AuthSettings::Type::external;
+    if (external ? !make_external(runtime, *auth, crypto, method, why) : !make_jwt(runtime, *auth, crypto, method.jwt, why)) {
+      return false;
+    }
   }
   if (!methods.empty()) route.authenticator = std::make_unique<const policy::Authenticator>(std::move(methods));
   const bool http = compiled.plan.up != config::FramerKind::ws_to_tcp;

@@ -10,6 +10,7 @@
 #include "policy/access.h"
 #include "session/access_log.h"
 #include "session/answers.h"
+#include "session/authentication.h"
 #include "session/limit_key.h"
 #include "session/listener_answer.h"
 #include "session/stickiness.h"
@@ -48,6 +49,7 @@ Session::~Session() {
 Step Session::advance() {
   switch (phase_) {
     case Phase::admit: return admit();
+    case Phase::authenticate: return authenticate();
     case Phase::choose: return choose();
     case Phase::open: return open();
     case Phase::exchange: return exchange();
@@ -77,7 +79,7 @@ Step Session::admit() {
     count_answer(200);
     return flush_then(Phase::linger);
   }
-  phase_ = Phase::choose;
+  phase_ = Phase::authenticate;
   return Step::next;
 }
 
@@ -141,29 +143,59 @@ Result<void> Session::judge() {
 
 Result<void> Session::judge_policies() {
   Opening& o = *opening_;
-  const http::Request& request = o.request;
   const config::CompiledRoute& route = *route_->compiled;
   const bool cookies = std::ranges::any_of(
       route.carriers, [](const policy::Carrier& carrier) { return carrier.kind == policy::Carrier::Kind::cookie; });
   TRY_VOID(policy::check_origin(o.head, rules().origins, cookies));
   TRY_VOID(judge_limits(true));
+  o.scrubbed = policy::scrub(route.carriers, o.request, o.offer.subprotocols);
+  return {};
+}
 
-  o.scrubbed.subprotocols = o.offer.subprotocols;
+// ---- authenticate -------------------------------------------------------------------------------------------------------
+
+Step Session::authenticate() {
+  Opening& o = *opening_;
   if (route_->authenticator) {
-    const Instant began = house_.loop.exactly_now();
-    auto authenticated = route_->authenticator->check(request, o.offer.subprotocols, house_.loop.wall());
-    o.authentication = house_.loop.exactly_now() - began;
-    house_.tally.auth_seconds.observe(std::chrono::duration<double>(*o.authentication).count());
-    const Errc outcome = authenticated ? Errc::none : authenticated.error().code;
-    house_.tally.auth[static_cast<std::size_t>(outcome)].add();
-    o.scrubbed = policy::scrub(route.carriers, request, o.offer.subprotocols);
-    if (!authenticated) return fail(authenticated.error());
-    o.authenticated = std::move(*authenticated);
+    if (!o.authentication) {
+      o.authentication = std::make_unique<Authentication>(house_, ready_, *route_->authenticator);
+      o.authentication_began = house_.loop.exactly_now();
+    }
+    const Result<bool> known = o.authentication->advance(o);
+    if (known && !*known) {
+      if (house_.draining) return refuse({Errc::draining, Side::gateway, false, ""});
+      if (client_.hung_up()) return refuse({Errc::client_lost, Side::client, false, "it left while it was being checked"});
+      arm(o.authentication->deadline());
+      return Step::wait;
+    }
+    o.authentication_took = house_.loop.exactly_now() - o.authentication_began;
+    const auto type = static_cast<std::size_t>(o.authentication->method().settings->type);
+    house_.tally.auth_seconds[type].observe(std::chrono::duration<double>(*o.authentication_took).count());
+    house_.tally.auth[type][static_cast<std::size_t>(known ? Errc::none : known.error().code)].add();
+    if (auto no = o.authentication->take_no()) {
+      o.refusal = {no->status, std::move(no->fields), std::move(no->body)};
+    }
+    const policy::Method& method = o.authentication->method();
+    o.authentication.reset();
+    if (!known) return refuse(known.error());
     o.has_identity = true;
-    TRY_VOID(judge_identity());
+    if (method.external && method.settings->external.recheck > Duration::zero() && !plain()) {
+      auto question = method.external->question(o.request);
+      check(question.has_value(), "what has been asked cannot be asked");
+      recheck_ = std::make_unique<Recheck>(house_, ready_, method, std::move(*question), o.authenticated.identity.subject);
+    }
   }
+  if (const Result<void> judged = judge_identified(); !judged) return refuse(judged.error());
+  phase_ = Phase::choose;
+  return Step::next;
+}
+
+Result<void> Session::judge_identified() {
+  Opening& o = *opening_;
+  const http::Request& request = o.request;
+  if (o.has_identity) TRY_VOID(judge_identity());
   TRY_VOID(judge_limits(false));
-  const config::RouteSettings& rules = *route.settings;
+  const config::RouteSettings& rules = *route_->compiled->settings;
   o.request_fields = TRY(rules.request_headers.values(request, o.authenticated.identity));
   o.response_fields = TRY(rules.response_headers.values(request, o.authenticated.identity));
   return judge_subprotocols();
@@ -339,7 +371,7 @@ Step Session::open() {
   }
   if (tcp()) o.agreement.subprotocol = o.chosen_subprotocol;
   // The marker, never the token, when nothing else was offered.
-  if (o.agreement.subprotocol.empty() && o.authenticated.marker_only &&
+  if (o.agreement.subprotocol.empty() && o.authenticated.marker_only && o.authenticated.carrier &&
       o.authenticated.carrier->kind == policy::Carrier::Kind::subprotocol) {
     o.agreement.subprotocol = o.authenticated.carrier->name;
   }

@@ -21,6 +21,7 @@
 #include "session/lane.h"
 #include "session/leg.h"
 #include "session/opening.h"
+#include "session/recheck.h"
 #include "session/revival.h"
 #include "session/spread.h"
 #include "ws/control.h"
@@ -31,7 +32,7 @@ struct ListenerAnswer;
 
 class Session : public Recycled<Session> {
  public:
-  enum class Phase : std::uint8_t { admit, choose, open, exchange, answer, relay, linger, done };
+  enum class Phase : std::uint8_t { admit, authenticate, choose, open, exchange, answer, relay, linger, done };
 
   // `client` outlives the session. `ready` is told of edges of the legs (the Front).
   Session(House& house, net::Ready& ready, net::Stream& client, std::shared_ptr<const Runtime> runtime,
@@ -62,6 +63,8 @@ class Session : public Recycled<Session> {
   Step answer_here(ListenerAnswer own);
   Result<void> judge();              // route and handshake
   Result<void> judge_policies();
+  Step authenticate();
+  Result<void> judge_identified();
   Result<void> judge_identity();
   Result<void> judge_subprotocols();
   Result<void> judge_limits(bool before_auth);
@@ -204,6 +207,7 @@ class Session : public Recycled<Session> {
   Leg* gate_ = nullptr;                // per message: the leg that writes to the client now
   Leg* target_ = nullptr;              // the leg of the message at hand; null: several (Spread::fan)
   std::unique_ptr<Spread> spread_;     // per message
+  std::unique_ptr<Recheck> recheck_;   // where an external check is asked again
   std::unique_ptr<Revival> revival_;   // where the client survives the loss of its leg
 
   Record record_;                      // what the close line says

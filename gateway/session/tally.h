@@ -9,6 +9,7 @@
 #include "base/counters.h"
 #include "base/error.h"
 #include "base/time.h"
+#include "policy/auth.h"
 
 namespace sluice::session {
 
@@ -115,8 +116,9 @@ struct ListenerTally {
 
 struct WorkerTally {
   std::array<Counter, kErrcCount> rejects;  // sluice_rejects_total{stage,reason}
-  std::array<Counter, kErrcCount> auth;     // auth_total by reason; [none] = ok
-  Histogram<14> auth_seconds{kSecondsBounds};
+  // auth_total by policy::AuthSettings::Type and reason; [none] = ok
+  std::array<std::array<Counter, kErrcCount>, policy::kAuthTypes.size()> auth;
+  std::array<Histogram<14>, policy::kAuthTypes.size()> auth_seconds{{Histogram<14>{kSecondsBounds}, Histogram<14>{kSecondsBounds}}};
   Histogram<14> lag_seconds{kSecondsBounds};
   Gauge handshaking;  // connections that are not relaying yet
   // Round trip of the gateway's own pings, to clients and to upstreams.

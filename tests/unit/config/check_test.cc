@@ -312,6 +312,34 @@ TEST_F(Check, SeveralAuthsOfARouteDoNotTakeEachOthersTokens) {
   expect_error("[[route]]\npath = \"/r\"\nbackend = \"app\"\nauth = []\n", "'auth' is empty");
 }
 
+TEST_F(Check, AnExternalCheckHasAUrlAndNamesOfHeaders) {
+  const auto external = [](const std::string& lines) { return "[auth.a]\ntype = \"external\"\n" + lines; };
+  const std::string url = "url = \"http://127.0.0.1:4181/verify?app=1\"\n";
+  expect_error(external(""), "[auth.a] has no 'url' to ask");
+  for (const char* bad : {"ws://h/", "dns+http://h/", "http+unix:///run/x", "srv+https://h/"}) {
+    expect_error(external("url = \"" + std::string(bad) + "\"\n"), "\"" + std::string(bad) + "\" cannot be asked");
+  }
+  for (const char* bad : {"http://h/a/../b", "http://h/#x", "http://h/a%2fb", "http://h/%61"}) {
+    expect_error(external("url = \"" + std::string(bad) + "\"\n"), "\"" + std::string(bad) + "\" has no path that can be asked for");
+  }
+  expect_error(external("url = \"http://user@h/\"\n"), "server \"http://user@h\" holds a user name");
+  expect_error(external(url + "algorithms = [\"ES256\"]\n"), "'algorithms' is only for type = \"jwt\"");
+  expect_error(good_jwt("url = \"http://h/\""), "'url' is only for type = \"external\"");
+  expect_error(external(url + "response_headers = [\"X-Forwarded-For\"]\n"), "header X-Forwarded-For belongs to the gateway");
+  expect_error(external(url + "response_headers = [\"X-User\", \"x-user\"]\n"), "'response_headers' names x-user twice");
+  expect_error(external(url + "request_headers = [\"a b\"]\n"), "'request_headers': \"a b\" is no name of a header");
+  expect_error(external(url + "refusal_headers = [\"Transfer-Encoding\"]\n"), "header Transfer-Encoding belongs to");
+  expect_error(external(url + "tls = { server_name = \"x\" }\n"), "'tls' is only for");
+  const policy::ExternalSettings read =
+      expect_good(external("url = \"https://sso.internal:8443\"\ntimeout = \"300ms\"\nsubject_header = \"X-User\"\n")).auths[0].external;
+  EXPECT_TRUE(read.tls);
+  EXPECT_EQ(read.host + " " + std::to_string(read.port) + " " + read.authority + " " + read.target,
+            "sso.internal 8443 sso.internal:8443 /");
+  EXPECT_EQ(read.timeout, std::chrono::milliseconds(300));
+  EXPECT_THAT(read.request_headers, ElementsAre("Authorization", "Cookie"));
+  EXPECT_EQ(expect_good(external(url)).auths[0].external.target, "/verify?app=1");
+}
+
 TEST_F(Check, ForwardedClaimsGetHeadersOfTheirOwn) {
   for (const char* header : {"Host", "Connection", "te", "Sec-WebSocket-Key", "X-Forwarded-For", "X-Real-IP",
                              "Upgrade", "Cookie"}) {

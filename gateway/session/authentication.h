@@ -1,0 +1,41 @@
+// Authentication: the check of one client's credential, from finding it to the verdict, however long that takes. Owned by the
+// Opening of one session, and given up with it; what it waits for wakes the session through its Front.
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "policy/authenticator.h"
+#include "session/external_check.h"
+#include "session/front.h"
+
+namespace sluice::session {
+
+struct Opening;
+
+class Authentication {
+ public:
+  Authentication(House& house, net::Ready& ready, const policy::Authenticator& authenticator)
+      : house_(house), ready_(ready), authenticator_(authenticator) {}
+
+  // true: opening.authenticated says who it is, and opening.identity_fields what an external check had to say of it. false:
+  // an answer will come to the Ready, or deadline() pass. Errors: those of the [auth] that decided.
+  Result<bool> advance(Opening& opening);
+  Instant deadline() const { return external_ ? external_->deadline() : kNever; }
+  // What a service that was asked said to the client, where it refused.
+  std::optional<policy::ExternalAuth::No> take_no() { return std::exchange(no_, std::nullopt); }
+  // The [auth] that is asked, or would have been.
+  const policy::Method& method() const { return credential_ ? *credential_->method : authenticator_.first(); }
+
+ private:
+  Result<bool> ask(Opening& opening);
+
+  House& house_;
+  net::Ready& ready_;
+  const policy::Authenticator& authenticator_;
+  std::optional<policy::Credential> credential_;
+  std::unique_ptr<ExternalCheck> external_;
+  std::optional<policy::ExternalAuth::No> no_;
+};
+
+}  // namespace sluice::session
