@@ -12,6 +12,7 @@ namespace {
 
 constexpr std::string_view kBegin = "sk_";
 constexpr std::size_t kPrefixDigits = 2 * std::tuple_size_v<ApiKeyPrefix>;
+constexpr std::size_t kMaxName = 128;
 constexpr std::size_t kSecretOctets = 32;
 constexpr std::size_t kSecretDigits = (kSecretOctets * 4 + 2) / 3;
 constexpr std::size_t kSize = kBegin.size() + kPrefixDigits + 1 + kSecretDigits;
@@ -44,6 +45,11 @@ Result<Identity> ApiKeys::verify(std::string_view text, WallTime now) const {
   identity.expires = key->expires.has_value();
   identity.expiry = key->expires.value_or(WallTime{});
   return identity;
+}
+
+bool ApiKeys::is_name(std::string_view text) {
+  return !text.empty() && text.size() <= kMaxName &&
+         std::ranges::all_of(text, [](char c) { return c > 0x20 && c < 0x7f && c != '"' && c != '\\'; });
 }
 
 ApiKeyPrefix ApiKeys::found_by(const net::Sha256& digest) {

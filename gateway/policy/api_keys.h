@@ -49,6 +49,9 @@ class ApiKeys {
 
   std::size_t size() const { return keys_.size(); }
 
+  // What may stand as a name: 1 to 128 characters of visible ASCII without a quote or a backslash, so that it needs no
+  // escapes in a file and may be forwarded in a field.
+  static bool is_name(std::string_view text);
   // What a key with this digest is found by that has no prefix of its own.
   static ApiKeyPrefix found_by(const net::Sha256& digest);
   // The prefix that stands in a key's text; nullopt: it was made elsewhere.

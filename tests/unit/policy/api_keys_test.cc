@@ -149,6 +149,13 @@ TEST(ApiKeys, HaveAPrefixOnlyInThatForm) {
   EXPECT_FALSE(ApiKeys::parse_prefix(""));
 }
 
+TEST(ApiKeys, BelongToNamesThatStandAnywhereAsTheyAre) {
+  for (const char* name : {"billing", "billing/eu-1", "a", "team:blue@example.com"}) EXPECT_TRUE(ApiKeys::is_name(name)) << name;
+  EXPECT_TRUE(ApiKeys::is_name(std::string(128, 'n')));
+  for (const char* name : {"", "two words", "a\"b", "a\\b", "a\nb", "caf\xc3\xa9", "a\x7f"}) EXPECT_FALSE(ApiKeys::is_name(name)) << name;
+  EXPECT_FALSE(ApiKeys::is_name(std::string(129, 'n')));
+}
+
 // The two answers differ in nothing that a clock could see. Medians of many short batches, in turn, so that what the
 // machine does besides hits both.
 TEST(ApiKeys, TakeAsLongForAWrongKeyAsForAnUnknownOne) {
