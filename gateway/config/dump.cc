@@ -182,10 +182,15 @@ std::string text(const ListenerSettings& listener) {
                            kStyles[static_cast<std::size_t>(listener.forwarded)]);
 }
 
-std::string text(const policy::AuthSettings& auth) {
-  const policy::JwtSettings& jwt = auth.jwt;
+std::string text(const policy::JwtSettings& jwt) {
   std::vector<std::string> algorithms;
   for (const auto algorithm : jwt.algorithms) algorithms.emplace_back(net::name(algorithm));
+  return fmt::format("jwt {}, secret {}, public key {}, jwks {}, issuer {}, audience {}", joined(algorithms, "none"),
+                     mask(jwt.secret), jwt.public_key.empty() ? "none" : "set", jwt.jwks.empty() ? "none" : "set",
+                     jwt.issuer.empty() ? "any" : jwt.issuer, joined(jwt.audience, "any"));
+}
+
+std::string text(const policy::AuthSettings& auth) {
   std::vector<std::string> from;
   constexpr std::string_view kKinds[] = {"header", "cookie", "query", "subprotocol"};
   for (const auto& carrier : auth.from) {
@@ -194,10 +199,10 @@ std::string text(const policy::AuthSettings& auth) {
   std::vector<std::string> forward;
   for (const auto& [claim, header] : auth.forward) forward.push_back(fmt::format("{} as {}", claim, header));
   return fmt::format(
-      "jwt {}, secret {}, public key {}, jwks {}, issuer {}, audience {}\n    from {}, forward {}, {}\n",
-      joined(algorithms, "none"), mask(jwt.secret), jwt.public_key.empty() ? "none" : "set",
-      jwt.jwks.empty() ? "none" : "set", jwt.issuer.empty() ? "any" : jwt.issuer,
-      joined(jwt.audience, "any"), joined(from, "none"), joined(forward, "none"),
+      "{}\n    from {}, forward {}, failures {}, {}\n",
+      auth.keys ? fmt::format("api_key, {} keys", auth.keys->size()) : text(auth.jwt), joined(from, "none"),
+      joined(forward, "none"),
+      auth.failures.count == 0 ? "off" : fmt::format("{} per {}", auth.failures.count, duration_text(auth.failures.per)),
       auth.close_on_expiry ? fmt::format("close {} on expiry", auth.expiry_close_code) : "keep on expiry");
 }
 

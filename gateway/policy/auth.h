@@ -1,12 +1,17 @@
 // AuthSettings: one [auth.NAME], whatever its method.
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "http/head.h"
+#include "policy/api_keys.h"
+#include "policy/failures.h"
 #include "policy/jwt.h"
 
 namespace sluice::policy {
@@ -23,17 +28,20 @@ struct Carrier {
 };
 
 struct AuthSettings {
-  enum class Type : std::uint8_t { jwt };
+  enum class Type : std::uint8_t { jwt, api_key };
+  static constexpr std::array<std::string_view, 2> kTypeNames{"jwt", "api_key"};
   Type type = Type::jwt;
   std::string name;
   std::vector<Carrier> from;
   std::vector<std::pair<std::string, std::string>> forward;  // claim → header name upstream
   bool close_on_expiry = true;
   std::uint16_t expiry_close_code = 4401;
+  FailureLimit failures;               // of one address
   JwtSettings jwt;
+  std::shared_ptr<const ApiKeys> keys;  // of type api_key
 
   // How long after its expiry an identity still counts.
-  std::int64_t leeway_seconds() const { return jwt.leeway_seconds; }
+  std::int64_t leeway_seconds() const { return type == Type::jwt ? jwt.leeway_seconds : 0; }
 };
 
 }  // namespace sluice::policy

@@ -8,14 +8,18 @@
 
 #include "http/request.h"
 #include "policy/auth.h"
+#include "policy/failures.h"
 #include "policy/jwt.h"
+#include "policy/token_cache.h"
 
 namespace sluice::policy {
 
 // One [auth], ready to check.
 struct Method {
   const AuthSettings* settings = nullptr;
-  const Jwt* jwt = nullptr;
+  const Jwt* jwt = nullptr;       // of type jwt
+  TokenCache* cache = nullptr;    // what it found good; null: nothing is remembered
+  Failures* failures = nullptr;   // of addresses; null: they are not counted
 };
 
 // What a request brought, and who checks it. Its pointers live as long as the Authenticator.
@@ -31,6 +35,7 @@ struct Authenticated {
   const AuthSettings* auth = nullptr;  // that said so
   const Carrier* carrier = nullptr;    // the one that was used
   bool marker_only = false;            // as in Credential
+  bool remembered = false;             // from the cache
 };
 
 class Authenticator {
@@ -46,12 +51,15 @@ class Authenticator {
   // carriers are skipped. `subprotocols` is the offer of the handshake.
   Result<Credential> find(const http::Request& request, const std::vector<std::string_view>& subprotocols) const;
 
-  // Errors as of the method: Jwt::verify.
+  // Errors as of the method: Jwt::verify, ApiKeys::verify.
   Result<Authenticated> verify(const Credential& credential, WallTime now) const;
 
   // Both.
   Result<Authenticated> check(const http::Request& request, const std::vector<std::string_view>& subprotocols,
                               WallTime now) const;
+
+  // The method that a route without any credential is told of.
+  const Method& first() const { return methods_.front(); }
 
  private:
   Result<const Method*> method_for(const Carrier& carrier, std::string_view text) const;

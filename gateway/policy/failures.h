@@ -12,7 +12,7 @@
 namespace sluice::policy {
 
 struct FailureLimit {
-  std::uint64_t count = 10;  // 0: failures are not counted
+  std::uint64_t count = 0;  // 0: failures are not counted
   Duration per = std::chrono::minutes(1);
   friend bool operator==(const FailureLimit&, const FailureLimit&) = default;
 };

@@ -2,7 +2,13 @@
 
 namespace sluice::policy {
 
-const Identity* TokenCache::find(const net::Sha256& digest, WallTime now) {
+const Identity* TokenCache::find(const net::Sha256& digest, std::uint64_t generation, WallTime now) {
+  if (generation != generation_) {
+    by_digest_.clear();
+    entries_.clear();
+    taken_ = 0;
+    generation_ = generation;
+  }
   const auto found = by_digest_.find(digest);
   if (found == by_digest_.end()) return nullptr;
   const auto entry = found->second;
@@ -22,12 +28,6 @@ void TokenCache::keep(const net::Sha256& digest, std::size_t size, const Identit
   entries_.push_front({digest, size, identity, now, end});
   by_digest_.emplace(digest, entries_.begin());
   taken_ += size;
-}
-
-void TokenCache::clear() {
-  by_digest_.clear();
-  entries_.clear();
-  taken_ = 0;
 }
 
 void TokenCache::drop(std::list<Entry>::iterator entry) {

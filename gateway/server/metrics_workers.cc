@@ -100,18 +100,24 @@ void add_workers(Families& out, const Tallies& tallies) {
     rejects.add_used({{"stage", name(error.stage)}, {"reason", error.name}}, rejected(i));
   }
   auto auth = out.counter("sluice_auth_total", "Credentials that were judged.");
-  for (std::size_t i = 0; i < kErrcCount; ++i) {
-    const auto count = sum_of(all, [i](const WorkerTally& t) -> auto& { return t.auth[i]; });
-    if (i == 0) {
-      auth.add({{"method", "jwt"}, {"result", "ok"}, {"reason", "none"}}, count);
-    } else {
-      auth.add_used({{"method", "jwt"}, {"result", "refused"}, {"reason", row(static_cast<Errc>(i)).name}},
-                    count);
+  const auto& methods = policy::AuthSettings::kTypeNames;
+  for (std::size_t m = 0; m < methods.size(); ++m) {
+    for (std::size_t i = 0; i < kErrcCount; ++i) {
+      const auto count = sum_of(all, [=](const WorkerTally& t) -> auto& { return t.auth[m].results[i]; });
+      if (i == 0) {
+        auth.add({{"method", methods[m]}, {"result", "ok"}, {"reason", "none"}}, count);
+      } else {
+        auth.add_used({{"method", methods[m]}, {"result", "refused"}, {"reason", row(static_cast<Errc>(i)).name}}, count);
+      }
     }
   }
-  out.histogram("sluice_auth_duration_seconds", "Time that judging a credential took.")
-      .add({{"method", "jwt"}},
-           histogram_of<14>(all, [](const WorkerTally& t) -> auto& { return t.auth_seconds; }));
+  auto took = out.histogram("sluice_auth_duration_seconds", "Time that judging a credential took.");
+  for (std::size_t m = 0; m < methods.size(); ++m) {
+    took.add({{"method", methods[m]}},
+             histogram_of<14>(all, [m](const WorkerTally& t) -> auto& { return t.auth[m].seconds; }));
+  }
+  out.counter("sluice_token_cache_hits_total", "Tokens that had been found good before, so that no signature was checked.")
+      .add({}, sum_of(all, [](const WorkerTally& t) -> auto& { return t.token_cache_hits; }));
   auto pings = out.histogram("sluice_ping_rtt_seconds", "Round trip of the gateway's own pings.");
   pings.add({{"side", "client"}}, histogram_of<14>(all, [](const WorkerTally& t) -> auto& { return t.ping_seconds[0]; }));
   pings.add({{"side", "backend"}}, histogram_of<14>(all, [](const WorkerTally& t) -> auto& { return t.ping_seconds[1]; }));

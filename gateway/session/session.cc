@@ -150,12 +150,7 @@ Result<void> Session::judge_policies() {
 
   o.scrubbed.subprotocols = o.offer.subprotocols;
   if (route_->authenticator) {
-    const Instant began = house_.loop.exactly_now();
-    auto authenticated = route_->authenticator->check(request, o.offer.subprotocols, house_.loop.wall());
-    o.authentication = house_.loop.exactly_now() - began;
-    house_.tally.auth_seconds.observe(std::chrono::duration<double>(*o.authentication).count());
-    const Errc outcome = authenticated ? Errc::none : authenticated.error().code;
-    house_.tally.auth[static_cast<std::size_t>(outcome)].add();
+    auto authenticated = authenticate();
     o.scrubbed = policy::scrub(route.carriers, request, o.offer.subprotocols);
     if (!authenticated) return fail(authenticated.error());
     o.authenticated = std::move(*authenticated);
@@ -167,6 +162,34 @@ Result<void> Session::judge_policies() {
   o.request_fields = TRY(rules.request_headers.values(request, o.authenticated.identity));
   o.response_fields = TRY(rules.response_headers.values(request, o.authenticated.identity));
   return judge_subprotocols();
+}
+
+Result<policy::Authenticated> Session::authenticate() {
+  Opening& o = *opening_;
+  const policy::Authenticator& authenticator = *route_->authenticator;
+  const Instant began = house_.loop.exactly_now();
+  const policy::Method* method = &authenticator.first();
+  const auto ask = [&]() -> Result<policy::Authenticated> {
+    const policy::Credential credential = TRY(authenticator.find(o.request, o.offer.subprotocols));
+    method = credential.method;
+    policy::Failures* const failures = method->failures;
+    if (failures) o.retry_after = failures->wait(o.request.client, now());
+    if (o.retry_after > Duration::zero()) {
+      record_.rate_limited = true;
+      return fail(Errc::rl_auth, Side::client, "too many credentials from its address were wrong");
+    }
+    auto found = authenticator.verify(credential, house_.loop.wall());
+    // Whoever is known and only may not come in has guessed nothing.
+    if (failures && !found && row(found.error().code).status == 401) failures->count(o.request.client, now());
+    return found;
+  };
+  auto authenticated = ask();
+  o.authentication = house_.loop.exactly_now() - began;
+  WorkerTally::Auth& tally = house_.tally.auth[static_cast<std::size_t>(method->settings->type)];
+  tally.seconds.observe(std::chrono::duration<double>(*o.authentication).count());
+  tally.results[static_cast<std::size_t>(authenticated ? Errc::none : authenticated.error().code)].add();
+  if (authenticated && authenticated->remembered) house_.tally.token_cache_hits.add();
+  return authenticated;
 }
 
 Result<void> Session::judge_identity() {

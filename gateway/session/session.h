@@ -64,6 +64,7 @@ class Session : public Recycled<Session> {
   Result<void> judge_policies();
   Result<void> judge_identity();
   Result<void> judge_subprotocols();
+  Result<policy::Authenticated> authenticate();
   Result<void> judge_limits(bool before_auth);
   Result<void> judge_limit(policy::Limiter& limiter);
   Step choose();

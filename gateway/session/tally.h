@@ -9,6 +9,7 @@
 #include "base/counters.h"
 #include "base/error.h"
 #include "base/time.h"
+#include "policy/auth.h"
 
 namespace sluice::session {
 
@@ -115,8 +116,13 @@ struct ListenerTally {
 
 struct WorkerTally {
   std::array<Counter, kErrcCount> rejects;  // sluice_rejects_total{stage,reason}
-  std::array<Counter, kErrcCount> auth;     // auth_total by reason; [none] = ok
-  Histogram<14> auth_seconds{kSecondsBounds};
+  // By AuthSettings::Type: auth_total by reason, [none] = ok, and how long it took.
+  struct Auth {
+    std::array<Counter, kErrcCount> results;
+    Histogram<14> seconds{kSecondsBounds};
+  };
+  std::array<Auth, policy::AuthSettings::kTypeNames.size()> auth;
+  Counter token_cache_hits;
   Histogram<14> lag_seconds{kSecondsBounds};
   Gauge handshaking;  // connections that are not relaying yet
   // Round trip of the gateway's own pings, to clients and to upstreams.
