@@ -45,6 +45,12 @@ int main(int argc, char** argv) {
   token->add_option("--claim", token_options.claims, "Further claim, NAME=VALUE; may be repeated");
   token->callback([&] { code = command_token(token_options); });
 
+  HashKeyOptions hash_key_options;
+  CLI::App* hash_key = app.add_subcommand("hash-key", "Make an API key and its entry for the file of keys");
+  hash_key->add_option("--name", hash_key_options.name, "Who will hold it: the subject of their connections")->capture_default_str();
+  hash_key->add_flag("--stdin", hash_key_options.from_input, "Take a key that exists already from standard input");
+  hash_key->callback([&] { code = command_hash_key(hash_key_options); });
+
   std::string admin = "127.0.0.1:9901";
   CLI::App* healthcheck = app.add_subcommand("healthcheck", "Ask a running gateway whether it is ready");
   healthcheck->add_option("--admin", admin, "Address of its admin listener")->capture_default_str();

@@ -15,7 +15,7 @@ set(homes
   "zlib\\.h@^ws/deflate"
   "ares@^net/resolver"
   "hiredis/@^store/redis"
-  "toml\\+\\+@^config/file\\."
+  "toml\\+\\+@^config/document\\."
   "prometheus/@^server/metrics"
   "CLI/@^main\\.cc")
 # Libraries whose headers are heavy: never in a header of ours.

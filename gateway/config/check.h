@@ -24,7 +24,7 @@ void interpret(const Section& top, Reporter& reporter, Settings& settings);
 // ---- parts of it, in check_*.cc
 // --------------------------------------------------------------------------------------
 
-enum class FileKind : std::uint8_t { certificate, private_key, public_key, jwks, secret, token, targets };
+enum class FileKind : std::uint8_t { certificate, private_key, public_key, jwks, secret, token, targets, api_keys };
 
 class Checker {
  public:
@@ -49,7 +49,10 @@ class Checker {
   void redirects();
   void listeners_together();
   void auth(const std::string& name, const Section& section);
+  void auth_type(const Section& section, policy::AuthSettings& out);
   void auth_keys(const Section& section, policy::AuthSettings& auth);
+  void api_keys(const Section& section, policy::AuthSettings& out);
+  void auth_failures(const Section& section, policy::AuthSettings& out);
   void jwks_serves(const Section& section, const policy::JwtSettings& jwt);
   void external_auth(const Section& section, policy::AuthSettings& out);
   bool external_url(const Text& url, policy::ExternalSettings& out);

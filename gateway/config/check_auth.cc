@@ -2,9 +2,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <initializer_list>
 
 #include "base/json.h"
 #include "config/check.h"
+#include "config/key_file.h"
 #include "http/forwarded.h"
 
 namespace sluice::config {
@@ -64,15 +66,18 @@ void Checker::auth(const std::string& name, const Section& section) {
   if (section.good("type") && section.text("type") == "external") {
     external_auth(section, out);
     claims(section, out);
+    auth_failures(section, out);
     settings_.auths.push_back(std::move(out));
     return;
   }
   if (section.good("type")) {
     only_for(section, "external", {"url", "timeout", "request_headers", "response_headers", "refusal_headers",
                                    "subject_header", "recheck", "tls"});
-    auth_keys(section, out);
+    auth_type(section, out);
+    out.type == policy::AuthSettings::Type::jwt ? auth_keys(section, out) : api_keys(section, out);
     carriers(section, out);
     claims(section, out);
+    auth_failures(section, out);
   }
   out.jwt.issuer = section.text("issuer");
   for (const Text& text : section.texts("audience")) out.jwt.audience.push_back(text.text);
@@ -91,6 +96,37 @@ void Checker::auth(const std::string& name, const Section& section) {
     error(section.place("expiry_close_code"), "'expiry_close_code' has no effect with on_expiry = \"keep\"");
   }
   settings_.auths.push_back(std::move(out));
+}
+
+void Checker::auth_type(const Section& section, policy::AuthSettings& out) {
+  using Type = policy::AuthSettings::Type;
+  out.type = section.text("type") == "api_key" ? Type::api_key : Type::jwt;
+  if (out.type == Type::api_key) {
+    only_for(section, "jwt", {"algorithms", "secret_file", "public_key_file", "jwks_file", "issuer", "audience", "leeway",
+                              "max_lifetime", "require"});
+  } else {
+    only_for(section, "api_key", {"keys_file"});
+  }
+}
+
+void Checker::api_keys(const Section& section, policy::AuthSettings& out) {
+  std::vector<policy::ApiKey> keys;
+  if (!section.has("keys_file")) {
+    error(section.place(), fmt::format("[auth.{}] needs 'keys_file'", shown(out.name)), "keys_file = \"keys.toml\"");
+  } else if (std::string content = read(section, "keys_file", FileKind::api_keys); !content.empty()) {
+    const std::string path = resolve({section.text("keys_file"), section.place("keys_file")});
+    keys = read_key_file(reporter_.add_source(path, std::move(content)), reporter_);
+  }
+  out.keys = std::make_shared<const policy::ApiKeys>(std::move(keys));
+}
+
+void Checker::auth_failures(const Section& section, policy::AuthSettings& out) {
+  if (out.type == policy::AuthSettings::Type::api_key) out.failures = {10, std::chrono::minutes(1)};
+  const Node* failures = section.node("failures");
+  if (failures == nullptr) return;
+  if (failures->octets) return error(failures->place, "'failures' counts no bytes", "write \"10/m\"");
+  out.failures.count = section.is_word("failures") ? 0 : static_cast<std::uint64_t>(failures->number);
+  if (out.failures.count != 0) out.failures.per = failures->per;
 }
 
 void Checker::auth_keys(const Section& section, policy::AuthSettings& auth) {
@@ -166,6 +202,10 @@ void Checker::carriers(const Section& section, policy::AuthSettings& out) {
   using Kind = policy::Carrier::Kind;
   if (section.good("from") && section.texts("from").empty()) {
     error(section.place("from"), "'from' is empty: no token could ever be found");
+  }
+  if (out.type == policy::AuthSettings::Type::api_key && !section.has("from")) {
+    out.from = {{Kind::header, "X-API-Key"}};
+    return;
   }
   for (const Text& text : section.texts("from")) {
     const std::size_t colon = text.text.find(':');

@@ -6,6 +6,7 @@
 #include <initializer_list>
 #include <map>
 
+#include "base/hex.h"
 #include "config/check.h"
 
 namespace sluice::config {
@@ -73,11 +74,9 @@ void Checker::delimiter(const Section& section, ws::TcpFraming& out) {
   if (key == "delimiter") {
     octets = text;
   } else {
-    const auto digit = [](char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1; };
-    if (text.size() % 2 != 0 || std::ranges::any_of(text, [&](char c) { return digit(c) < 0; })) {
-      return error(section.place(key), fmt::format("\"{}\" is no hexadecimal", shown(text)), "two digits an octet: \"0d0a\"");
-    }
-    for (std::size_t i = 0; i < text.size(); i += 2) octets += static_cast<char>(digit(text[i]) * 16 + digit(text[i + 1]));
+    const auto read = from_hex(text);
+    if (!read) return error(section.place(key), fmt::format("\"{}\" is no hexadecimal", shown(text)), "two digits an octet: \"0d0a\"");
+    octets = *read;
   }
   if (octets.empty() || octets.size() > ws::Delimiter::kMost) {
     return error(section.place(key), "a delimiter has 1 to 64 octets");

@@ -12,7 +12,7 @@ namespace sluice::config {
 // Keys that another type has.
 void Checker::only_for(const Section& section, std::string_view type, std::initializer_list<std::string_view> keys) {
   for (const std::string_view key : keys) {
-    if (section.has(key)) error(section.place(key), fmt::format("'{}' is only for type = \"{}\"", key, type));
+    if (section.has(key)) error(section.place(key), fmt::format("'{}' is for type = \"{}\"", key, type));
   }
 }
 
@@ -21,6 +21,7 @@ void Checker::external_auth(const Section& section, policy::AuthSettings& out) {
   out.type = policy::AuthSettings::Type::external;
   only_for(section, "jwt", {"algorithms", "secret_file", "public_key_file", "jwks_file", "issuer", "audience", "leeway",
                             "max_lifetime", "from", "require", "on_expiry", "expiry_close_code"});
+  only_for(section, "api_key", {"keys_file"});
   if (!section.has("url")) {
     error(section.place(), fmt::format("[auth.{}] has no 'url' to ask", shown(out.name)),
           "url = \"http://127.0.0.1:9000/verify\"");

@@ -11,6 +11,7 @@ namespace sluice::config {
 namespace {
 
 constexpr std::size_t kLargest = 1024 * 1024;  // of a certificate, key or set of keys
+constexpr std::size_t kLargestKeyFile = 8 * kLargest;  // of API keys: some 50,000
 
 bool is_private(FileKind kind) {
   return kind == FileKind::private_key || kind == FileKind::secret || kind == FileKind::token;
@@ -35,12 +36,13 @@ std::string Checker::read(const Section& section, std::string_view key, FileKind
   for (auto* list : {&settings_.files, &settings_.watched}) {
     if (std::find(list->begin(), list->end(), path) == list->end()) list->push_back(path);
   }
-  FileContent file = read_file(path, kLargest);
+  FileContent file = read_file(path, kind == FileKind::api_keys ? kLargestKeyFile : kLargest);
   if (!file.error.empty()) {
     error(named.place, fmt::format("'{}': cannot read {}: {}", key, shown(path), file.error));
     return {};
   }
-  if (is_private(kind) && (file.mode & S_IWOTH) != 0) {
+  // The digests in a file of API keys are no secret, but whoever writes one there has a key.
+  if ((is_private(kind) || kind == FileKind::api_keys) && (file.mode & S_IWOTH) != 0) {
     error(named.place, fmt::format("{} can be written by everyone", shown(path)),
           fmt::format("chmod 600 {}", path));
   } else if (is_private(kind) && (file.mode & (S_IRGRP | S_IROTH)) != 0) {
@@ -95,6 +97,7 @@ bool Checker::looks_right(const Text& path, FileKind kind, const std::string& co
       if (content.size() < 16) return refuse("is shorter than 16 octets", "openssl rand -hex 32 > TOKEN");
       return true;
     case FileKind::jwks: return true;  // read as JSON by check_auth.cc
+    case FileKind::api_keys: return true;  // read by key_file.cc
     case FileKind::targets: return true;  // read line by line by check_target.cc
   }
   return true;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <set>
 
+#include "base/hex.h"
 #include "config/check.h"
 
 namespace sluice::config {
@@ -14,22 +15,6 @@ using upstream::MessageMatch;
 
 constexpr std::size_t kMostRules = 64;
 constexpr std::size_t kMostBytes = 256;  // of the first octets that a rule compares
-
-int digit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
-bool parse_hex(std::string_view text, std::string& out) {
-  for (std::size_t i = 0; i + 1 < text.size(); i += 2) {
-    const int high = digit(text[i]);
-    const int low = digit(text[i + 1]);
-    if (high < 0 || low < 0) return false;
-    out += static_cast<char>(high * 16 + low);
-  }
-  return text.size() % 2 == 0;
-}
 
 bool is_tcp(const upstream::BackendSettings& backend) {
   return !backend.servers.empty() && upstream::bridged(backend.servers.front().scheme);
@@ -107,9 +92,13 @@ void Checker::message_match(const Section& section, MessageMatch& out) {
   if (section.good("opcode")) out.opcode = section.text("opcode") == "text" ? 1 : 2;
   if (section.good("bytes")) out.bytes = section.text("bytes");
   if (section.has("bytes") && section.has("hex")) error(section.place("hex"), "'hex' stands in place of 'bytes'");
-  if (section.good("hex") && !parse_hex(section.text("hex"), out.bytes)) {
-    error(section.place("hex"), fmt::format("'hex' = \"{}\" is no list of octets", shown(section.text("hex"))),
-          "two hexadecimal digits for each: \"01ff\"");
+  if (section.good("hex")) {
+    if (const auto octets = from_hex(section.text("hex"))) {
+      out.bytes += *octets;
+    } else {
+      error(section.place("hex"), fmt::format("'hex' = \"{}\" is no list of octets", shown(section.text("hex"))),
+            "two hexadecimal digits for each: \"01ff\"");
+    }
   }
   if (out.bytes.size() > kMostBytes) {
     error(section.place(section.has("hex") ? "hex" : "bytes"), fmt::format("more than {} octets", kMostBytes));

@@ -51,7 +51,9 @@ const char* expected(const Key& key) {
     case Type::rate: return "a rate such as \"50/s\"";
     case Type::percent: return "a percentage such as \"125%\"";
     case Type::texts: return "a string or a list of strings";
-    case Type::table: return "a table";
+    case Type::date: return "a date, a time and an offset such as 2027-01-01T00:00:00Z";
+    case Type::table:
+    case Type::free: return "a table";
     case Type::tables: return "a list of tables";
     case Type::named: return "a table of named tables";
     case Type::pairs: return "a table";
@@ -72,7 +74,7 @@ const Table* home_of(const Table& table, std::string_view name) {
 
 class Decoder {
  public:
-  explicit Decoder(Reporter& reporter) : reporter_(reporter) {}
+  Decoder(const Table& top, Reporter& reporter) : top_(top), reporter_(reporter) {}
 
   void table(const Table& table, Node& node) {
     for (Member& member : node.members) {
@@ -100,7 +102,7 @@ class Decoder {
     if (table.path.empty()) return "top level";
     std::string path(table.path);
     if (const std::size_t at = path.find("NAME"); at != std::string::npos) path.replace(at, 4, shown(name_));
-    const bool listed = path == "listener" || path == "route" || path == "route.message" || path == "listener.tls.certificate";
+    const bool listed = path == "listener" || path == "route" || path == "key" || path == "route.message" || path == "listener.tls.certificate";
     return listed ? fmt::format("[[{}]]", path) : fmt::format("[{}]", path);
   }
 
@@ -118,9 +120,10 @@ class Decoder {
       if (key.later != "*") names.push_back(key.name);
     }
     std::string help = did_you_mean(member.name, names);
-    if (member.name == "secret" || member.name == "password" || member.name == "token") {
+    const bool secret = member.name == "secret" || member.name == "password" || member.name == "token";
+    if (secret && &top_ == &root()) {
       help = fmt::format("secrets come from files: {}_file", member.name);
-    } else if (const Table* home_table = help.empty() ? home_of(root(), member.name) : nullptr) {
+    } else if (const Table* home_table = help.empty() ? home_of(top_, member.name) : nullptr) {
       help = fmt::format("'{}' belongs in {}", member.name, Decoder::home(*home_table));
     } else if (help.empty() && !names.empty() && names.size() <= 12) {
       help = fmt::format("known are {}", fmt::join(names, ", "));
@@ -307,15 +310,22 @@ class Decoder {
       case Type::entries: return list(key, node);
       case Type::named: return named(key, node);
       case Type::pairs: return pairs(key, node);
+      case Type::date:
+        if (node.kind != Node::Kind::date || !node.instant) wrong_type(key, node);
+        return;
+      case Type::free:
+        if (node.kind != Node::Kind::table) wrong_type(key, node);
+        return;
     }
   }
 
+  const Table& top_;
   Reporter& reporter_;
   std::string name_;  // of the [backend.NAME] that is being read
 };
 
 }  // namespace
 
-void decode(const Table& table, Node& node, Reporter& reporter) { Decoder(reporter).table(table, node); }
+void decode(const Table& table, Node& node, Reporter& reporter) { Decoder(table, reporter).table(table, node); }
 
 }  // namespace sluice::config

@@ -182,17 +182,23 @@ std::string text(const ListenerSettings& listener) {
                            kStyles[static_cast<std::size_t>(listener.forwarded)]);
 }
 
-std::string text(const policy::AuthSettings& auth) {
-  const policy::JwtSettings& jwt = auth.jwt;
-  if (auth.type == policy::AuthSettings::Type::external) {
-    const policy::ExternalSettings& external = auth.external;
-    return fmt::format("external {}://{}{}, timeout {}, with {}, to the backend {}, to the client {}, subject {}, again {}\n",
-                       external.tls ? "https" : "http", external.authority, external.target, duration_text(external.timeout),
-                       joined(external.request_headers, "none"), joined(external.response_headers, "none"),
-                       joined(external.refusal_headers, "none"), external.subject_header.empty() ? "none" : external.subject_header, or_word(external.recheck, "never"));
-  }
+std::string text(const policy::ExternalSettings& external) {
+  return fmt::format("external {}://{}{}, timeout {}, with {}, to the backend {}, to the client {}, subject {}, again {}",
+                     external.tls ? "https" : "http", external.authority, external.target, duration_text(external.timeout),
+                     joined(external.request_headers, "none"), joined(external.response_headers, "none"),
+                     joined(external.refusal_headers, "none"),
+                     external.subject_header.empty() ? "none" : external.subject_header, or_word(external.recheck, "never"));
+}
+
+std::string text(const policy::JwtSettings& jwt) {
   std::vector<std::string> algorithms;
   for (const auto algorithm : jwt.algorithms) algorithms.emplace_back(net::name(algorithm));
+  return fmt::format("jwt {}, secret {}, public key {}, jwks {}, issuer {}, audience {}", joined(algorithms, "none"),
+                     mask(jwt.secret), jwt.public_key.empty() ? "none" : "set", jwt.jwks.empty() ? "none" : "set",
+                     jwt.issuer.empty() ? "any" : jwt.issuer, joined(jwt.audience, "any"));
+}
+
+std::string text(const policy::AuthSettings& auth) {
   std::vector<std::string> from;
   constexpr std::string_view kKinds[] = {"header", "cookie", "query", "subprotocol"};
   for (const auto& carrier : auth.from) {
@@ -201,10 +207,13 @@ std::string text(const policy::AuthSettings& auth) {
   std::vector<std::string> forward;
   for (const auto& [claim, header] : auth.forward) forward.push_back(fmt::format("{} as {}", claim, header));
   return fmt::format(
-      "jwt {}, secret {}, public key {}, jwks {}, issuer {}, audience {}\n    from {}, forward {}, {}\n",
-      joined(algorithms, "none"), mask(jwt.secret), jwt.public_key.empty() ? "none" : "set",
-      jwt.jwks.empty() ? "none" : "set", jwt.issuer.empty() ? "any" : jwt.issuer,
-      joined(jwt.audience, "any"), joined(from, "none"), joined(forward, "none"),
+      "{}\n    from {}, forward {}, failures {}, {}\n",
+      auth.type == policy::AuthSettings::Type::external ? text(auth.external)
+      : auth.keys                                       ? fmt::format("api_key, {} keys", auth.keys->size())
+                                                        : text(auth.jwt),
+      joined(from, "none"),
+      joined(forward, "none"),
+      auth.failures.count == 0 ? "off" : fmt::format("{} per {}", auth.failures.count, duration_text(auth.failures.per)),
       auth.close_on_expiry ? fmt::format("close {} on expiry", auth.expiry_close_code) : "keep on expiry");
 }
 

@@ -3,14 +3,12 @@
 #include <fmt/format.h>
 #include <glob.h>
 
-#include <toml++/toml.h>
 #include <algorithm>
 #include <filesystem>
-#include <tuple>
 
 #include "config/check.h"
 #include "config/decode.h"
-#include "config/nesting.h"
+#include "config/document.h"
 #include "config/read_file.h"
 #include "config/schema.h"
 
@@ -20,52 +18,6 @@ namespace {
 constexpr std::size_t kLargest = 8 * 1024 * 1024;  // octets of one file
 constexpr std::size_t kMostFiles = 512;
 constexpr int kDeepestInclude = 8;
-
-Place place_of(const toml::source_position& position, std::uint32_t file) {
-  return {file, position.line, position.column};
-}
-
-Node convert(const toml::node& from, std::uint32_t file);
-
-void convert_table(const toml::table& from, std::uint32_t file, Node& out) {
-  out.kind = Node::Kind::table;
-  out.members.reserve(from.size());
-  for (const auto& [key, value] : from) {
-    out.members.push_back({std::string(key.str()), place_of(key.source().begin, file), convert(value, file)});
-  }
-  // toml++ sorts by name; people read by line.
-  std::stable_sort(out.members.begin(), out.members.end(), [](const Member& a, const Member& b) {
-    return std::tie(a.place.line, a.place.column) < std::tie(b.place.line, b.place.column);
-  });
-}
-
-Node convert(const toml::node& from, std::uint32_t file) {
-  Node out;
-  out.place = place_of(from.source().begin, file);
-  switch (from.type()) {
-    case toml::node_type::table: convert_table(*from.as_table(), file, out); break;
-    case toml::node_type::array:
-      out.kind = Node::Kind::array;
-      out.items.reserve(from.as_array()->size());
-      for (const toml::node& item : *from.as_array()) out.items.push_back(convert(item, file));
-      break;
-    case toml::node_type::string:
-      out.kind = Node::Kind::text;
-      out.text = from.as_string()->get();
-      break;
-    case toml::node_type::integer:
-      out.kind = Node::Kind::integer;
-      out.integer = from.as_integer()->get();
-      break;
-    case toml::node_type::boolean:
-      out.kind = Node::Kind::boolean;
-      out.integer = from.as_boolean()->get() ? 1 : 0;
-      break;
-    case toml::node_type::floating_point: out.kind = Node::Kind::real; break;
-    default: out.kind = Node::Kind::date; break;
-  }
-  return out;
-}
 
 std::string canonical(const std::string& path) {
   std::error_code failure;
@@ -85,7 +37,7 @@ class Loader {
     open_.push_back(canonical(name));
     const std::uint32_t file = reporter_.add_source(std::move(name), std::move(content));
     Node node;
-    if (parse(file, node)) {
+    if (parse_document(file, reporter_, node)) {
       expand_environment(node, reporter_);
       const std::vector<Text> patterns = take_includes(node);
       merge(tree_, std::move(node), root());
@@ -95,25 +47,6 @@ class Loader {
   }
 
  private:
-  bool parse(std::uint32_t file, Node& out) {
-    const std::string& content = reporter_.text(file);
-    if (const auto place = too_deep(content)) {
-      reporter_.error({file, place->line, place->column}, "the nesting is too deep");
-      return false;
-    }
-    try {
-      const toml::table table = toml::parse(content, reporter_.name(file));
-      out.place = {file, 0, 0};
-      convert_table(table, file, out);
-      return true;
-    } catch (const toml::parse_error& fault) {
-      reporter_.error(place_of(fault.source().begin, file), fmt::format("not TOML: {}", fault.description()));
-    } catch (const std::exception& fault) {
-      reporter_.error({file, 0, 0}, fmt::format("cannot be parsed: {}", fault.what()));
-    }
-    return false;
-  }
-
   // The patterns of `include`, which stays in the tree for the decoder to judge.
   static std::vector<Text> take_includes(const Node& node) {
     const Member* member = node.find("include");

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -25,6 +26,7 @@ struct Node {
   Place place;
   std::string text;             // Kind::text, after ${VAR} was expanded
   std::int64_t integer = 0;     // Kind::integer and boolean
+  std::optional<WallTime> instant;  // Kind::date: what it names, when that does not depend on where it is read
   std::vector<Node> items;      // Kind::array
   std::vector<Member> members;  // Kind::table, in file order
 

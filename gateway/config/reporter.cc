@@ -40,6 +40,12 @@ std::string masked(std::string line) {
       return line.substr(0, equals + 1) + " ********";
     }
   }
+  // Nor an API key, which may have been pasted where its digest belongs.
+  constexpr std::string_view kKey = "sk_";
+  for (std::size_t at = line.find(kKey); at != std::string::npos; at = line.find(kKey, at + 1)) {
+    const std::size_t end = std::min(line.find_first_of(" \t\"',]}", at), line.size());
+    line.replace(at + kKey.size(), end - at - kKey.size(), "********");
+  }
   return line;
 }
 

@@ -344,9 +344,9 @@ constexpr Table kAuthTlsTable{"auth.NAME.tls", "TLS towards an external check by
 constexpr Key kAuth[] = {
     {.name = "type",
      .type = choice,
-     .meaning = "What is checked.",
-     .values = "jwt|external",
-     .later = "api_key",
+     .meaning = "What is checked: tokens, keys of which a file holds the digests, or whatever a service of yours makes of the request. "
+                "algorithms to max_lifetime and require are for jwt.",
+     .values = "jwt|api_key|external",
      .example = "\"jwt\"",
      .required = true},
     {.name = "algorithms",
@@ -367,7 +367,18 @@ constexpr Key kAuth[] = {
      .meaning = "Set of keys, JSON (RFC 7517).",
      .example = "\"jwks.json\""},
     {.name = "jwks_url", .type = text, .later = "*"},
-    {.name = "keys_file", .type = file, .later = "*"},
+    {.name = "keys_file",
+     .type = file,
+     .meaning = "For api_key: the file of keys, TOML, as `sluice hash-key` writes its entries.",
+     .example = "\"keys.toml\""},
+    {.name = "failures",
+     .type = rate,
+     .meaning = "How many checks of one address (IPv6: of one /64) may fail in that time, counted from the first, before it is "
+                "refused with 429 until the time is over. Default: \"10/m\" for api_key, \"off\" for jwt.",
+     .word = "off",
+     .least = 1,
+     .most = 1'000'000,
+     .example = "\"10/m\""},
     {.name = "endpoints", .type = table, .later = "*"},
     {.name = "issuer",
      .type = text,
@@ -392,9 +403,9 @@ constexpr Key kAuth[] = {
     {.name = "from",
      .type = texts,
      .fallback = "[\"header:Authorization\"]",
-     .meaning = "Where the token may stand, in this order: header:NAME, cookie:NAME, query:NAME, "
-                "subprotocol:MARKER. "
-                "The first that holds one decides; all are removed before the backend."},
+     .meaning = "Where the token or key may stand, in this order: header:NAME, cookie:NAME, query:NAME, "
+                "subprotocol:MARKER. The first that holds one decides; all are removed before the backend. For api_key the "
+                "default is header:X-API-Key."},
     {.name = "on_expiry",
      .type = choice,
      .fallback = "\"close\"",

@@ -22,12 +22,14 @@ enum class Type : std::uint8_t {
   amount,    // an integer or a size
   rate,      // "50/s"
   percent,   // "125%"
+  date,      // an instant: 2027-01-01T00:00:00Z
   choice,    // one of `values`; also a table of `table` when that is set
   texts,     // a string or a list of strings, each one of `values` when these are set
   table,     // [name]
   tables,    // [[name]]
   named,     // [name.NAME]
   pairs,     // a table whose names are free; its values are strings, lists of strings or true
+  free,      // a table that whoever reads it judges
   entries,   // a list of strings or tables
 };
 

@@ -89,6 +89,12 @@ std::vector<net::Address> own_addresses(const Settings& settings) {
 Snapshot::Snapshot(Settings settings, Memory& memory, std::uint64_t generation)
     : settings_(std::move(settings)), router_(settings_.routes), generation_(generation) {
   for (const policy::LimitSettings& limit : settings_.limits) limiters_[limit.name] = limiter_for(limit, memory);
+  for (const policy::AuthSettings& auth : settings_.auths) {
+    if (auth.failures.count == 0) continue;
+    const auto known = memory.failures.find(auth.name);
+    failures_[auth.name] =
+        known != memory.failures.end() ? known->second : std::make_shared<policy::Failures>(auth.failures);
+  }
   std::map<std::string, std::shared_ptr<const upstream::Cluster>> by_name;
   for (const upstream::BackendSettings& backend : settings_.backends) {
     clusters_.push_back(memory.servers.cluster(backend));
@@ -131,11 +137,20 @@ const policy::LimitSettings& Snapshot::limit(const policy::Limiter& limiter) con
   return *found;
 }
 
+policy::Failures* Snapshot::failures(const std::string& auth) const {
+  const auto found = failures_.find(auth);
+  return found == failures_.end() ? nullptr : found->second.get();
+}
+
 void Snapshot::take_effect(Memory& memory) const {
   for (const auto& [name, limiter] : limiters_) {
     limiter->update(limit(*limiter));
     memory.limiters[name] = limiter;
   }
+  for (const policy::AuthSettings& auth : settings_.auths) {
+    if (const auto counted = failures_.find(auth.name); counted != failures_.end()) counted->second->update(auth.failures);
+  }
+  memory.failures = failures_;
   for (const auto& cluster : clusters_) cluster->take_effect();
   memory.servers.take_effect(clusters_);
 }

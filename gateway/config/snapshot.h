@@ -59,6 +59,7 @@ struct CompiledListener {
 struct Memory {
   upstream::Registry servers;
   std::map<std::string, std::shared_ptr<policy::Limiter>> limiters;
+  std::map<std::string, std::shared_ptr<policy::Failures>> failures;  // by [auth]
 };
 
 class Snapshot {
@@ -78,12 +79,15 @@ class Snapshot {
   const Routes& router() const { return router_; }
   // What this configuration says of a limit; the limiter itself has the numbers that are in force.
   const policy::LimitSettings& limit(const policy::Limiter& limiter) const;
+  // Null: those of this [auth] are not counted.
+  policy::Failures* failures(const std::string& auth) const;
   std::uint64_t generation() const { return generation_; }
 
  private:
   Settings settings_;
   Routes router_;
   std::map<std::string, std::shared_ptr<policy::Limiter>> limiters_;  // by name
+  std::map<std::string, std::shared_ptr<policy::Failures>> failures_;  // by [auth]
   std::vector<std::shared_ptr<const upstream::Cluster>> clusters_;
   std::vector<CompiledListener> listeners_;
   std::vector<CompiledRoute> routes_;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "base/hex.h"
 #include "base/random.h"
 #include "http/octets.h"
 
@@ -74,17 +75,10 @@ TraceFields trace_fields(const Head& head) {
 }
 
 std::string random_hex(std::size_t count) {
-  constexpr std::string_view kDigits = "0123456789abcdef";
   std::array<std::uint8_t, 32> octets{};
   check(count <= octets.size(), "random_hex is for ids");
   random_fill(MutableBytes(octets).first(count));
-  std::string text;
-  text.reserve(2 * count);
-  for (std::size_t i = 0; i < count; ++i) {
-    text.push_back(kDigits[octets[i] >> 4]);
-    text.push_back(kDigits[octets[i] & 15]);
-  }
-  return text;
+  return to_hex(Bytes(octets).first(count));
 }
 
 std::string request_traceparent(const Head& head, bool trusted) {

@@ -95,6 +95,12 @@ Bytes Address::octets() const {
   return {v6->sin6_addr.s6_addr, 16};
 }
 
+Bytes Address::subscriber() const {
+  constexpr std::size_t kV6Prefix = 8;
+  const Bytes all = octets();
+  return all.first(std::min(all.size(), kV6Prefix));
+}
+
 bool Address::is_loopback() const {
   if (is_unix()) return true;
   const Bytes octets = this->octets();

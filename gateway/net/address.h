@@ -33,6 +33,8 @@ class Address {
   std::string text() const;  // ip:port, [ip]:port or unix:/path
   // 4 or 16 octets in network order (4 for IPv4-mapped); empty for unix. The view dies with the Address.
   Bytes octets() const;
+  // What one subscriber has: an IPv4 address, or the first 8 of octets() of an IPv6 one, a /64.
+  Bytes subscriber() const;
 
   const sockaddr* raw() const { return reinterpret_cast<const sockaddr*>(storage_.data()); }
   socklen_t raw_size() const { return size_; }

@@ -3,13 +3,16 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "http/head.h"
+#include "policy/api_keys.h"
 #include "policy/external_auth.h"
+#include "policy/failures.h"
 #include "policy/jwt.h"
 
 namespace sluice::policy {
@@ -25,19 +28,20 @@ struct Carrier {
   }
 };
 
-// As in `type`, in metrics and in what is shown of a connection; [AuthSettings::Type].
-inline constexpr std::array<std::string_view, 2> kAuthTypes{"jwt", "external"};
-
 struct AuthSettings {
-  enum class Type : std::uint8_t { jwt, external };
+  enum class Type : std::uint8_t { jwt, api_key, external };
+  // As in `type`, in metrics and in what is shown of a connection.
+  static constexpr std::array<std::string_view, 3> kTypeNames{"jwt", "api_key", "external"};
   Type type = Type::jwt;
   std::string name;
   std::vector<Carrier> from;
   std::vector<std::pair<std::string, std::string>> forward;  // claim → header name upstream
   bool close_on_expiry = true;
   std::uint16_t expiry_close_code = 4401;
-  JwtSettings jwt;            // of Type::jwt
-  ExternalSettings external;  // of Type::external
+  FailureLimit failures;                // of one address
+  JwtSettings jwt;                      // of type jwt
+  std::shared_ptr<const ApiKeys> keys;  // of type api_key
+  ExternalSettings external;            // of type external
 
   // How long after its expiry an identity still counts.
   std::int64_t leeway_seconds() const { return type == Type::jwt ? jwt.leeway_seconds : 0; }

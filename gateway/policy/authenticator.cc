@@ -101,6 +101,19 @@ std::vector<std::string_view> without_tokens(const std::vector<Carrier>& carrier
   return left;
 }
 
+Result<Identity> verify_token(const Method& method, std::string_view token, WallTime now, bool& remembered) {
+  if (!method.cache || token.size() > TokenCache::kMaxToken) return method.jwt->verify(token, now);
+  const net::Sha256 digest = net::sha256(as_bytes(token));
+  if (const Identity* known = method.cache->find(digest, method.jwt->generation(), now)) {
+    remembered = true;
+    return *known;
+  }
+  Identity identity = TRY(method.jwt->verify(token, now));
+  const auto leeway = std::chrono::seconds(method.settings->leeway_seconds());
+  method.cache->keep(digest, token.size(), identity, now, identity.expiry + leeway);
+  return identity;
+}
+
 }  // namespace
 
 Authenticator::Authenticator(std::vector<Method> methods) : methods_(std::move(methods)) {
@@ -144,8 +157,11 @@ Result<const Method*> Authenticator::method_for(const Carrier& carrier, std::str
 
 Result<Authenticated> Authenticator::verify(const Credential& credential, WallTime now) const {
   const Method& method = *credential.method;
-  Identity identity = TRY(method.jwt->verify(credential.text.reveal(), now));
-  return Authenticated{std::move(identity), method.settings, credential.carrier, credential.marker_only};
+  bool remembered = false;
+  Identity identity = method.settings->type == AuthSettings::Type::api_key
+                          ? TRY(method.settings->keys->verify(credential.text.reveal(), now))
+                          : TRY(verify_token(method, credential.text.reveal(), now, remembered));
+  return Authenticated{std::move(identity), method.settings, credential.carrier, credential.marker_only, remembered};
 }
 
 Result<Authenticated> Authenticator::check(const http::Request& request,

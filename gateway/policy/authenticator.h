@@ -9,7 +9,9 @@
 #include "http/request.h"
 #include "net/tls_client.h"
 #include "policy/auth.h"
+#include "policy/failures.h"
 #include "policy/jwt.h"
+#include "policy/token_cache.h"
 
 namespace sluice::policy {
 
@@ -17,8 +19,10 @@ namespace sluice::policy {
 struct Method {
   const AuthSettings* settings = nullptr;
   const Jwt* jwt = nullptr;            // of type jwt
+  TokenCache* cache = nullptr;         // what it found good; null: nothing is remembered
   ExternalAuth* external = nullptr;    // of type external: it is asked, by session/external_check
   const net::TlsClient* external_tls = nullptr;
+  Failures* failures = nullptr;        // of addresses; null: they are not counted
 };
 
 // What a request brought, and who checks it. Its pointers live as long as the Authenticator.
@@ -34,6 +38,7 @@ struct Authenticated {
   const AuthSettings* auth = nullptr;  // that said so
   const Carrier* carrier = nullptr;    // the one that was used; null: none
   bool marker_only = false;            // as in Credential
+  bool remembered = false;             // from the cache
 };
 
 class Authenticator {
@@ -50,13 +55,14 @@ class Authenticator {
   // carriers are skipped. `subprotocols` is the offer of the handshake.
   Result<Credential> find(const http::Request& request, const std::vector<std::string_view>& subprotocols) const;
 
-  // Not of an external one. Errors as of the method: Jwt::verify.
+  // Not of an external one. Errors as of the method: Jwt::verify, ApiKeys::verify.
   Result<Authenticated> verify(const Credential& credential, WallTime now) const;
 
   // Both.
   Result<Authenticated> check(const http::Request& request, const std::vector<std::string_view>& subprotocols,
                               WallTime now) const;
 
+  // The method that a route without any credential is told of.
   const Method& first() const { return methods_.front(); }
 
  private:

@@ -46,6 +46,9 @@ class Jwt {
   // The `iss` that a token claims: only to find out who is to verify it. Errors: bad_token, also without one.
   static Result<std::string> claimed_issuer(std::string_view token);
 
+  // Moves when other keys are in force.
+  std::uint64_t generation() const { return 0; }
+
   // What was left out of the JWK Set, and why; for `check` and the log of the start.
   const std::vector<std::string>& warnings() const;
 

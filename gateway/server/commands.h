@@ -31,6 +31,13 @@ struct TokenOptions {
 };
 int command_token(const TokenOptions& options);
 
+struct HashKeyOptions {
+  std::string name = "unnamed";
+  bool from_input = false;  // a key that exists already stands on standard input; else one is made
+};
+// Prints the entry of an API key for the file that holds them, and a key that it made on standard error.
+int command_hash_key(const HashKeyOptions& options);
+
 // GET /readyz on the admin listener: 0 when it answers 200.
 int command_healthcheck(const std::string& admin);
 

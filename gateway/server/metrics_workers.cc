@@ -101,18 +101,21 @@ void add_workers(Families& out, const Tallies& tallies) {
   }
   auto auth = out.counter("sluice_auth_total", "Credentials that were judged.");
   auto auth_seconds = out.histogram("sluice_auth_duration_seconds", "Time that judging a credential took.");
-  for (std::size_t type = 0; type < policy::kAuthTypes.size(); ++type) {
-    const std::string_view method = policy::kAuthTypes[type];
-    const auto judged = [&](std::size_t i) {
-      return sum_of(all, [type, i](const WorkerTally& t) -> auto& { return t.auth[type][i]; });
-    };
-    auth.add({{"method", method}, {"result", "ok"}, {"reason", "none"}}, judged(0));
-    for (std::size_t i = 1; i < kErrcCount; ++i) {
-      auth.add_used({{"method", method}, {"result", "refused"}, {"reason", row(static_cast<Errc>(i)).name}}, judged(i));
+  const auto& methods = policy::AuthSettings::kTypeNames;
+  for (std::size_t m = 0; m < methods.size(); ++m) {
+    for (std::size_t i = 0; i < kErrcCount; ++i) {
+      const auto count = sum_of(all, [=](const WorkerTally& t) -> auto& { return t.auth[m].results[i]; });
+      if (i == 0) {
+        auth.add({{"method", methods[m]}, {"result", "ok"}, {"reason", "none"}}, count);
+      } else {
+        auth.add_used({{"method", methods[m]}, {"result", "refused"}, {"reason", row(static_cast<Errc>(i)).name}}, count);
+      }
     }
-    auth_seconds.add({{"method", method}},
-                     histogram_of<14>(all, [type](const WorkerTally& t) -> auto& { return t.auth_seconds[type]; }));
+    auth_seconds.add({{"method", methods[m]}},
+                     histogram_of<14>(all, [m](const WorkerTally& t) -> auto& { return t.auth[m].seconds; }));
   }
+  out.counter("sluice_token_cache_hits_total", "Tokens that had been found good before, so that no signature was checked.")
+      .add({}, sum_of(all, [](const WorkerTally& t) -> auto& { return t.token_cache_hits; }));
   auto pings = out.histogram("sluice_ping_rtt_seconds", "Round trip of the gateway's own pings.");
   pings.add({{"side", "client"}}, histogram_of<14>(all, [](const WorkerTally& t) -> auto& { return t.ping_seconds[0]; }));
   pings.add({{"side", "backend"}}, histogram_of<14>(all, [](const WorkerTally& t) -> auto& { return t.ping_seconds[1]; }));

@@ -5,7 +5,24 @@
 namespace sluice::session {
 
 Result<bool> Authentication::advance(Opening& opening) {
-  if (!credential_) credential_ = TRY(authenticator_.find(opening.request, opening.offer.subprotocols));
+  const bool begins = !credential_;
+  if (begins) credential_ = TRY(authenticator_.find(opening.request, opening.offer.subprotocols));
+  policy::Failures* const failures = credential_->method->failures;
+  if (failures && begins) {
+    opening.retry_after = failures->wait(opening.request.client, house_.loop.now());
+    if (opening.retry_after > Duration::zero()) {
+      return fail(Errc::rl_auth, Side::client, "too many credentials from its address were wrong");
+    }
+  }
+  const Result<bool> known = judge(opening);
+  // Whoever is known and only may not come in has guessed nothing.
+  if (failures && !known && row(known.error().code).status == 401) {
+    failures->count(opening.request.client, house_.loop.now());
+  }
+  return known;
+}
+
+Result<bool> Authentication::judge(Opening& opening) {
   if (credential_->method->external) return ask(opening);
   opening.authenticated = TRY(authenticator_.verify(*credential_, house_.loop.wall()));
   return true;

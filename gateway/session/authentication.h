@@ -28,6 +28,7 @@ class Authentication {
   const policy::Method& method() const { return credential_ ? *credential_->method : authenticator_.first(); }
 
  private:
+  Result<bool> judge(Opening& opening);
   Result<bool> ask(Opening& opening);
 
   House& house_;

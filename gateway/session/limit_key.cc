@@ -1,19 +1,12 @@
 #include "session/limit_key.h"
 
-#include <algorithm>
-
 namespace sluice::session {
 
 namespace {
 
 using Key = policy::LimitSettings::Key;
 
-constexpr std::size_t kV6Prefix = 8;  // octets: one subscriber has a whole /64
-
-std::string address_key(const net::Address& address) {
-  const Bytes octets = address.octets();
-  return std::string(as_text(octets.first(std::min(octets.size(), octets.size() == 16 ? kV6Prefix : octets.size()))));
-}
+std::string address_key(const net::Address& address) { return std::string(as_text(address.subscriber())); }
 
 }  // namespace
 

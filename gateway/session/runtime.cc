@@ -30,7 +30,7 @@ bool make_client(Runtime& runtime, const upstream::Cluster& cluster, bool http, 
 }
 
 // One for all routes that name it.
-bool make_jwt(Runtime& runtime, const policy::AuthSettings& auth, net::CryptoContext& crypto, const policy::Jwt*& jwt,
+bool make_jwt(Runtime& runtime, const policy::AuthSettings& auth, net::CryptoContext& crypto, policy::Method& method,
               std::string& why) {
   auto& made = runtime.tokens[auth.name];
   if (!made) {
@@ -43,7 +43,10 @@ bool make_jwt(Runtime& runtime, const policy::AuthSettings& auth, net::CryptoCon
       runtime.warnings.push_back("auth '" + auth.name + "': " + warning);
     }
   }
-  jwt = made.get();
+  method.jwt = made.get();
+  auto& cache = runtime.caches[auth.name];
+  if (!cache) cache = std::make_unique<policy::TokenCache>();
+  method.cache = cache.get();
   return true;
 }
 
@@ -73,10 +76,10 @@ bool add_route(Runtime& runtime, const config::CompiledRoute& compiled, net::Cry
   std::vector<policy::Method> methods;
   for (const policy::AuthSettings* const auth : compiled.auths) {
     policy::Method& method = methods.emplace_back(auth);
-    const bool external = auth->type == policy::AuthSettings::Type::external;
-    if (external ? !make_external(runtime, *auth, crypto, method, why) : !make_jwt(runtime, *auth, crypto, method.jwt, why)) {
-      return false;
-    }
+    method.failures = runtime.snapshot->failures(auth->name);
+    using Type = policy::AuthSettings::Type;
+    if (auth->type == Type::jwt && !make_jwt(runtime, *auth, crypto, method, why)) return false;
+    if (auth->type == Type::external && !make_external(runtime, *auth, crypto, method, why)) return false;
   }
   if (!methods.empty()) route.authenticator = std::make_unique<const policy::Authenticator>(std::move(methods));
   const bool http = compiled.plan.up != config::FramerKind::ws_to_tcp;

@@ -90,6 +90,7 @@ struct Runtime {
   std::vector<std::unique_ptr<net::TlsClient>> clients;
   std::map<std::string, std::unique_ptr<ServerBook>> books;  // by backend
   std::map<std::string, std::unique_ptr<policy::Jwt>> tokens;  // by [auth]
+  std::map<std::string, std::unique_ptr<policy::TokenCache>> caches;  // likewise
   std::map<std::string, std::unique_ptr<policy::ExternalAuth>> external_checks;
 
   std::vector<std::string> warnings;  // what works, but not as its author may think; for `check` and the log

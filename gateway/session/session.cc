@@ -169,13 +169,15 @@ Step Session::authenticate() {
       return Step::wait;
     }
     o.authentication_took = house_.loop.exactly_now() - o.authentication_began;
-    const auto type = static_cast<std::size_t>(o.authentication->method().settings->type);
-    house_.tally.auth_seconds[type].observe(std::chrono::duration<double>(*o.authentication_took).count());
-    house_.tally.auth[type][static_cast<std::size_t>(known ? Errc::none : known.error().code)].add();
+    const policy::Method& method = o.authentication->method();
+    WorkerTally::Auth& tally = house_.tally.auth[static_cast<std::size_t>(method.settings->type)];
+    tally.seconds.observe(std::chrono::duration<double>(*o.authentication_took).count());
+    tally.results[static_cast<std::size_t>(known ? Errc::none : known.error().code)].add();
+    if (known && o.authenticated.remembered) house_.tally.token_cache_hits.add();
+    if (!known && known.error().code == Errc::rl_auth) record_.rate_limited = true;
     if (auto no = o.authentication->take_no()) {
       o.refusal = {no->status, std::move(no->fields), std::move(no->body)};
     }
-    const policy::Method& method = o.authentication->method();
     o.authentication.reset();
     if (!known) return refuse(known.error());
     o.has_identity = true;

@@ -116,9 +116,13 @@ struct ListenerTally {
 
 struct WorkerTally {
   std::array<Counter, kErrcCount> rejects;  // sluice_rejects_total{stage,reason}
-  // auth_total by policy::AuthSettings::Type and reason; [none] = ok
-  std::array<std::array<Counter, kErrcCount>, policy::kAuthTypes.size()> auth;
-  std::array<Histogram<14>, policy::kAuthTypes.size()> auth_seconds{{Histogram<14>{kSecondsBounds}, Histogram<14>{kSecondsBounds}}};
+  // By AuthSettings::Type: auth_total by reason, [none] = ok, and how long it took.
+  struct Auth {
+    std::array<Counter, kErrcCount> results;
+    Histogram<14> seconds{kSecondsBounds};
+  };
+  std::array<Auth, policy::AuthSettings::kTypeNames.size()> auth;
+  Counter token_cache_hits;
   Histogram<14> lag_seconds{kSecondsBounds};
   Gauge handshaking;  // connections that are not relaying yet
   // Round trip of the gateway's own pings, to clients and to upstreams.

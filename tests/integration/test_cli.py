@@ -344,6 +344,33 @@ def test_token(folder):
     assert sluice("token", "--key", folder / "none").returncode == 2
 
 
+def test_hash_key():
+    """The key on one stream, what is kept of it on the other."""
+    run = sluice("hash-key", "--name", "billing")
+    assert run.returncode == 0, said(run)
+    key = run.stderr.rstrip("\n")
+    form = re.fullmatch(r"sk_([0-9a-f]{16})_([A-Za-z0-9_-]{43})", key)
+    assert form and len(base64.urlsafe_b64decode(form[2] + "=")) == 32
+    digest = hashlib.sha256(key.encode()).hexdigest()
+    assert run.stdout == f'\n[[key]]\nname   = "billing"\nprefix = "{form[1]}"\nsha256 = "{digest}"\n'
+    assert sluice("hash-key").stderr != run.stderr
+    again = sluice("hash-key", "--name", "billing", "--stdin", input=key + "\n")
+    assert (again.returncode, again.stdout, again.stderr) == (0, run.stdout, "")
+
+
+def test_hash_key_of_another_kind():
+    """A key that was made elsewhere keeps its form, unless it could be guessed from its digest."""
+    foreign = "an-older-gateway-made-this-key-in-2019"
+    run = sluice("hash-key", "--stdin", input=foreign)
+    digest = hashlib.sha256(foreign.encode()).hexdigest()
+    assert (run.returncode, run.stdout) == (0, f'\n[[key]]\nname   = "unnamed"\nsha256 = "{digest}"\n')
+    for text in ("", "hunter2", "x" * 31, "two words " * 8, "x" * 40 + "\nsecond", "x" * 40 + "\n\n", "x" * 9000, "\u00e9" * 40):
+        run = sluice("hash-key", "--stdin", input=text)
+        assert run.returncode == 2 and run.stdout == "", (text[:20], said(run))
+        assert text == "" or text[:12] not in run.stderr, "nothing of it is repeated"
+    assert sluice("hash-key", "--name", 'a"b').returncode == 2
+
+
 def test_documented_configuration_runs(folder, authority, fresh_gateway):
     """The configuration of the documentation, with ports of our own, does what it says."""
     from evil import Backend, label, tcp_echo

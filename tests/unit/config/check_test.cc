@@ -323,8 +323,8 @@ TEST_F(Check, AnExternalCheckHasAUrlAndNamesOfHeaders) {
     expect_error(external("url = \"" + std::string(bad) + "\"\n"), "\"" + std::string(bad) + "\" has no path that can be asked for");
   }
   expect_error(external("url = \"http://user@h/\"\n"), "server \"http://user@h\" holds a user name");
-  expect_error(external(url + "algorithms = [\"ES256\"]\n"), "'algorithms' is only for type = \"jwt\"");
-  expect_error(good_jwt("url = \"http://h/\""), "'url' is only for type = \"external\"");
+  expect_error(external(url + "algorithms = [\"ES256\"]\n"), "'algorithms' is for type = \"jwt\"");
+  expect_error(good_jwt("url = \"http://h/\""), "'url' is for type = \"external\"");
   expect_error(external(url + "response_headers = [\"X-Forwarded-For\"]\n"), "header X-Forwarded-For belongs to the gateway");
   expect_error(external(url + "response_headers = [\"X-User\", \"x-user\"]\n"), "'response_headers' names x-user twice");
   expect_error(external(url + "request_headers = [\"a b\"]\n"), "'request_headers': \"a b\" is no name of a header");

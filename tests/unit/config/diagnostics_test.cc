@@ -203,9 +203,6 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Values(
         Case{"[auth.a]\ntype = \"jwt\"\nalgorithms = [\"ES256\"]\njwks_url = \"https://x/\"\n",
              "12:1: error: 'jwks_url' in [auth.a] is not yet supported"},
-        Case{"[auth.a]\ntype = \"api_key\"\nkeys_file = \"x\"\n",
-             "10:8: error: 'type' = \"api_key\" is not yet supported\n11:1: error: "
-             "'keys_file' in [auth.a] is not yet supported"},
         Case{"[redis]\nurl = \"rediss://x\"\n", "9:2: error: 'redis' in top level is not yet supported"},
         Case{"[rate_limit.l]\nkey = \"ip\"\nrate = \"1/s\"\nscope = \"cluster\"\n",
              "12:9: error: 'scope' = \"cluster\" is not yet supported"},

@@ -189,5 +189,15 @@ TEST(Cidr, RefusesHostBitsAndBadLengths) {
   EXPECT_EQ(block("[2001:db8::]/32").text(), "2001:db8::/32");
 }
 
+TEST(Address, NamesASubscriberByItsAddressOrItsNetwork) {
+  const auto subscriber = [](const char* ip) { return std::string(as_text(Address::parse(ip, 1)->subscriber())); };
+  EXPECT_EQ(subscriber("192.0.2.1"), std::string("\xc0\x00\x02\x01", 4));
+  EXPECT_EQ(subscriber("::ffff:192.0.2.1"), subscriber("192.0.2.1"));
+  EXPECT_EQ(subscriber("2001:db8:1:2:3:4:5:6"), std::string("\x20\x01\x0d\xb8\x00\x01\x00\x02", 8));
+  EXPECT_EQ(subscriber("2001:db8:1:2::"), subscriber("2001:db8:1:2:3:4:5:6"));
+  EXPECT_NE(subscriber("2001:db8:1:3::"), subscriber("2001:db8:1:2::"));
+  EXPECT_TRUE(Address::parse_bind("unix:/a")->subscriber().empty());
+}
+
 }  // namespace
 }  // namespace sluice::net

@@ -165,6 +165,90 @@ TEST(Authenticator, TakesEmptyValuesForNone) {
   EXPECT_EQ(Asking{}.check({kHeader, kOther, kCookie, kQuery, kProtocol}), "no_token");
 }
 
+// The [auth] tables of one route with what they need.
+struct TwoMethods {
+  TwoMethods() {
+    tokens.name = "users";
+    tokens.jwt.algorithms = {net::JwsAlgorithm::hs256};
+    tokens.jwt.secret = test::kSecret;
+    tokens.from = {kHeader};
+    std::string why;
+    jwt = Jwt::make(context(), tokens.jwt, why);
+    ApiKey key;
+    key.name = "billing";
+    key.digest = net::sha256(as_bytes(text));
+    key.prefix = *ApiKeys::prefix_of(text);
+    key.claims = *Json::parse(R"({"sub":"billing"})");
+    machines.type = AuthSettings::Type::api_key;
+    machines.name = "machines";
+    machines.keys = std::make_shared<const ApiKeys>(std::vector<ApiKey>{key});
+    machines.from = {{Kind::header, "X-API-Key"}};
+  }
+  Result<Authenticated> check(const std::string& name, const std::string& value, WallTime when = now()) const {
+    const Authenticator authenticator({{&tokens, jwt.get(), &cache}, {&machines}});
+    http::Head head;
+    return authenticator.check(Asking{.fields = {{name, value}}}.request(head), {}, when);
+  }
+  const std::string text = "sk_0123456789abcdef_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
+  AuthSettings tokens;
+  AuthSettings machines;
+  std::unique_ptr<Jwt> jwt;
+  mutable TokenCache cache;
+};
+
+TEST(Authenticator, TakesKeysBesideTokens) {
+  const TwoMethods methods;
+  const auto machine = methods.check("X-API-Key", methods.text);
+  ASSERT_TRUE(machine);
+  EXPECT_EQ(machine->identity.method, "api_key");
+  EXPECT_EQ(machine->identity.subject, "billing");
+  EXPECT_EQ(machine->auth, &methods.machines);
+  EXPECT_EQ(machine->auth->leeway_seconds(), 0);
+  const auto user = methods.check("Authorization", "Bearer " + token_of("alice"));
+  ASSERT_TRUE(user);
+  EXPECT_EQ(user->auth, &methods.tokens);
+  EXPECT_EQ(methods.check("X-API-Key", token_of("alice")).error().code, Errc::bad_token);
+  EXPECT_EQ(methods.check("Authorization", "Bearer " + methods.text).error().code, Errc::bad_token);
+}
+
+TEST(Authenticator, RemembersTokensThatWereGood) {
+  const TwoMethods methods;
+  const std::string token = "Bearer " + token_of("alice");
+  const auto first = methods.check("Authorization", token);
+  ASSERT_TRUE(first);
+  EXPECT_FALSE(first->remembered);
+  const auto second = methods.check("Authorization", token);
+  ASSERT_TRUE(second);
+  EXPECT_TRUE(second->remembered);
+  EXPECT_EQ(second->identity.subject, "alice");
+  EXPECT_EQ(second->identity.expiry, first->identity.expiry);
+  EXPECT_EQ(second->auth, &methods.tokens);
+  EXPECT_EQ(second->identity.claims.find("sub")->text(), "alice");
+  EXPECT_FALSE(methods.check("Authorization", "Bearer " + token_of("bob"))->remembered);
+}
+
+TEST(Authenticator, RefusesARememberedTokenAtExpiryAndLeeway) {
+  const TwoMethods methods;
+  const std::string token = "Bearer " + token_of("alice");
+  const WallTime end = WallTime(std::chrono::seconds(1'800'000'130));  // exp and 30 s
+  ASSERT_TRUE(methods.check("Authorization", token));
+  const auto last = methods.check("Authorization", token, end - std::chrono::milliseconds(1));
+  ASSERT_TRUE(last);
+  EXPECT_TRUE(last->remembered);
+  EXPECT_EQ(methods.check("Authorization", token, end).error().code, Errc::token_expired);
+}
+
+TEST(Authenticator, RemembersNothingOfABadToken) {
+  const TwoMethods methods;
+  std::string token = token_of("alice");
+  token.back() = token.back() == 'A' ? 'Q' : 'A';
+  for (int i = 0; i < 3; ++i) EXPECT_FALSE(methods.check("Authorization", "Bearer " + token));
+  EXPECT_EQ(methods.cache.size(), 0u);
+  EXPECT_FALSE(methods.check("Authorization", "Bearer " + std::string(9000, 'x')));
+  methods.check("X-API-Key", methods.text);
+  EXPECT_EQ(methods.cache.size(), 0u) << "a key costs its digest anyway";
+}
+
 TEST(Scrub, AppliesEveryListedCarrier) {
   const Asking asking{
       .fields = {{"Authorization", "Bearer x"}, {"Cookie", "a=b; session=t; c=d"}, {"Cookie", "session=u"}},

@@ -202,8 +202,8 @@ TEST_F(MetricsTest, ListenersAndWorkers) {
   tallies_.listener(2, "tls").tls_failed.add(1);
   tallies_.worker(0).rejects[at(Errc::origin)].add(1);
   tallies_.worker(2).rejects[at(Errc::origin)].add(2);
-  tallies_.worker(1).auth[0][at(Errc::none)].add(4);
-  tallies_.worker(1).auth[0][at(Errc::bad_token)].add(2);
+  tallies_.worker(1).auth[0].results[at(Errc::none)].add(4);
+  tallies_.worker(1).auth[0].results[at(Errc::bad_token)].add(2);
   tallies_.worker(2).lag_seconds.observe(0.3);
   tallies_.route(0, "chat").flow[0].buffered.set(10);
   tallies_.route(1, "chat").flow[0].buffered.set(20);
