@@ -56,6 +56,7 @@ enum class Stage : std::uint8_t {
   X(scope, auth, 403, 4403, info, false)                     \
   X(bad_claim, auth, 403, 4403, info, false)                 \
   X(target_denied, auth, 403, 4403, info, false)             \
+  X(revoked, auth, 403, 4403, info, false)                   \
   X(rl_ip, ratelimit, 429, 4429, info, false)                \
   X(rl_user, ratelimit, 429, 4429, info, false)              \
   X(rl_route, ratelimit, 429, 4429, info, false)             \
