@@ -11,6 +11,7 @@
 #include "config/routes.h"
 #include "config/settings.h"
 #include "policy/limiter.h"
+#include "policy/revocations.h"
 #include "upstream/cluster.h"
 #include "upstream/target_rules.h"
 
@@ -58,6 +59,7 @@ struct CompiledListener {
 struct Memory {
   upstream::Registry servers;
   std::map<std::string, std::shared_ptr<policy::Limiter>> limiters;
+  std::shared_ptr<policy::Revocations> revocations = std::make_shared<policy::Revocations>();
 };
 
 class Snapshot {
@@ -77,6 +79,8 @@ class Snapshot {
   const Routes& router() const { return router_; }
   // What this configuration says of a limit; the limiter itself has the numbers that are in force.
   const policy::LimitSettings& limit(const policy::Limiter& limiter) const;
+  // Those of the process.
+  const policy::Revocations& revocations() const { return *revocations_; }
   std::uint64_t generation() const { return generation_; }
 
  private:
@@ -86,6 +90,7 @@ class Snapshot {
   std::vector<std::shared_ptr<const upstream::Cluster>> clusters_;
   std::vector<CompiledListener> listeners_;
   std::vector<CompiledRoute> routes_;
+  std::shared_ptr<const policy::Revocations> revocations_;
   std::uint64_t generation_;
 };
 
