@@ -9,6 +9,7 @@
 #include "base/counters.h"
 #include "base/error.h"
 #include "base/time.h"
+#include "policy/revocations.h"
 
 namespace sluice::session {
 
@@ -118,6 +119,7 @@ struct WorkerTally {
   std::array<Counter, kErrcCount> auth;     // auth_total by reason; [none] = ok
   Histogram<14> auth_seconds{kSecondsBounds};
   Histogram<14> lag_seconds{kSecondsBounds};
+  std::array<Counter, policy::Revocation::kKindNames.size()> revoked;  // sessions that were kicked, by kind
   Gauge handshaking;  // connections that are not relaying yet
   // Round trip of the gateway's own pings, to clients and to upstreams.
   std::array<Histogram<14>, 2> ping_seconds{Histogram<14>{kSecondsBounds}, Histogram<14>{kSecondsBounds}};
