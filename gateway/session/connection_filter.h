@@ -10,11 +10,11 @@
 namespace sluice::session {
 
 struct ConnectionFilter {
-  std::string subject;
-  std::string route;
-  std::string auth;
-  std::string method;
-  std::optional<policy::ClaimMark> claim;
+  std::string subject = {};
+  std::string route = {};
+  std::string auth = {};
+  std::string method = {};
+  std::optional<policy::ClaimMark> claim = {};
 
   // `standing`: null for who has no identity.
   bool takes(std::string_view its_route, std::string_view its_subject, const Standing* standing) const {
