@@ -226,7 +226,7 @@ def test_over_a_restart_and_a_reload(gateway, listener):
     assert refusal(gateway, fields=bearer(sub="ann"), listener=listener)[0] == 403
     assert refusal(gateway, fields=bearer(sub="eve"), listener=listener)[0] == 403
     gateway.connect("/members", bearer(sub="bob"), listener).close()
-    assert any(line.get("event") == "revocations_torn" for line in gateway.events())
+    wait_for(lambda: any(line.get("event") == "revocations_torn" for line in gateway.events()), 5, "said that it was torn")
     assert revoke(gateway, sub="ann", ttl="2h")["id"] == kept
     text = (gateway.folder / "revocations").read_text()
     assert "half of" not in text and "short" not in text
@@ -241,7 +241,7 @@ def test_a_damaged_file_stops_the_start(fresh_gateway, echo):
     path = gateway.folder / "revocations"
     path.write_bytes(path.read_bytes().replace(b"ann", b"amy"))
     gateway.start(wait=False)
-    assert gateway.wait_exit(10) == 78 or gateway.process.returncode != 0
+    assert gateway.wait_exit(10) == 2
     assert "revocations: damaged at octet" in gateway.log_text() and "(line 2)" in gateway.log_text()
 
 
@@ -251,7 +251,7 @@ def test_one_file_one_gateway(fresh_gateway, echo):
     other = fresh_gateway(second, start=False)
     (other.folder / "admin.token").write_text(TOKEN + "\n")
     other.start(wait=False)
-    assert other.wait_exit(10) != 0
+    assert other.wait_exit(10) == 2
     assert "another process uses it" in other.log_text()
 
 
@@ -320,10 +320,7 @@ def test_a_crowd_is_closed_within_a_second(fresh_gateway):
     answered, last = asyncio.run(run())
     print(f"{crowd} connections: answered after {answered * 1000:.0f} ms, the last Close came after {last * 1000:.0f} ms")
     assert answered < 1 * SLOWER and last < 1 * SLOWER
-    lags = {name: value for name, value in gateway.metrics().items() if name.startswith("sluice_event_loop_lag_seconds_bucket")}
-    for worker in ("0", "1"):
-        late = lags[f'sluice_event_loop_lag_seconds_bucket{{worker="{worker}",le="+Inf"}}'] - \
-            lags[f'sluice_event_loop_lag_seconds_bucket{{worker="{worker}",le="0.1"}}']
-        print(f"worker {worker}: {late:.0f} looks were late by more than 100 ms")
-    gateway.connect("/members", bearer(sub="b", tenant="other")).close()
+    for worker in ("0", "1"):  # nobody waited for the others to be closed
+        looks = gateway.metric("sluice_event_loop_lag_seconds_bucket", worker=worker, le="+Inf")
+        assert SLOWER > 1 or gateway.metric("sluice_event_loop_lag_seconds_bucket", worker=worker, le="0.25") == looks
     assert refusal(gateway, fields=bearer(sub="a", tenant="acme"))[0] == 403
