@@ -59,6 +59,7 @@ enum class Stage : std::uint8_t {
   X(auth_denied, auth, 401, 4401, info, false)               \
   X(auth_forbidden, auth, 403, 4403, info, false)            \
   X(auth_unavailable, auth, 503, 1013, warn, false)          \
+  X(revoked, auth, 403, 4403, info, false)                   \
   X(rl_ip, ratelimit, 429, 4429, info, false)                \
   X(rl_auth, ratelimit, 429, 4429, info, false)              \
   X(rl_user, ratelimit, 429, 4429, info, false)              \

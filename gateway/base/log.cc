@@ -269,8 +269,7 @@ std::string_view cut(std::string_view text) {
   return text.substr(0, end);
 }
 
-std::string event_line(Level level, std::string_view name, std::initializer_list<Field> fields,
-                       std::uint64_t left_out) {
+std::string event_line(Level level, std::string_view name, std::span<const Field> fields, std::uint64_t left_out) {
   std::string line = R"({"ts":")" + timestamp(wall_milliseconds()) + R"(","level":")";
   line.append(sluice::name(level)).append(R"(","event":)").append(json_quote(cut(name)));
   for (const Field& field : fields) {
@@ -289,6 +288,14 @@ void write_now(std::string line) {
     const ssize_t n = ::write(STDERR_FILENO, rest.data(), rest.size());
     if (n <= 0) return;
     rest.remove_prefix(static_cast<std::size_t>(n));
+  }
+}
+
+void push(std::string line) {
+  if (Writer* writer = logs().events) {
+    writer->push(std::move(line));
+  } else {
+    write_now(std::move(line));
   }
 }
 
@@ -346,12 +353,14 @@ void event(Level level, std::string_view name, std::initializer_list<Field> fiel
     left_out = all.limit.admit(name, now_milliseconds());
   }
   if (!left_out) return;
-  std::string line = event_line(level, name, fields, *left_out);
-  if (Writer* writer = all.events) {
-    writer->push(std::move(line));
-  } else {
-    write_now(std::move(line));
-  }
+  push(event_line(level, name, fields, *left_out));
+}
+
+void audit(std::string_view action, std::string_view by, std::span<const Field> fields) {
+  if (level() == Level::off) return;
+  std::vector<Field> all{{"action", action}, {"by", by}};
+  all.insert(all.end(), fields.begin(), fields.end());
+  push(event_line(Level::info, "audit", all, 0));
 }
 
 bool access_enabled() { return logs().access.load(std::memory_order_acquire) != nullptr; }

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <initializer_list>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -48,6 +49,10 @@ bool enabled(Level level);
 // {"ts":"2026-11-23T00:00:00.000Z","level":"info","event":"...", fields...}. Values are cut at 1 KiB. Before open(): to
 // stderr, synchronously. Events of one name are limited to 10 a second; the number left out is said on the next one.
 void event(Level level, std::string_view name, std::initializer_list<Field> fields = {});
+
+// {"ts":…,"level":"info","event":"audit","action":"revoke","by":"127.0.0.1", fields...}: what somebody did, and who. Never
+// limited, and left out at level "off" only.
+void audit(std::string_view action, std::string_view by, std::span<const Field> fields);
 
 // One finished access line without newline, built by session/access_log.
 bool access_enabled();

@@ -37,6 +37,7 @@ void Checker::run(const Section& top) {
   server(top.table("server"));
   log(top.table("log"));
   admin(top.table("admin"));
+  revocation(top.table("revocation"));
   for (const auto& [name, section] : top.named("rate_limit")) limit(name, section);
   for (const auto& [name, section] : top.named("auth")) auth(name, section);
   for (const auto& [name, section] : top.named("backend")) backend(name, section);
@@ -105,6 +106,12 @@ void Checker::admin(const Section& section) {
     error(section.place("bind"), fmt::format("the admin listener on {} would be open to everyone", bind),
           "set token_file, or bind to loopback");
   }
+}
+
+void Checker::revocation(const Section& section) {
+  RevocationSettings& out = settings_.revocation;
+  if (section.good("file")) out.file = resolve({section.text("file"), section.place("file")});
+  out.max = static_cast<std::uint32_t>(section.number("max"));
 }
 
 bool Checker::refers(std::string_view who, std::string_view kind, const Text& text, const Names& names) {

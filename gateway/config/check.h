@@ -38,6 +38,7 @@ class Checker {
   void server(const Section& section);
   void log(const Section& section);
   void admin(const Section& section);
+  void revocation(const Section& section);
   void listener(const Section& section);
   void listener_limits(const Section& section, ListenerSettings& out);
   void proxy_protocol(const Section& section, ListenerSettings& out);

@@ -232,6 +232,8 @@ std::string dump(const Settings& settings) {
   out += settings.admin.enabled
              ? fmt::format("admin: {}, token {}\n", settings.admin.bind.text(), mask(settings.admin.token))
              : std::string("admin: off\n");
+  out += fmt::format("revocation: file {}, max {}\n", settings.revocation.file.empty() ? "none" : settings.revocation.file,
+                     settings.revocation.max);
   for (const auto& listener : settings.listeners)
     out += fmt::format("listener {}: {}", listener.name, text(listener));
   out += "routes, the first that matches in this order:\n";

@@ -100,6 +100,21 @@ constexpr Key kAdmin[] = {
 };
 constexpr Table kAdminTable{"admin", "Health, metrics and the admin API.", kAdmin};
 
+constexpr Key kRevocation[] = {
+    {.name = "file",
+     .type = text,
+     .meaning = "Where revocations are kept over restarts: a file that only this gateway writes, made when it is not there. "
+                "Without it they end with the process.",
+     .example = "\"/var/lib/sluice/revocations\""},
+    {.name = "max",
+     .type = integer,
+     .fallback = "100000",
+     .meaning = "Revocations in force at a time; a further one is refused.",
+     .least = 1,
+     .most = 10'000'000},
+};
+constexpr Table kRevocationTable{"revocation", "Revocations that are given a time to live.", kRevocation};
+
 constexpr Key kCertificate[] = {
     {.name = "cert",
      .type = file,
@@ -1372,6 +1387,7 @@ constexpr Key kRoot[] = {
     {.name = "server", .type = table, .table = &kServerTable},
     {.name = "log", .type = table, .table = &kLogTable},
     {.name = "admin", .type = table, .table = &kAdminTable},
+    {.name = "revocation", .type = table, .table = &kRevocationTable},
     {.name = "listener", .type = tables, .table = &kListenerTable},
     {.name = "auth", .type = named, .table = &kAuthTable},
     {.name = "rate_limit", .type = named, .table = &kRateLimitTable},

@@ -39,6 +39,11 @@ struct AdminSettings {
   Secret token;            // from token_file; empty: none
 };
 
+struct RevocationSettings {
+  std::string file;        // where they outlive the process; empty: they do not
+  std::uint32_t max = 100'000;
+};
+
 struct ListenerSettings {
   std::string name;
   net::Address bind;
@@ -142,6 +147,7 @@ struct Settings {
   log::Settings log;
   std::vector<std::string> access_fields;  // empty: all
   AdminSettings admin;
+  RevocationSettings revocation;
   std::vector<ListenerSettings> listeners;
   std::vector<RouteSettings> routes;
   std::vector<upstream::BackendSettings> backends;

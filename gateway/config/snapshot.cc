@@ -87,7 +87,7 @@ std::vector<net::Address> own_addresses(const Settings& settings) {
 }  // namespace
 
 Snapshot::Snapshot(Settings settings, Memory& memory, std::uint64_t generation)
-    : settings_(std::move(settings)), router_(settings_.routes), generation_(generation) {
+    : settings_(std::move(settings)), router_(settings_.routes), revocations_(memory.revocations), generation_(generation) {
   for (const policy::LimitSettings& limit : settings_.limits) limiters_[limit.name] = limiter_for(limit, memory);
   for (const policy::AuthSettings& auth : settings_.auths) {
     if (auth.failures.count == 0) continue;

@@ -11,6 +11,7 @@
 #include "config/routes.h"
 #include "config/settings.h"
 #include "policy/limiter.h"
+#include "policy/revocations.h"
 #include "upstream/cluster.h"
 #include "upstream/target_rules.h"
 
@@ -60,6 +61,7 @@ struct Memory {
   upstream::Registry servers;
   std::map<std::string, std::shared_ptr<policy::Limiter>> limiters;
   std::map<std::string, std::shared_ptr<policy::Failures>> failures;  // by [auth]
+  std::shared_ptr<policy::Revocations> revocations = std::make_shared<policy::Revocations>();
 };
 
 class Snapshot {
@@ -81,6 +83,8 @@ class Snapshot {
   const policy::LimitSettings& limit(const policy::Limiter& limiter) const;
   // Null: those of this [auth] are not counted.
   policy::Failures* failures(const std::string& auth) const;
+  // Those of the process.
+  const policy::Revocations& revocations() const { return *revocations_; }
   std::uint64_t generation() const { return generation_; }
 
  private:
@@ -91,6 +95,7 @@ class Snapshot {
   std::vector<std::shared_ptr<const upstream::Cluster>> clusters_;
   std::vector<CompiledListener> listeners_;
   std::vector<CompiledRoute> routes_;
+  std::shared_ptr<const policy::Revocations> revocations_;
   std::uint64_t generation_;
 };
 

@@ -56,6 +56,9 @@ class Cidr {
   // All of it lies in `other`.
   bool within(const Cidr& other) const { return bits_ >= other.bits_ && other.contains(base_); }
   std::string text() const;
+  // It holds one address: base().
+  bool single() const { return bits_ == base_.octets().size() * 8; }
+  const Address& base() const { return base_; }
 
  private:
   Address base_;

@@ -114,14 +114,14 @@ void Admin::wake_later(std::uint64_t id) {
   });
 }
 
-void Admin::ask_connections(std::uint64_t id, std::size_t limit) {
-  // The answer may come when the asker has gone, or the Admin itself.
-  source_.connections(limit, [self = std::weak_ptr(self_), id](const std::string& json) {
+// The reply may come when the asker has gone, or the Admin itself.
+std::move_only_function<void(AdminReply)> Admin::reply_to(std::uint64_t id) {
+  return [self = std::weak_ptr(self_), id](AdminReply reply) {
     const auto admin = self.lock();
     if (!admin) return;
     const auto found = (*admin)->connections_.find(id);
-    if (found != (*admin)->connections_.end()) found->second->answer_later(json);
-  });
+    if (found != (*admin)->connections_.end()) found->second->answer_later(std::move(reply));
+  };
 }
 
 }  // namespace sluice::server

@@ -31,8 +31,12 @@ class AdminSource {
   virtual bool ready(std::string& why) = 0;
   // JSON text of what came of it.
   virtual std::expected<std::string, AdminRefusal> command(const AdminCommand& command) = 0;
-  // Asks every worker; calls back on the main loop with JSON text of at most `limit` sessions.
-  virtual void connections(std::size_t limit, std::move_only_function<void(std::string)> done) = 0;
+  // Ask every worker; call back on the main loop. `by`: who asks, for the log.
+  virtual void connections(const ConnectionQuery& query, std::move_only_function<void(AdminReply)> done) = 0;
+  virtual void revoke(const RevokeCommand& command, std::string_view by,
+                      std::move_only_function<void(AdminReply)> done) = 0;
+  virtual std::string revocations(std::size_t limit) = 0;  // JSON text
+  virtual AdminReply restore(const std::string& id, std::string_view by) = 0;
 
  protected:
   ~AdminSource() = default;
@@ -64,7 +68,8 @@ class Admin {
   // For the connections: the end of one, and another call in the next pass.
   void retire(std::uint64_t id);
   void wake_later(std::uint64_t id);
-  void ask_connections(std::uint64_t id, std::size_t limit);
+  // The reply goes to the connection of that name, if it is there still.
+  std::move_only_function<void(AdminReply)> reply_to(std::uint64_t id);
   void close_listener();
 
   event::Loop& loop_;

@@ -5,31 +5,12 @@
 
 #include "base/json.h"
 #include "base/log.h"
-#include "http/octets.h"
+#include "server/percent.h"
 #include "server/status.h"
 
 namespace sluice::server {
 
 namespace {
-
-// RFC 3986 §2.1; nullopt for an escape that is none, or an empty segment.
-std::optional<std::string> unescape(std::string_view segment) {
-  std::string text;
-  for (std::size_t i = 0; i < segment.size(); ++i) {
-    if (segment[i] != '%') {
-      text.push_back(segment[i]);
-      continue;
-    }
-    if (segment.size() - i < 3) return std::nullopt;
-    const int high = http::hex_value(segment[i + 1]);
-    const int low = http::hex_value(segment[i + 2]);
-    if (high < 0 || low < 0) return std::nullopt;
-    text.push_back(static_cast<char>(high << 4 | low));
-    i += 2;
-  }
-  if (text.empty()) return std::nullopt;
-  return text;
-}
 
 constexpr std::string_view kAuto = "auto";
 constexpr AdminRefusal kBadState{400, "state may be ready, drain, down or auto"};
@@ -51,7 +32,7 @@ std::optional<AdminCommand> AdminCommand::at(std::string_view path) {
   if (parts[1] != "servers" || (parts[3] != "state" && parts[3] != "weight")) return std::nullopt;
   auto backend = unescape(parts[0]);
   auto server = unescape(parts[2]);
-  if (!backend || !server) return std::nullopt;
+  if (!backend || backend->empty() || !server || server->empty()) return std::nullopt;
   AdminCommand command;
   command.what = parts[3] == "state" ? What::state : What::weight;
   command.backend = std::move(*backend);

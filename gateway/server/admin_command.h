@@ -9,15 +9,10 @@
 
 #include "base/time.h"
 #include "config/snapshot.h"
+#include "server/admin_reply.h"
 #include "upstream/backend.h"
 
 namespace sluice::server {
-
-struct AdminRefusal {
-  int status = 400;
-  std::string_view error;  // a literal
-  std::string_view allow = "GET, HEAD";  // of a 405
-};
 
 struct AdminCommand {
   enum class What : std::uint8_t { state, weight };

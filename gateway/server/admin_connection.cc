@@ -104,14 +104,20 @@ Step AdminConnection::read_body() {
     if (io == Io::blocked) return Step::wait;
     return io == Io::ok ? Step::next : Step::done;
   }
-  if (const auto refusal = command_.command.read(body_)) {
-    refuse(*refusal);
-  } else if (const auto told = admin_.source_.command(command_.command)) {
-    answer({.body = *told});
-  } else {
-    refuse(told.error());
-  }
+  obey();
   return Step::next;
+}
+
+// The command at hand, whose body is there.
+void AdminConnection::obey() {
+  const bool revoke = command_.kind == AdminQuestion::Kind::revoke;
+  if (const auto refusal = revoke ? command_.revoke.read(body_) : command_.command.read(body_)) return refuse(*refusal);
+  if (revoke) {
+    phase_ = Phase::ask;
+    return admin_.source_.revoke(command_.revoke, who(), admin_.reply_to(id_));
+  }
+  const auto told = admin_.source_.command(command_.command);
+  told ? answer({.body = *told}) : refuse(told.error());
 }
 
 void AdminConnection::judge(const http::Head& head) {
@@ -123,7 +129,7 @@ void AdminConnection::judge(const http::Head& head) {
     log::event(Level::warn, "admin_refused",
                {{"status", refusal.status},
                 {"error", refusal.error},
-                {"peer", peer_.is_unix() ? "unix" : peer_.ip()}});
+                {"peer", who()}});
   }
   refuse(refusal);
 }
@@ -145,7 +151,13 @@ void AdminConnection::tell(const AdminQuestion& question) {
     case AdminQuestion::Kind::backends: return answer({.body = admin_.source_.backends()});
     case AdminQuestion::Kind::connections:
       phase_ = Phase::ask;
-      return admin_.ask_connections(id_, question.limit);
+      return admin_.source_.connections(question.connections, admin_.reply_to(id_));
+    case AdminQuestion::Kind::revocations: return answer({.body = admin_.source_.revocations(question.limit)});
+    case AdminQuestion::Kind::restore: {
+      AdminReply reply = admin_.source_.restore(question.revocation, who());
+      return answer({.status = reply.status, .body = std::move(reply.json)});
+    }
+    case AdminQuestion::Kind::revoke:
     case AdminQuestion::Kind::command:
       command_ = question;
       phase_ = Phase::body;
@@ -153,9 +165,9 @@ void AdminConnection::tell(const AdminQuestion& question) {
   }
 }
 
-void AdminConnection::answer_later(const std::string& json) {
+void AdminConnection::answer_later(AdminReply reply) {
   if (phase_ != Phase::ask) return;
-  answer({.body = json});
+  answer({.status = reply.status, .body = std::move(reply.json)});
   admin_.wake_later(id_);  // never from within the question
 }
 

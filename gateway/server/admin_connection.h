@@ -19,7 +19,7 @@ class AdminConnection final : private net::Ready {
   // Runs until there is nothing to do. May retire this object (freed at the end of the pass).
   void wake();
   // The answer to a question that other threads were asked.
-  void answer_later(const std::string& json);
+  void answer_later(AdminReply reply);
   bool reading() const { return phase_ == Phase::read || phase_ == Phase::body; }
 
  private:
@@ -40,6 +40,8 @@ class AdminConnection final : private net::Ready {
   Step linger();
   void judge(const http::Head& head);
   void tell(const AdminQuestion& question);
+  void obey();
+  std::string who() const { return peer_.is_unix() ? "unix" : peer_.ip(); }
   void refuse(const AdminRefusal& refusal);
   void refuse(int status, std::string_view error) { refuse(AdminRefusal{status, error}); }
   void answer(const Answer& answer);

@@ -14,8 +14,9 @@ namespace {
 using Kind = AdminQuestion::Kind;
 
 constexpr std::uint64_t kMostBody = 64 * 1024;  // more is refused as too large, less as not asked for
-constexpr std::size_t kDefaultLimit = 100;
-constexpr std::size_t kMostLimit = 10'000;
+constexpr std::size_t kRevocationsListed = 10'000;
+constexpr std::string_view kRevoke = "/api/v1/revoke";
+constexpr std::string_view kRevocation = "/api/v1/revocations/";
 
 struct Endpoint {
   std::string_view path;
@@ -31,6 +32,7 @@ constexpr std::array kEndpoints{
     Endpoint{"/api/v1/status", Kind::status, false},
     Endpoint{"/api/v1/backends", Kind::backends, false},
     Endpoint{"/api/v1/connections", Kind::connections, false},
+    Endpoint{"/api/v1/revocations", Kind::revocations, false},
 };
 
 std::string_view path_of(std::string_view target) { return target.substr(0, target.find('?')); }
@@ -49,31 +51,24 @@ std::optional<Number> number(std::string_view text) {
   return value;
 }
 
-// The query of /api/v1/connections: nothing, or limit=N. A filter that is not known is refused, not ignored.
-std::optional<std::size_t> limit_of(std::string_view target) {
+std::string_view query_of(std::string_view target) {
   const std::size_t at = target.find('?');
-  if (at == std::string_view::npos || at + 1 == target.size()) return kDefaultLimit;
-  std::string_view query = target.substr(at + 1);
-  if (!query.starts_with("limit=")) return std::nullopt;
-  query.remove_prefix(6);
-  const auto limit = number<std::size_t>(query);
-  if (!limit || *limit == 0 || *limit > kMostLimit) return std::nullopt;
-  return limit;
+  return at == std::string_view::npos ? std::string_view() : target.substr(at + 1);
 }
 
 bool json(std::string_view type) {
   return http::same_name(type.substr(0, type.find_first_of("; \t")), "application/json");
 }
 
-// A command and the octets of its body; they come with their length or not at all.
-std::expected<AdminQuestion, AdminRefusal> question_of(const http::Head& head, AdminCommand command) {
-  if (head.method != "PUT") return std::unexpected(AdminRefusal{405, "only PUT", "PUT"});
+// The octets of a command's body; they come with their length or not at all.
+std::expected<AdminQuestion, AdminRefusal> with_body(const http::Head& head, std::size_t most, AdminQuestion question) {
   const auto body = http::request_body(head);
   check(body.has_value(), "a body that was good is bad");
   if (body->kind == http::BodyLength::Kind::chunked || body->length == 0)
     return std::unexpected(AdminRefusal{411, "a Content-Length is needed"});
-  if (body->length > AdminCommand::kMostBody) return std::unexpected(AdminRefusal{413, "too large"});
-  return AdminQuestion{Kind::command, false, 0, static_cast<std::size_t>(body->length), std::move(command)};
+  if (body->length > most) return std::unexpected(AdminRefusal{413, "too large"});
+  question.body = static_cast<std::size_t>(body->length);
+  return question;
 }
 
 // What the request carries and how: only commands take a body.
@@ -169,20 +164,44 @@ std::expected<AdminQuestion, AdminRefusal> AdminGuard::judge(const http::Head& h
   const bool read = head.method == "GET" || head.method == "HEAD";
   if (const auto refusal = judge_body(head, read)) return std::unexpected(*refusal);
   const Endpoint* endpoint = endpoint_of(head.target);
-  if (!endpoint) {
-    auto command = AdminCommand::at(head.target);
-    if (command) return question_of(head, std::move(*command));
-    return std::unexpected(AdminRefusal{404, "no such path"});
-  }
+  if (!endpoint) return judge_command(head);
   if (!read) return std::unexpected(AdminRefusal{405, "only GET and HEAD"});
   AdminQuestion question;
   question.kind = endpoint->kind;
   question.head = head.method == "HEAD";
   if (question.kind == Kind::connections) {
-    const auto limit = limit_of(head.target);
-    if (!limit) return std::unexpected(AdminRefusal{400, "the query may be limit=1 to 10000"});
-    question.limit = *limit;
+    auto query = ConnectionQuery::parse(query_of(head.target));
+    if (!query) {
+      return std::unexpected(AdminRefusal{
+          400, "the query may have limit (1 to 10000), subject, route, auth, method and claim=name:value, once each"});
+    }
+    question.connections = std::move(*query);
   }
+  question.limit = kRevocationsListed;
+  return question;
+}
+
+std::expected<AdminQuestion, AdminRefusal> AdminGuard::judge_command(const http::Head& head) const {
+  AdminQuestion question;
+  if (auto command = AdminCommand::at(head.target)) {
+    if (head.method != "PUT") return std::unexpected(AdminRefusal{405, "only PUT", "PUT"});
+    question.kind = Kind::command;
+    question.command = std::move(*command);
+    return with_body(head, AdminCommand::kMostBody, std::move(question));
+  }
+  const bool revoke = head.target == kRevoke;
+  if (!revoke && (!head.target.starts_with(kRevocation) || head.target.size() == kRevocation.size())) {
+    return std::unexpected(AdminRefusal{404, "no such path"});
+  }
+  if (revoke && head.method != "POST") return std::unexpected(AdminRefusal{405, "only POST", "POST"});
+  if (!revoke && head.method != "DELETE") return std::unexpected(AdminRefusal{405, "only DELETE", "DELETE"});
+  if (!token_ && !bind_.is_unix()) return std::unexpected(AdminRefusal{403, "needs admin.token_file, or a unix socket"});
+  if (revoke) {
+    question.kind = Kind::revoke;
+    return with_body(head, RevokeCommand::kMostBody, std::move(question));
+  }
+  question.kind = Kind::restore;
+  question.revocation = head.target.substr(kRevocation.size());
   return question;
 }
 

@@ -12,16 +12,23 @@
 #include "net/address.h"
 #include "net/crypto.h"
 #include "server/admin_command.h"
+#include "server/connection_query.h"
+#include "server/revoke_command.h"
 
 namespace sluice::server {
 
 struct AdminQuestion {
-  enum class Kind : std::uint8_t { live, ready, metrics, status, backends, connections, command };
+  enum class Kind : std::uint8_t {
+    live, ready, metrics, status, backends, connections, revocations, command, revoke, restore,
+  };
   Kind kind = Kind::live;
   bool head = false;      // HEAD: the same without the body
-  std::size_t limit = 0;  // of connections
+  std::size_t limit = 0;  // of revocations
+  ConnectionQuery connections;
+  std::string revocation;  // id of one that is taken back
   std::size_t body = 0;   // octets that a command comes in
   AdminCommand command;
+  RevokeCommand revoke;
 };
 
 class AdminGuard {
@@ -30,12 +37,13 @@ class AdminGuard {
 
   // `local` is the address that the connection came to. In this order: the shape of the request (400), Host
   // (421), pages of other origins (403), the token (401), what it carries (413, 415, 400), the path (404),
-  // the method (405).
+  // the method (405), and whether commands about people are taken at all (403): only with a token, or by a unix socket.
   std::expected<AdminQuestion, AdminRefusal> judge(const http::Head& head, const net::Address& local) const;
 
  private:
   std::optional<AdminRefusal> judge_origin(const http::Head& head, const net::Address& local) const;
   std::optional<AdminRefusal> judge_token(const http::Head& head) const;
+  std::expected<AdminQuestion, AdminRefusal> judge_command(const http::Head& head) const;
   bool own_host(std::string_view host, const net::Address& local) const;
 
   net::Address bind_;

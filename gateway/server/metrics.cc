@@ -32,6 +32,7 @@ void add_facts(Families& out, const ProcessFacts& facts, const config::Snapshot&
   out.gauge("sluice_draining", "Whether the gateway is draining.").add({}, facts.draining);
   out.gauge("sluice_drain_remaining_connections", "Client connections that a drain still waits for.")
       .add({}, facts.draining ? facts.connections : 0);
+  out.gauge("sluice_revocations", "Revocations in force.").add({}, facts.revocations);
   out.counter("sluice_log_dropped_total", "Log lines dropped because the queue was full.")
       .add({}, log::dropped());
 }

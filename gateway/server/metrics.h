@@ -27,6 +27,7 @@ struct ProcessFacts {
   bool draining = false;
   std::uint64_t connections = 0;
   std::uint64_t connections_limit = 0;
+  std::uint64_t revocations = 0;
 };
 
 class Metrics {

@@ -116,6 +116,12 @@ void add_workers(Families& out, const Tallies& tallies) {
   }
   out.counter("sluice_token_cache_hits_total", "Tokens that had been found good before, so that no signature was checked.")
       .add({}, sum_of(all, [](const WorkerTally& t) -> auto& { return t.token_cache_hits; }));
+  auto revoked = out.counter("sluice_revoked_connections_total",
+                             "Connections that were closed because somebody was revoked, by what it was revoked by.");
+  for (std::size_t i = 0; i < policy::Revocation::kKindNames.size(); ++i) {
+    revoked.add({{"kind", policy::Revocation::kKindNames[i]}},
+                sum_of(all, [i](const WorkerTally& t) -> auto& { return t.revoked[i]; }));
+  }
   auto pings = out.histogram("sluice_ping_rtt_seconds", "Round trip of the gateway's own pings.");
   pings.add({{"side", "client"}}, histogram_of<14>(all, [](const WorkerTally& t) -> auto& { return t.ping_seconds[0]; }));
   pings.add({{"side", "backend"}}, histogram_of<14>(all, [](const WorkerTally& t) -> auto& { return t.ping_seconds[1]; }));

@@ -52,6 +52,7 @@ Server::Server(ServerOptions options)
     : options_(std::move(options)),
       place_{loop_, turn_, pool_},
       mailbox_(loop_),
+      revoker_(loop_, memory_.revocations, [this](auto kick, auto done) { this->kick(kick, std::move(done)); }),
       resolver_(loop_),
       names_(loop_, resolver_, [this] { members_changed(); }),
       health_(place_),
@@ -93,6 +94,10 @@ int Server::start() {
   }
   if (!log::open(loaded.settings.log, why)) {
     std::fprintf(stderr, "sluice: %s\n", why.c_str());
+    return kExitConfig;
+  }
+  if (!revoker_.open(loaded.settings.revocation, why)) {
+    std::fprintf(stderr, "sluice: revocations: %s\n", why.c_str());
     return kExitConfig;
   }
   make_self_signed(loaded.settings);
@@ -259,6 +264,7 @@ void Server::prepared(bool good, std::string why) {
 void Server::applied(const std::shared_ptr<const config::Snapshot>& snapshot) {
   snapshot_ = snapshot;
   snapshot_->take_effect(memory_);
+  revoker_.configure(snapshot_->settings().revocation);
   bound_.clear();
   for (const config::ListenerSettings& listener : snapshot->settings().listeners) {
     bound_[listener.name] = listener.bind.text();
@@ -316,6 +322,9 @@ void Server::reload(const char* cause) {
   }
   if (worker_count(loaded.settings) != workers_.size()) {
     log::event(Level::warn, "config_warning", {{"message", "server.workers changes at the next start only"}});
+  }
+  if (loaded.settings.revocation.file != snapshot_->settings().revocation.file) {
+    log::event(Level::warn, "config_warning", {{"message", "revocation.file changes at the next start only"}});
   }
   if (const std::string name = newly_expired(loaded.settings, snapshot_->settings(), loop_.wall()); !name.empty()) {
     shared_.max_connections.store(limit_before);
@@ -406,6 +415,7 @@ ProcessFacts Server::facts() {
   ProcessFacts now = facts_;
   now.draining = draining_;
   now.connections = shared_.connections.load();
+  now.revocations = revoker_.in_force();
   now.connections_limit = shared_.max_connections.load();
   return now;
 }
@@ -429,24 +439,57 @@ bool Server::ready(std::string& why) {
   return true;
 }
 
-void Server::connections(std::size_t limit, std::move_only_function<void(std::string)> done) {
+void Server::connections(const ConnectionQuery& query, std::move_only_function<void(AdminReply)> done) {
   struct Gathered {
     std::string all;
     std::size_t left;  // of the limit, which is that of all workers together
     std::size_t waiting;
-    std::move_only_function<void(std::string)> done;
+    std::move_only_function<void(AdminReply)> done;
+    void add(const std::vector<std::string>& found) {
+      for (const std::string& one : found) {
+        if (left == 0) break;
+        --left;
+        if (!all.empty()) all += ',';
+        all += one;
+      }
+      if (--waiting == 0) done({200, "{\"connections\":[" + all + "]}"});
+    }
   };
-  auto gathered = std::make_shared<Gathered>(Gathered{{}, limit, workers_.size(), std::move(done)});
+  auto gathered = std::make_shared<Gathered>(Gathered{{}, query.limit, workers_.size(), std::move(done)});
+  const session::ConnectionFilter filter = query.filter(memory_.revocations->seed());
   for (const auto& worker : workers_) {
-    worker->post([this, &worker = *worker, limit, gathered] {
-      mailbox_.post([found = worker.describe(limit), gathered] {
-        for (const std::string& one : found) {
-          if (gathered->left == 0) break;
-          --gathered->left;
-          if (!gathered->all.empty()) gathered->all += ',';
-          gathered->all += one;
-        }
-        if (--gathered->waiting == 0) gathered->done("{\"connections\":[" + gathered->all + "]}");
+    worker->post([this, &worker = *worker, filter, limit = query.limit, gathered] {
+      worker.describe(filter, limit, [this, gathered](std::vector<std::string> found) {
+        mailbox_.post([found = std::move(found), gathered] { gathered->add(found); });
+      });
+    });
+  }
+}
+
+void Server::revoke(const RevokeCommand& command, std::string_view by, std::move_only_function<void(AdminReply)> done) {
+  const auto& auths = snapshot_->settings().auths;
+  const std::string& auth = command.what.auth;
+  if (!auth.empty() && std::ranges::none_of(auths, [&](const auto& one) { return one.name == auth; })) {
+    return done({404, R"({"error":"no such auth"})"});
+  }
+  revoker_.revoke(command, by, std::move(done));
+}
+
+void Server::kick(const std::shared_ptr<const session::Kick>& kick, std::move_only_function<void(std::size_t)> done) {
+  struct Gathered {
+    std::size_t closed;
+    std::size_t waiting;
+    std::move_only_function<void(std::size_t)> done;
+    void add(std::size_t more) {
+      closed += more;
+      if (--waiting == 0) done(closed);
+    }
+  };
+  auto gathered = std::make_shared<Gathered>(Gathered{0, workers_.size(), std::move(done)});
+  for (const auto& worker : workers_) {
+    worker->post([this, &worker = *worker, kick, gathered] {
+      worker.kick(kick, [this, gathered](std::size_t closed) {
+        mailbox_.post([closed, gathered] { gathered->add(closed); });
       });
     });
   }

@@ -20,6 +20,7 @@
 #include "server/build.h"
 #include "server/exit_code.h"
 #include "server/metrics.h"
+#include "server/revoker.h"
 #include "server/status.h"
 #include "server/tallies.h"
 #include "server/worker.h"
@@ -82,7 +83,11 @@ class Server final : private AdminSource {
   std::expected<std::string, AdminRefusal> command(const AdminCommand& command) override;
   bool ready(std::string& why) override;
   bool started() override { return snapshot_ != nullptr; }
-  void connections(std::size_t limit, std::move_only_function<void(std::string)> done) override;
+  void connections(const ConnectionQuery& query, std::move_only_function<void(AdminReply)> done) override;
+  void revoke(const RevokeCommand& command, std::string_view by, std::move_only_function<void(AdminReply)> done) override;
+  std::string revocations(std::size_t limit) override { return revoker_.list(limit); }
+  AdminReply restore(const std::string& id, std::string_view by) override { return revoker_.restore(id, by); }
+  void kick(const std::shared_ptr<const session::Kick>& kick, std::move_only_function<void(std::size_t)> done);
   ProcessFacts facts();
 
   ServerOptions options_;
@@ -96,6 +101,7 @@ class Server final : private AdminSource {
   std::unique_ptr<Tallies> tallies_;
   std::unique_ptr<Metrics> metrics_;
   std::vector<std::unique_ptr<Worker>> workers_;
+  Revoker revoker_;
   net::Resolver resolver_;
   upstream::Names names_;
   upstream::Health health_;

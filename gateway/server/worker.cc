@@ -20,6 +20,8 @@ constexpr auto kSlice = std::chrono::milliseconds(100);
 constexpr std::size_t kSlices = 10;  // a connection is looked at about once a second
 constexpr auto kPauseSaidEvery = std::chrono::seconds(10);
 constexpr auto kDrainStep = std::chrono::milliseconds(20);
+constexpr std::size_t kWalked = 2000;                          // connections that are shown in one pass at most,
+constexpr auto kWalkTime = std::chrono::milliseconds(2);       // and as long as that lasts
 constexpr std::size_t kTrimAfter = 1000;  // connections closed between two looks that make trimming worth while
 
 }  // namespace
@@ -188,16 +190,51 @@ void Worker::sweep() {
   }
 }
 
-std::vector<std::string> Worker::describe(std::size_t limit) const {
-  std::vector<std::string> all;
-  for (std::size_t i = 0; i < owners_.places() && all.size() < limit; ++i) {
-    if (!owners_.at(i)) continue;
-    JsonWriter one;
-    owners_.at(i)->describe(one);
-    if (one.text().empty()) continue;
-    all.push_back(one.take());
+// ---- all of them, for whoever asks ----------------------------------------------------------------------------------------
+
+struct Worker::Walk {
+  std::move_only_function<bool(session::StreamOwner&)> visit;
+  std::move_only_function<void()> done;
+  std::size_t next = 0;
+  std::size_t end = 0;  // who comes meanwhile is none of those that were meant
+};
+
+void Worker::each_owner(std::move_only_function<bool(session::StreamOwner&)> visit, std::move_only_function<void()> done) {
+  walk_on(std::make_shared<Walk>(Walk{std::move(visit), std::move(done), 0, owners_.places()}));
+}
+
+void Worker::walk_on(std::shared_ptr<Walk> walk) {
+  const Instant began = loop_.exactly_now();
+  for (std::size_t i = 0; i < kWalked && walk->next < walk->end; ++i) {
+    session::StreamOwner* const owner = owners_.at(walk->next++);
+    if (owner && !walk->visit(*owner)) walk->next = walk->end;
+    if (i % 16 == 15 && loop_.exactly_now() - began >= kWalkTime) break;
   }
-  return all;
+  if (walk->next >= walk->end) return walk->done();
+  loop_.defer([this, walk = std::move(walk)]() mutable { walk_on(std::move(walk)); });
+}
+
+void Worker::describe(session::ConnectionFilter filter, std::size_t limit,
+                      std::move_only_function<void(std::vector<std::string>)> done) {
+  auto all = std::make_shared<std::vector<std::string>>();
+  each_owner(
+      [all, limit, filter = std::move(filter)](session::StreamOwner& owner) {
+        JsonWriter one;
+        owner.describe(one, filter);
+        if (!one.text().empty()) all->push_back(one.take());
+        return all->size() < limit;
+      },
+      [all, done = std::move(done)]() mutable { done(std::move(*all)); });
+}
+
+void Worker::kick(std::shared_ptr<const session::Kick> kick, std::move_only_function<void(std::size_t)> done) {
+  auto hit = std::make_shared<std::size_t>(0);
+  each_owner(
+      [hit, kick = std::move(kick)](session::StreamOwner& owner) {
+        if (owner.kick(*kick)) ++*hit;
+        return true;
+      },
+      [hit, done = std::move(done)]() mutable { done(*hit); });
 }
 
 // ---- drain ---------------------------------------------------------------------------------------------------------------

@@ -14,7 +14,9 @@
 #include "event/mailbox.h"
 #include "event/timer.h"
 #include "net/listener.h"
+#include "session/connection_filter.h"
 #include "session/front.h"
+#include "session/kick.h"
 #include "session/runtime.h"
 
 namespace sluice::server {
@@ -51,8 +53,11 @@ class Worker final : private session::House, private session::TallyBook {
   // Stops accepting; closes are spread evenly over `spread`; what is left at `deadline` is cut. `gone` is called (on this
   // thread) once nobody is left.
   void drain(Duration spread, Duration deadline, std::move_only_function<void()> gone);
-  // The JSON of up to `limit` sessions.
-  std::vector<std::string> describe(std::size_t limit) const;
+  // The JSON of up to `limit` sessions that the filter takes; `done` is called on this thread, as below.
+  void describe(session::ConnectionFilter filter, std::size_t limit,
+                std::move_only_function<void(std::vector<std::string>)> done);
+  // Closes what the kick hits, and says how many that were.
+  void kick(std::shared_ptr<const session::Kick> kick, std::move_only_function<void(std::size_t)> done);
   std::size_t connections() const { return owners_.size(); }
 
  private:
@@ -72,6 +77,10 @@ class Worker final : private session::House, private session::TallyBook {
 
   void accepted(const std::string& listener, net::Fd fd, const net::Address& peer);
   void accept_paused(const std::string& listener, int error);
+  // Shows every connection to `visit`, until it says false; some at a time, so that the others do not wait. Then calls `done`.
+  void each_owner(std::move_only_function<bool(session::StreamOwner&)> visit, std::move_only_function<void()> done);
+  struct Walk;
+  void walk_on(std::shared_ptr<Walk> walk);
   void sweep();
   void drain_some();
 

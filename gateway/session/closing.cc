@@ -8,8 +8,8 @@
 //   client gone             1001 to every leg                             at once, or ≤ 1 s
 //   upstream gone           1011 at a frame boundary; inside a frame the  the client's Close has come back
 //                           end alone (1006). TCP in order: 1000
-//   the gateway (end)       the table's code to the client, 1001 up       both Closes, or ≤ close_timeout
-//                           (cut, where its client broke off a frame)
+//   the gateway (end)       the table's code to the client, 1001 up       both Closes, or ≤ close_timeout;
+//                           (cut, where its client broke off a frame)     kicked: or ≤ 1 s
 //   drain, or the server    1001 or 1012 at a message boundary; its       the client's Close, then ours up
 //   is to be left           messages still pass
 //
@@ -18,6 +18,7 @@
 #include <algorithm>
 #include <array>
 
+#include "session/kick.h"
 #include "session/session.h"
 #include "ws/control.h"
 
@@ -27,6 +28,7 @@ namespace {
 
 constexpr auto kBoundaryWait = std::chrono::seconds(1);
 constexpr auto kGoneWait = std::chrono::seconds(1);
+constexpr auto kKickWait = std::chrono::seconds(1);  // who is not to be here is not waited for
 
 }  // namespace
 
@@ -44,8 +46,9 @@ void Session::closing_until(Duration wait) {
 
 // ---- who begins --------------------------------------------------------------------------------------------------------
 
-void Session::end(Error error, Side initiator) {
+void Session::end(Error error, Side initiator, std::string_view words) {
   if (ending_) return;
+  if (words.empty()) words = row(error.code).name;
   ending_ = true;
   record_.error = error;
   if (error.side != Side::upstream) house_.tally.rejects[static_cast<std::size_t>(error.code)].add();
@@ -53,13 +56,13 @@ void Session::end(Error error, Side initiator) {
   const bool theirs = error.side == Side::upstream && row(error.code).stage == Stage::ws;
   std::uint16_t code = theirs ? std::uint16_t{1011} : row(error.code).close_code;
   if (close_override_ != 0) code = close_override_;
-  note_close(code == 0 ? 1006 : code, initiator, row(error.code).name);
+  note_close(code == 0 ? 1006 : code, initiator, words);
   if (code == 0) {
     cut_client();
   } else if (!client_close_out_) {
     client_close_due_ = true;
     client_close_code_ = code;
-    rare().close_reason = row(error.code).name;
+    rare().close_reason = words;
   }
   close_legs(1001);
   boundary_deadline_ = std::min(boundary_deadline_, now() + kBoundaryWait);
@@ -120,6 +123,41 @@ void Session::leg_left(Leg& leg) {
   const bool cut = !leg.at_message_boundary() || (is_target(leg) && (revival_ || !up_framer_->at_message_boundary()));
   if (cut) return leg_died(leg, {Errc::be_lost, Side::upstream, false, "ended inside a message"});
   retire_leg(leg);
+}
+
+// An operator wants it gone: before it is served it is refused, then it is closed.
+bool Session::kick(const Kick& kick) {
+  const std::string_view client = opening_ ? std::string_view(opening_->words.client) : record_.client();
+  const std::string_view id = opening_ ? std::string_view(opening_->words.id) : record_.id();
+  const bool opens = phase_ == Phase::choose || phase_ == Phase::open;
+  const bool answers = phase_ == Phase::answer && after_flush_ == Phase::relay;
+  const bool relays = phase_ == Phase::relay && !ending_;
+  if (!opens && !answers && !relays && phase_ != Phase::exchange) return false;
+  if (!kick.hits(standing_.get(), client, id)) return false;
+  house_.tally.revoked[static_cast<std::size_t>(kick.revocation().kind)].add();
+  const Error error{Errc::revoked, Side::gateway, false, "revoked while it was connected"};
+  if (relays) {
+    end_kicked(kick, error);
+  } else if (answers) {
+    // No Close can stand inside the head that is on its way.
+    phase_ = Phase::relay;
+    deadline_ = kNever;
+    start_relaying();
+    end_kicked(kick, error);
+    cut_client();
+  } else if (opens) {
+    for (const auto& leg : legs_) leg->close();
+    [[maybe_unused]] const Step step = refuse(error);
+  } else {
+    [[maybe_unused]] const Step step = exchange_failed(error);
+  }
+  return true;
+}
+
+void Session::end_kicked(const Kick& kick, Error error) {
+  if (kick.revocation().code != 0) close_override_ = kick.revocation().code;
+  end(error, Side::gateway, kick.revocation().reason);
+  closing_until(kKickWait);
 }
 
 // The process ends before the closing did.

@@ -23,7 +23,9 @@ class JsonWriter;
 
 namespace sluice::session {
 
+class Kick;
 class StreamOwner;
+struct ConnectionFilter;
 
 // The worker, as its connections see it. Outlives them.
 class House {
@@ -75,8 +77,11 @@ class StreamOwner : public net::Ready {
   virtual void drain() = 0;
   // It is about to be freed without more ado: leaves its line in the log.
   virtual void cut() {}
-  // One JSON object of what /api/v1/connections says; nothing for a connection that is no session yet.
-  virtual void describe(JsonWriter&) const {}
+  // Closes it when it is one of those that are meant. False: it is not, or is closed already.
+  virtual bool kick(const Kick&) { return false; }
+  // One JSON object of what /api/v1/connections says; nothing for a connection that is no session yet, or that the filter
+  // does not take.
+  virtual void describe(JsonWriter&, const ConnectionFilter&) const {}
   // Worker's sweep and drain act through this.
   void act(Step step);
 

@@ -164,8 +164,14 @@ void H1Front::cut() {
   if (session_) session_->cut();
 }
 
-void H1Front::describe(JsonWriter& out) const {
-  if (session_ && session_->phase() == Session::Phase::relay) session_->describe(out);
+bool H1Front::kick(const Kick& kick) {
+  if (!session_ || !session_->kick(kick)) return false;
+  wake();
+  return true;
+}
+
+void H1Front::describe(JsonWriter& out, const ConnectionFilter& filter) const {
+  if (session_ && session_->phase() == Session::Phase::relay) session_->describe(out, filter);
 }
 
 }  // namespace sluice::session

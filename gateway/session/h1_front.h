@@ -22,7 +22,8 @@ class H1Front final : public StreamOwner {
   Step tick() override;
   void drain() override;
   void cut() override;
-  void describe(JsonWriter& out) const override;
+  bool kick(const Kick& kick) override;
+  void describe(JsonWriter& out, const ConnectionFilter& filter) const override;
 
  private:
   // What is needed to wait for heads; gone once the connection is a WebSocket.

@@ -4,6 +4,8 @@
 
 #include "base/json.h"
 #include "http/trace.h"
+#include "session/connection_filter.h"
+#include "session/kick.h"
 #include "session/limit_key.h"
 #include "session/proxy_header.h"
 #include "upstream/hash_key.h"
@@ -57,6 +59,9 @@ Step RawFront::advance() {
 // ---- judge ------------------------------------------------------------------------------------------------------------
 
 Result<void> RawFront::judge() {
+  if (runtime_->snapshot->revocations().refuses(waiting_->opening.request.client, house_.loop.wall())) {
+    return fail(Errc::revoked, Side::client, "its address is revoked");
+  }
   for (const auto& limiter : listener().compiled->limits) TRY_VOID(judge_limit(*limiter));
   return {};
 }
@@ -271,6 +276,13 @@ void RawFront::drain() {
   if (waiting_ && waiting_->opening.pending.waits()) act(end({Errc::draining, Side::gateway, false, ""}, Side::gateway));
 }
 
+bool RawFront::kick(const Kick& kick) {
+  if (!judged_ || logged_ || !kick.hits(nullptr, record_.client(), record_.id())) return false;
+  house_.tally.revoked[static_cast<std::size_t>(kick.revocation().kind)].add();
+  act(end({Errc::revoked, Side::gateway, false, "revoked while it was connected"}, Side::gateway));
+  return true;
+}
+
 void RawFront::cut() {
   record_.error = {Errc::draining, Side::gateway, false, "cut at the drain's deadline"};
   record_.first_end = Side::gateway;
@@ -286,8 +298,8 @@ void RawFront::log() {
   log_raw_closing(record_, listener(), leg_.get(), house_.loop.wall(), now());
 }
 
-void RawFront::describe(JsonWriter& out) const {
-  if (!up_) return;
+void RawFront::describe(JsonWriter& out, const ConnectionFilter& filter) const {
+  if (!up_ || !filter.takes({}, {}, nullptr)) return;
   const auto age = std::chrono::duration_cast<std::chrono::milliseconds>(now() - record_.started);
   out.begin_object();
   out.field("id", record_.id()).field("client_ip", record_.client());

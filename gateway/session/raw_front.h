@@ -33,7 +33,8 @@ class RawFront final : public StreamOwner {
   // What runs is left alone until the drain's deadline: nobody knows where such a protocol may be cut.
   void drain() override;
   void cut() override;
-  void describe(JsonWriter& out) const override;
+  bool kick(const Kick& kick) override;
+  void describe(JsonWriter& out, const ConnectionFilter& filter) const override;
 
  private:
   // One direction: lets everything pass, and counts it.

@@ -11,6 +11,7 @@
 #include "session/access_log.h"
 #include "session/answers.h"
 #include "session/authentication.h"
+#include "session/connection_filter.h"
 #include "session/limit_key.h"
 #include "session/listener_answer.h"
 #include "session/stickiness.h"
@@ -144,6 +145,9 @@ Result<void> Session::judge() {
 Result<void> Session::judge_policies() {
   Opening& o = *opening_;
   const config::CompiledRoute& route = *route_->compiled;
+  if (runtime_->snapshot->revocations().refuses(o.request.client, house_.loop.wall())) {
+    return fail(Errc::revoked, Side::client, "its address is revoked");
+  }
   const bool cookies = std::ranges::any_of(
       route.carriers, [](const policy::Carrier& carrier) { return carrier.kind == policy::Carrier::Kind::cookie; });
   TRY_VOID(policy::check_origin(o.head, rules().origins, cookies));
@@ -208,6 +212,11 @@ Result<void> Session::judge_identity() {
   const policy::Identity& identity = o.authenticated.identity;
   const policy::AuthSettings& auth = *o.authenticated.auth;
   o.words.subject = identity.subject;
+  const policy::Revocations& revocations = runtime_->snapshot->revocations();
+  if (revocations.refuses(identity, auth.name, house_.loop.wall())) {
+    return fail(Errc::revoked, Side::client, "its identity is revoked");
+  }
+  standing_ = Standing::of(identity, auth.name, revocations.seed());
   if (identity.expires && auth.close_on_expiry) {
     // A monotonic deadline, set once: turning the wall clock back does not extend a connection.
     const auto left = identity.expiry - house_.loop.wall() + std::chrono::seconds(auth.leeway_seconds());
@@ -613,11 +622,13 @@ void Session::arm(Instant when) {
 
 // ---- what is seen of it -------------------------------------------------------------------------------------------------
 
-void Session::describe(JsonWriter& out) const {
+void Session::describe(JsonWriter& out, const ConnectionFilter& filter) const {
+  if (!filter.takes(route_->compiled->settings->name, record_.subject(), standing_.get())) return;
   out.begin_object();
   out.field("id", record_.id()).field("client_ip", record_.client());
   out.field("listener", listener_->compiled->settings->name);
-  if (route_) out.field("route", route_->compiled->settings->name);
+  out.field("route", route_->compiled->settings->name);
+  if (standing_) out.field("auth", standing_->auth()).field("auth_method", standing_->method());
   if (!legs_.empty() && legs_.front()->state() != Leg::State::closed) {
     out.field("server", legs_.front()->server().settings().url);
   }

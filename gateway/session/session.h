@@ -24,10 +24,13 @@
 #include "session/recheck.h"
 #include "session/revival.h"
 #include "session/spread.h"
+#include "session/standing.h"
 #include "ws/control.h"
 
 namespace sluice::session {
 
+class Kick;
+struct ConnectionFilter;
 struct ListenerAnswer;
 
 class Session : public Recycled<Session> {
@@ -45,7 +48,8 @@ class Session : public Recycled<Session> {
   Step tick();
   void drain();
   void cut();
-  void describe(JsonWriter& out) const;
+  bool kick(const Kick& kick);  // as StreamOwner's; to be advanced when true
+  void describe(JsonWriter& out, const ConnectionFilter& filter) const;
   Phase phase() const { return phase_; }
   // More is to be moved than one edge may: call again in the next pass.
   bool spent() const { return spent_; }
@@ -146,7 +150,9 @@ class Session : public Recycled<Session> {
   void leave_gate(Leg& leg);
 
   // ---- closing (session/closing.cc) ----
-  void end(Error error, Side initiator);         // the gateway ends both sides
+  // The gateway ends both sides. `words`: the reason of the Close, where it is not the error's name.
+  void end(Error error, Side initiator, std::string_view words = {});
+  void end_kicked(const Kick& kick, Error error);
   bool on_client_close(const ws::CloseContent& close);         // true: the frame itself is forwarded
   bool on_leg_close(Leg& leg, const ws::CloseContent& close);  // likewise
   void on_client_end();
@@ -210,6 +216,7 @@ class Session : public Recycled<Session> {
   std::unique_ptr<Recheck> recheck_;   // where an external check is asked again
   std::unique_ptr<Revival> revival_;   // where the client survives the loss of its leg
 
+  Standing::Owner standing_;           // null: it has no identity
   Record record_;                      // what the close line says
   Phase phase_ = Phase::admit;
   Phase after_flush_ = Phase::done;

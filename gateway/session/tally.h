@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/time.h"
 #include "policy/auth.h"
+#include "policy/revocations.h"
 
 namespace sluice::session {
 
@@ -124,6 +125,7 @@ struct WorkerTally {
   std::array<Auth, policy::AuthSettings::kTypeNames.size()> auth;
   Counter token_cache_hits;
   Histogram<14> lag_seconds{kSecondsBounds};
+  std::array<Counter, policy::Revocation::kKindNames.size()> revoked;  // sessions that were kicked, by kind
   Gauge handshaking;  // connections that are not relaying yet
   // Round trip of the gateway's own pings, to clients and to upstreams.
   std::array<Histogram<14>, 2> ping_seconds{Histogram<14>{kSecondsBounds}, Histogram<14>{kSecondsBounds}};

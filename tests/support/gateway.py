@@ -85,6 +85,7 @@ class Gateway:
         self.workers = WORKERS if workers is None else workers
         self.files = files
         self.ports: Dict[str, int] = {}
+        self.admin_token = ""  # set by a test whose configuration has one: what it then asks carries it
         self.authority = authority or Authority(self.folder / "ca")
         if not (self.folder / "server.crt").exists():
             self.authority.issue("server", ["localhost", "127.0.0.1", "gw.test", "chat.example.com"], folder=self.folder)
@@ -208,8 +209,11 @@ class Gateway:
     # ---- admin
     def admin(self, path: str, method: str = "GET", headers: Optional[dict] = None, body: Optional[bytes] = None):
         connection = http.client.HTTPConnection("127.0.0.1", self.port("admin"), timeout=5)
+        headers = dict(headers or {})
+        if self.admin_token:
+            headers.setdefault("Authorization", f"Bearer {self.admin_token}")
         try:
-            connection.request(method, path, body=body, headers=headers or {})
+            connection.request(method, path, body=body, headers=headers)
             answer = connection.getresponse()
             self.admin_headers = answer.headers
             return answer.status, answer.read()

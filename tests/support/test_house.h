@@ -12,7 +12,9 @@
 #include <vector>
 
 #include "session/admission.h"
+#include "session/connection_filter.h"
 #include "session/front.h"
+#include "session/kick.h"
 #include "session/runtime.h"
 
 namespace sluice::test {
@@ -96,6 +98,14 @@ class TestHouse : public session::House, public session::TallyBook {
     done(none);
   };
   std::size_t alive() const { return owners_.size(); }
+  policy::Revocations& revocations() { return *memory_.revocations; }
+  // As a worker does it: how many were closed.
+  std::size_t kick(const policy::Revocation& revocation) {
+    const session::Kick kick(revocation, revocations().seed());
+    std::size_t closed = 0;
+    for_each([&](session::StreamOwner& owner) { closed += owner.kick(kick) ? 1 : 0; });
+    return closed;
+  }
   std::uint64_t admitted() const { return total_.load(); }
   void drain_all() {
     draining = true;

@@ -72,6 +72,24 @@ std::string read_until_end(int fd) {
   }
 }
 
+TEST_F(Log, WritesEveryAuditLine) {
+  settings_.level = Level::error;
+  open_all();
+  for (int i = 0; i < 30; ++i) audit("revoke", "127.0.0.1", std::vector<Field>{{"value", "ann"}, {"closed", i}});
+  set_level(Level::off);
+  audit("revoke", "unix", {});
+  close();
+  const auto lines = lines_in(settings_.file);
+  ASSERT_EQ(lines.size(), 30u);
+  const auto json = Json::parse(lines[29]);
+  ASSERT_TRUE(json) << lines[29];
+  EXPECT_EQ(json->find("event")->text(), "audit");
+  EXPECT_EQ(json->find("action")->text(), "revoke");
+  EXPECT_EQ(json->find("by")->text(), "127.0.0.1");
+  EXPECT_EQ(json->find("value")->text(), "ann");
+  EXPECT_EQ(json->find("closed")->integer(), 29);
+}
+
 TEST_F(Log, WritesAnEventAsOneJsonObject) {
   open_all();
   event(Level::warn, "backend_down", {{"backend", "chat"}, {"text", "a \"b\"\n\x01"}, {"number", -7}});

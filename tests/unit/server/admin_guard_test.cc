@@ -52,7 +52,8 @@ TEST(AdminGuard, KnowsItsEndpoints) {
                                                 {"/metrics", Kind::metrics},
                                                 {"/api/v1/status", Kind::status},
                                                 {"/api/v1/backends", Kind::backends},
-                                                {"/api/v1/connections", Kind::connections}};
+                                                {"/api/v1/connections", Kind::connections},
+                                                {"/api/v1/revocations", Kind::revocations}};
   for (const auto& [path, kind] : known) {
     const Judged judged = judge(settings(), get(path));
     EXPECT_EQ(judged.status, 200) << path;
@@ -234,15 +235,53 @@ TEST(AdminGuard, RefusesTargetsThatAreNoPath) {
   EXPECT_EQ(status(with_method("GET", "", "http://localhost/livez")), 400);
 }
 
-TEST(AdminGuard, ReadsTheLimitOfConnections) {
-  EXPECT_EQ(judge(settings(), get("/api/v1/connections")).question.limit, 100u);
-  EXPECT_EQ(judge(settings(), get("/api/v1/connections?")).question.limit, 100u);
-  EXPECT_EQ(judge(settings(), get("/api/v1/connections?limit=1")).question.limit, 1u);
-  EXPECT_EQ(judge(settings(), get("/api/v1/connections?limit=10000")).question.limit, 10'000u);
-  for (const char* query : {"limit=", "limit=0", "limit=-1", "limit=+1", "limit=10001", "limit=1x",
-                            "limit=1&limit=2", "limit=99999999999999999999999", "route=x", "limit"}) {
-    EXPECT_EQ(status(get(std::string("/api/v1/connections?") + query)), 400) << query;
-  }
+TEST(AdminGuard, ReadsTheQueryOfConnections) {
+  EXPECT_EQ(judge(settings(), get("/api/v1/connections?")).question.connections.limit, 100u);
+  EXPECT_EQ(judge(settings(), get("/api/v1/connections?limit=7&route=x")).question.connections.limit, 7u);
+  EXPECT_EQ(status(get("/api/v1/connections?limit=0")), 400);
+  EXPECT_EQ(status(get("/api/v1/connections?user=x")), 400);
+}
+
+TEST(AdminGuard, TakesCommandsAboutPeopleWithATokenOrByAUnixSocketOnly) {
+  const std::string json = "Content-Type: application/json\r\nContent-Length: 13\r\n";
+  const std::string token = "Authorization: Bearer token-token\r\n";
+  const std::string post = with_method("POST", json, "/api/v1/revoke");
+  const std::string remove = with_method("DELETE", "", "/api/v1/revocations/r1");
+  EXPECT_EQ(status(post), 403);
+  EXPECT_EQ(status(remove), 403);
+  const auto guarded = settings("token-token");
+  EXPECT_EQ(judge(guarded, post).status, 401);
+  EXPECT_EQ(judge(guarded, remove).status, 401);
+  const Judged revoke = judge(guarded, with_method("POST", json + token, "/api/v1/revoke"));
+  EXPECT_EQ(revoke.status, 200);
+  EXPECT_EQ(revoke.question.kind, Kind::revoke);
+  EXPECT_EQ(revoke.question.body, 13u);
+  const Judged restore = judge(guarded, with_method("DELETE", token, "/api/v1/revocations/r1"));
+  EXPECT_EQ(restore.status, 200);
+  EXPECT_EQ(restore.question.kind, Kind::restore);
+  EXPECT_EQ(restore.question.revocation, "r1");
+  EXPECT_EQ(judge(settings("", "unix:/tmp/x.sock"), post, {}).status, 200);
+  EXPECT_EQ(judge(settings("", "unix:/tmp/x.sock"), remove, {}).status, 200);
+}
+
+TEST(AdminGuard, JudgesTheShapeOfCommandsAboutPeople) {
+  const auto local = settings("", "unix:/tmp/x.sock");
+  const auto answer = [&](const char* method, const std::string& fields, const char* path) {
+    return judge(local, with_method(method, fields, path), {}).status;
+  };
+  const std::string json = "Content-Type: application/json\r\n";
+  EXPECT_EQ(answer("POST", json + "Content-Length: 8192\r\n", "/api/v1/revoke"), 200);
+  EXPECT_EQ(answer("POST", json + "Content-Length: 8193\r\n", "/api/v1/revoke"), 413);
+  EXPECT_EQ(answer("POST", json, "/api/v1/revoke"), 411);
+  EXPECT_EQ(answer("POST", "Content-Type: text/plain\r\nContent-Length: 2\r\n", "/api/v1/revoke"), 415);
+  EXPECT_EQ(answer("PUT", json + "Content-Length: 2\r\n", "/api/v1/revoke"), 405);
+  EXPECT_EQ(answer("GET", "", "/api/v1/revoke"), 405);
+  EXPECT_EQ(answer("POST", json + "Content-Length: 2\r\n", "/api/v1/revoke?x"), 404);
+  EXPECT_EQ(answer("GET", "", "/api/v1/revocations/r1"), 405);
+  EXPECT_EQ(answer("POST", json + "Content-Length: 2\r\n", "/api/v1/revocations/r1"), 405);
+  EXPECT_EQ(answer("DELETE", "", "/api/v1/revocations/"), 404);
+  EXPECT_EQ(answer("DELETE", "", "/api/v1/revocations"), 405);
+  EXPECT_EQ(answer("POST", json + "Content-Length: 2\r\n", "/api/v1/revocations"), 405);
 }
 
 }  // namespace

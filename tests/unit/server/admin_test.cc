@@ -36,9 +36,18 @@ class FakeSource : public AdminSource {
     why = unready;
     return unready.empty();
   }
-  void connections(std::size_t limit, std::move_only_function<void(std::string)> done) override {
-    asked_limit = limit;
+  void connections(const ConnectionQuery& query, std::move_only_function<void(AdminReply)> done) override {
+    asked_limit = query.limit;
     pending.push_back(std::move(done));
+  }
+  void revoke(const RevokeCommand& command, std::string_view by, std::move_only_function<void(AdminReply)> done) override {
+    revoked.push_back(command.what.value + " by " + std::string(by));
+    if (command.what.value == "nobody") return done({503, R"({"error":"full"})"});
+    pending.push_back(std::move(done));
+  }
+  std::string revocations(std::size_t) override { return R"({"revocations":[]})"; }
+  AdminReply restore(const std::string& id, std::string_view) override {
+    return id == "r1" ? AdminReply{200, R"({"id":"r1"})"} : AdminReply{404, R"({"error":"no such revocation"})"};
   }
 
   std::string metrics_text = "sluice_workers 1\n";
@@ -46,7 +55,8 @@ class FakeSource : public AdminSource {
   bool has_started = true;
   std::size_t asked_limit = 0;
   std::vector<AdminCommand> commands;
-  std::vector<std::move_only_function<void(std::string)>> pending;
+  std::vector<std::string> revoked;
+  std::vector<std::move_only_function<void(AdminReply)>> pending;
 };
 
 // A client whose calls never block; pumped by the test's loop.
@@ -352,9 +362,35 @@ TEST_F(AdminTest, ConnectionsAreAskedOfTheWorkers) {
   EXPECT_EQ(source_.asked_limit, 7u);
   client.ended();
   EXPECT_EQ(client.text, "");
-  source_.pending[0](R"({"connections":[]})");
+  source_.pending[0]({200, R"({"connections":[]})"});
   ASSERT_TRUE(run_until(loop_, [&] { return client.ended(); }));
   EXPECT_EQ(read_answer(client.text).body, R"({"connections":[]})");
+}
+
+TEST_F(AdminTest, ARevocationIsAnsweredOnceTheWorkersHave) {
+  settings_.token = "token-token-token";
+  listen();
+  const auto request = [](const std::string& body) {
+    return "POST /api/v1/revoke HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer token-token-token\r\n"
+           "Content-Type: application/json\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
+  };
+  Client client(admin_->address());
+  ASSERT_TRUE(run_until(loop_, [&] { return client.send(request(R"({"sub":"ann"})")); }));
+  ASSERT_TRUE(run_until(loop_, [&] { return source_.pending.size() == 1; }));
+  EXPECT_EQ(source_.revoked.back(), "ann by 127.0.0.1");
+  client.ended();
+  EXPECT_EQ(client.text, "");
+  source_.pending[0]({200, R"({"closed":3})"});
+  ASSERT_TRUE(run_until(loop_, [&] { return client.ended(); }));
+  EXPECT_EQ(read_answer(client.text).body, R"({"closed":3})");
+
+  EXPECT_EQ(read_answer(raw(request(R"({"sub":"nobody"})"))).status, 503) << "answered within the question";
+  EXPECT_EQ(read_answer(raw(request(R"({"sub":""})"))).status, 400);
+  EXPECT_EQ(source_.revoked.size(), 2u);
+  const std::string token = "Authorization: Bearer token-token-token\r\n";
+  EXPECT_EQ(ask("/api/v1/revocations", token).body, R"({"revocations":[]})");
+  EXPECT_EQ(ask("/api/v1/revocations/r1", token, "DELETE").status, 200);
+  EXPECT_EQ(ask("/api/v1/revocations/r2", token, "DELETE").status, 404);
 }
 
 TEST_F(AdminTest, AnAnswerForWhoHasGoneIsDropped) {
@@ -368,7 +404,7 @@ TEST_F(AdminTest, AnAnswerForWhoHasGoneIsDropped) {
     net::set_abort_on_close(client.fd());
     client.close();
     if (admin_too) admin_.reset();
-    source_.pending[0]("{}");
+    source_.pending[0]({200, "{}"});
     if (!admin_too) {
       EXPECT_TRUE(run_until(loop_, [&] { return admin_->connections() == 0; }));
     }
@@ -404,7 +440,7 @@ TEST_F(AdminTest, ClientsThatAreBeingAnsweredAreNotPutOut) {
   Client late(admin_->address());
   ASSERT_TRUE(run_until(loop_, [&] { return late.ended(); }));
   EXPECT_EQ(late.text, "");
-  for (auto& done : source_.pending) done("{}");
+  for (auto& done : source_.pending) done({200, "{}"});
   for (auto& client : asking) {
     ASSERT_TRUE(run_until(loop_, [&] { return client->ended(); }));
     EXPECT_EQ(read_answer(client->text).status, 200);

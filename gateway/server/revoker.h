@@ -1,0 +1,56 @@
+// Revoker: what becomes of an operator's word that somebody is not to be served any more: the table of the process, its file,
+// the live connections of all workers, and a line in the log. Main thread.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "config/settings.h"
+#include "event/loop.h"
+#include "event/timer.h"
+#include "policy/revocations.h"
+#include "server/admin_reply.h"
+#include "server/revocation_file.h"
+#include "server/revoke_command.h"
+#include "session/kick.h"
+
+namespace sluice::server {
+
+class Revoker {
+ public:
+  // Shows a kick to the connections of all workers; calls back on the main loop with how many were closed.
+  using Tell = std::function<void(std::shared_ptr<const session::Kick>, std::move_only_function<void(std::size_t)>)>;
+
+  Revoker(event::Loop& loop, std::shared_ptr<policy::Revocations> table, Tell tell, DiskCalls disk = {});
+
+  // Puts what the file holds into the table, at start. False and `why` when the file is not good.
+  bool open(const config::RevocationSettings& settings, std::string& why);
+  // After a reload: the file stays what it was.
+  void configure(const config::RevocationSettings& settings) { table_->set_most(settings.max); }
+
+  // First the table, so that no new connection comes while the live ones are closed; then the disk; then they are closed; then
+  // the answer. Where the disk fails the rest is done all the same, and the answer says so. `by`: who asks.
+  void revoke(const RevokeCommand& command, std::string_view by, std::move_only_function<void(AdminReply)> done);
+  // Takes one back: first on the disk, then in the table.
+  AdminReply restore(const std::string& id, std::string_view by);
+  // JSON text of those in force, at most `limit`.
+  std::string list(std::size_t limit);
+  std::size_t in_force();
+
+ private:
+  bool store(const policy::Revocation& revocation);
+  bool forget(const policy::Revocation& revocation);
+  void look_after();
+  void say_lost();
+
+  event::Loop& loop_;
+  std::shared_ptr<policy::Revocations> table_;
+  Tell tell_;
+  RevocationFile file_;
+  std::string path_;  // empty: there is no file
+  event::Timer timer_;
+};
+
+}  // namespace sluice::server
