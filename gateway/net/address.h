@@ -54,6 +54,7 @@ class Cidr {
   // All of it lies in `other`.
   bool within(const Cidr& other) const { return bits_ >= other.bits_ && other.contains(base_); }
   std::string text() const;
+  friend bool operator==(const Cidr&, const Cidr&) = default;
 
  private:
   Address base_;
