@@ -50,6 +50,8 @@ class Checker {
   void listeners_together();
   void auth(const std::string& name, const Section& section);
   void auth_keys(const Section& section, policy::AuthSettings& auth);
+  void key_source(const Section& section, bool hmac, policy::KeySourceSettings& out);
+  void key_url(const Text& text, const policy::KeySourceSettings& source, std::string_view key);
   void jwks_serves(const Section& section, const policy::JwtSettings& jwt);
   void external_auth(const Section& section, policy::AuthSettings& out);
   bool external_url(const Text& url, policy::ExternalSettings& out);

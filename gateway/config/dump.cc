@@ -182,6 +182,15 @@ std::string text(const ListenerSettings& listener) {
                            kStyles[static_cast<std::size_t>(listener.forwarded)]);
 }
 
+// A query may hold what nobody else is to read.
+std::string keys_of(const policy::JwtSettings& jwt) {
+  const policy::KeySourceSettings& source = jwt.source;
+  if (!source.remote()) return jwt.jwks.empty() ? "none" : "set";
+  return fmt::format("{} (ca {}, allow {}, stale_max {})",
+                     source.discovery ? "by discovery" : "from " + source.url.substr(0, source.url.find('?')),
+                     source.ca.empty() ? "the system's" : "set", blocks(source.allow), duration_text(source.stale_max));
+}
+
 std::string text(const policy::AuthSettings& auth) {
   const policy::JwtSettings& jwt = auth.jwt;
   if (auth.type == policy::AuthSettings::Type::external) {
@@ -203,7 +212,7 @@ std::string text(const policy::AuthSettings& auth) {
   return fmt::format(
       "jwt {}, secret {}, public key {}, jwks {}, issuer {}, audience {}\n    from {}, forward {}, {}\n",
       joined(algorithms, "none"), mask(jwt.secret), jwt.public_key.empty() ? "none" : "set",
-      jwt.jwks.empty() ? "none" : "set", jwt.issuer.empty() ? "any" : jwt.issuer,
+      keys_of(jwt), jwt.issuer.empty() ? "any" : jwt.issuer,
       joined(jwt.audience, "any"), joined(from, "none"), joined(forward, "none"),
       auth.close_on_expiry ? fmt::format("close {} on expiry", auth.expiry_close_code) : "keep on expiry");
 }

@@ -213,7 +213,8 @@ class KeyFetcher::Entry : public std::enable_shared_from_this<Entry> {
     ++fetcher_.refreshes_[auth_][static_cast<std::size_t>(result)];
     if (schedule_.failures() > 0) log::event(Level::info, "jwks_recovered", {{"auth", auth_}});
     last_success_ = std::chrono::duration<double>(loop_.wall().time_since_epoch()).count();
-    schedule_.succeeded(now, http::freshness(head));
+    // What is too old tomorrow is not asked for the day after.
+    schedule_.succeeded(now, std::min<Duration>(http::freshness(head).value_or(policy::KeySchedule::kUnsaid), settings_.stale_max));
     source_->answered();
     plan();
   }

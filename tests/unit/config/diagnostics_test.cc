@@ -201,8 +201,6 @@ INSTANTIATE_TEST_SUITE_P(
 INSTANTIATE_TEST_SUITE_P(
     NotYetSupported, Refusals,
     ::testing::Values(
-        Case{"[auth.a]\ntype = \"jwt\"\nalgorithms = [\"ES256\"]\njwks_url = \"https://x/\"\n",
-             "12:1: error: 'jwks_url' in [auth.a] is not yet supported"},
         Case{"[auth.a]\ntype = \"api_key\"\nkeys_file = \"x\"\n",
              "10:8: error: 'type' = \"api_key\" is not yet supported\n11:1: error: "
              "'keys_file' in [auth.a] is not yet supported"},
