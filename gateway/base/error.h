@@ -52,6 +52,8 @@ enum class Stage : std::uint8_t {
   X(no_token, auth, 401, 4401, info, false)                  \
   X(bad_token, auth, 401, 4401, info, false)                 \
   X(token_expired, auth, 401, 4401, info, false)             \
+  X(unknown_key, auth, 401, 4401, info, false)               \
+  X(keys_unavailable, auth, 503, 1013, warn, false)          \
   X(dup_token, auth, 400, 4401, info, false)                 \
   X(scope, auth, 403, 4403, info, false)                     \
   X(bad_claim, auth, 403, 4403, info, false)                 \

@@ -54,6 +54,8 @@ class Checker {
   void auth_keys(const Section& section, policy::AuthSettings& auth);
   void api_keys(const Section& section, policy::AuthSettings& out);
   void auth_failures(const Section& section, policy::AuthSettings& out);
+  void key_source(const Section& section, bool hmac, policy::KeySourceSettings& out);
+  void key_url(const Text& text, const policy::KeySourceSettings& source, std::string_view key);
   void jwks_serves(const Section& section, const policy::JwtSettings& jwt);
   void external_auth(const Section& section, policy::AuthSettings& out);
   bool external_url(const Text& url, policy::ExternalSettings& out);

@@ -157,9 +157,10 @@ void Checker::auth_keys(const Section& section, policy::AuthSettings& auth) {
           "make two [auth] tables, each with its own keys");
     return;
   }
+  key_source(section, hmac, out.source);
+  if (section.has("jwks_url") || section.boolean("discovery")) return;
   const bool secret = section.has("secret_file");
   const bool public_key = section.has("public_key_file");
-  if (section.has("jwks_url") && !section.has("jwks_file") && !secret && !public_key) return;
   if (hmac && public_key) {
     error(section.place("public_key_file"), "a public key cannot serve HS*",
           "HS* needs secret_file or jwks_file");
@@ -168,7 +169,7 @@ void Checker::auth_keys(const Section& section, policy::AuthSettings& auth) {
           "the others need public_key_file or jwks_file");
   } else if (!secret && !public_key && !section.has("jwks_file")) {
     error(section.place(), fmt::format("[auth.{}] has no key for its algorithms", shown(auth.name)),
-          hmac ? "set secret_file or jwks_file" : "set public_key_file or jwks_file");
+          hmac ? "set secret_file or jwks_file" : "set public_key_file or jwks_file, or have them fetched: jwks_url or discovery");
   }
   if (section.good("jwks_file") && !out.jwks.empty()) jwks_serves(section, out);
 }

@@ -190,11 +190,20 @@ std::string text(const policy::ExternalSettings& external) {
                      external.subject_header.empty() ? "none" : external.subject_header, or_word(external.recheck, "never"));
 }
 
+// A query may hold what nobody else is to read.
+std::string keys_of(const policy::JwtSettings& jwt) {
+  const policy::KeySourceSettings& source = jwt.source;
+  if (!source.remote()) return jwt.jwks.empty() ? "none" : "set";
+  return fmt::format("{} (ca {}, allow {}, stale_max {})",
+                     source.discovery ? "by discovery" : "from " + source.url.substr(0, source.url.find('?')),
+                     source.ca.empty() ? "the system's" : "set", blocks(source.allow), duration_text(source.stale_max));
+}
+
 std::string text(const policy::JwtSettings& jwt) {
   std::vector<std::string> algorithms;
   for (const auto algorithm : jwt.algorithms) algorithms.emplace_back(net::name(algorithm));
   return fmt::format("jwt {}, secret {}, public key {}, jwks {}, issuer {}, audience {}", joined(algorithms, "none"),
-                     mask(jwt.secret), jwt.public_key.empty() ? "none" : "set", jwt.jwks.empty() ? "none" : "set",
+                     mask(jwt.secret), jwt.public_key.empty() ? "none" : "set", keys_of(jwt),
                      jwt.issuer.empty() ? "any" : jwt.issuer, joined(jwt.audience, "any"));
 }
 

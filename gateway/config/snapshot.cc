@@ -16,6 +16,13 @@ std::shared_ptr<policy::Limiter> limiter_for(const policy::LimitSettings& limit,
   return std::make_shared<policy::Limiter>(limit);
 }
 
+// The source that is remembered under that name, where it has the same keys; else a new one.
+std::shared_ptr<policy::KeySource> source_for(const policy::AuthSettings& auth, const Memory& memory) {
+  const auto known = memory.key_sources.find(auth.name);
+  if (known != memory.key_sources.end() && known->second->settings().same_keys(auth.jwt.source)) return known->second;
+  return std::make_shared<policy::KeySource>(auth.jwt.source);
+}
+
 bool drops_messages(const Snapshot& snapshot, const CompiledRoute& route) {
   return std::ranges::any_of(route.limits, [&](const auto& limiter) {
     return snapshot.limit(*limiter).on_limit == policy::LimitSettings::Action::drop;
@@ -95,6 +102,12 @@ Snapshot::Snapshot(Settings settings, Memory& memory, std::uint64_t generation)
     failures_[auth.name] =
         known != memory.failures.end() ? known->second : std::make_shared<policy::Failures>(auth.failures);
   }
+  for (const policy::AuthSettings& auth : settings_.auths) {
+    const bool used = std::ranges::any_of(settings_.routes, [&](const RouteSettings& route) {
+      return std::ranges::find(route.auth, auth.name) != route.auth.end();
+    });
+    if (used && auth.jwt.source.remote()) key_sources_[auth.name] = source_for(auth, memory);
+  }
   std::map<std::string, std::shared_ptr<const upstream::Cluster>> by_name;
   for (const upstream::BackendSettings& backend : settings_.backends) {
     clusters_.push_back(memory.servers.cluster(backend));
@@ -142,7 +155,21 @@ policy::Failures* Snapshot::failures(const std::string& auth) const {
   return found == failures_.end() ? nullptr : found->second.get();
 }
 
+std::vector<KeyUse> Snapshot::key_uses() const {
+  std::vector<KeyUse> uses;
+  for (const policy::AuthSettings& auth : settings_.auths) {
+    if (auto source = key_source(auth.name)) uses.push_back({&auth, std::move(source)});
+  }
+  return uses;
+}
+
+std::shared_ptr<policy::KeySource> Snapshot::key_source(const std::string& auth) const {
+  const auto found = key_sources_.find(auth);
+  return found == key_sources_.end() ? nullptr : found->second;
+}
+
 void Snapshot::take_effect(Memory& memory) const {
+  memory.key_sources = key_sources_;  // what nobody names any more is forgotten
   for (const auto& [name, limiter] : limiters_) {
     limiter->update(limit(*limiter));
     memory.limiters[name] = limiter;

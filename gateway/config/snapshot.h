@@ -56,9 +56,16 @@ struct CompiledListener {
   std::vector<std::shared_ptr<policy::Limiter>> limits;
 };
 
+// An [auth] whose keys come from elsewhere.
+struct KeyUse {
+  const policy::AuthSettings* auth = nullptr;  // dies with the snapshot
+  std::shared_ptr<policy::KeySource> source;
+};
+
 // What outlives snapshots. Main thread only.
 struct Memory {
   upstream::Registry servers;
+  std::map<std::string, std::shared_ptr<policy::KeySource>> key_sources;  // by name of the [auth]
   std::map<std::string, std::shared_ptr<policy::Limiter>> limiters;
   std::map<std::string, std::shared_ptr<policy::Failures>> failures;  // by [auth]
   std::shared_ptr<policy::Revocations> revocations = std::make_shared<policy::Revocations>();
@@ -78,6 +85,10 @@ class Snapshot {
   const std::vector<CompiledListener>& listeners() const { return listeners_; }
   const std::vector<CompiledRoute>& routes() const { return routes_; }
   const std::vector<std::shared_ptr<const upstream::Cluster>>& clusters() const { return clusters_; }
+  // Of those that routes name.
+  std::vector<KeyUse> key_uses() const;
+  // Null: the keys of that [auth] come from files.
+  std::shared_ptr<policy::KeySource> key_source(const std::string& auth) const;
   const Routes& router() const { return router_; }
   // What this configuration says of a limit; the limiter itself has the numbers that are in force.
   const policy::LimitSettings& limit(const policy::Limiter& limiter) const;
@@ -92,6 +103,7 @@ class Snapshot {
   Routes router_;
   std::map<std::string, std::shared_ptr<policy::Limiter>> limiters_;  // by name
   std::map<std::string, std::shared_ptr<policy::Failures>> failures_;  // by [auth]
+  std::map<std::string, std::shared_ptr<policy::KeySource>> key_sources_;  // by name of the [auth]
   std::vector<std::shared_ptr<const upstream::Cluster>> clusters_;
   std::vector<CompiledListener> listeners_;
   std::vector<CompiledRoute> routes_;

@@ -59,6 +59,7 @@ class Cidr {
   // It holds one address: base().
   bool single() const { return bits_ == base_.octets().size() * 8; }
   const Address& base() const { return base_; }
+  friend bool operator==(const Cidr&, const Cidr&) = default;
 
  private:
   Address base_;

@@ -164,9 +164,21 @@ Result<Authenticated> Authenticator::verify(const Credential& credential, WallTi
   return Authenticated{std::move(identity), method.settings, credential.carrier, credential.marker_only, remembered};
 }
 
+std::unique_ptr<KeySource::Wait> Authenticator::wait(const Credential& credential, Instant now,
+                                                     KeySource::Waker waker) const {
+  return credential.method->jwt->wait(credential.text.reveal(), now, std::move(waker));
+}
+
+void Authenticator::give_up(const Credential& credential, Instant now) const {
+  credential.method->jwt->give_up(credential.text.reveal(), now);
+}
+
 Result<Authenticated> Authenticator::check(const http::Request& request,
                                            const std::vector<std::string_view>& subprotocols, WallTime now) const {
-  return verify(TRY(find(request, subprotocols)), now);
+  const Credential credential = TRY(find(request, subprotocols));
+  auto authenticated = verify(credential, now);
+  if (!authenticated && authenticated.error().code == Errc::unknown_key) credential.method->jwt->ask();
+  return authenticated;
 }
 
 Scrubbed scrub(const std::vector<Carrier>& carriers, const http::Request& request,

@@ -58,7 +58,11 @@ class Authenticator {
   // Not of an external one. Errors as of the method: Jwt::verify, ApiKeys::verify.
   Result<Authenticated> verify(const Credential& credential, WallTime now) const;
 
-  // Both.
+  // After verify() has said unknown_key or keys_unavailable: Jwt::wait. And after that was in vain: Jwt::give_up.
+  std::unique_ptr<KeySource::Wait> wait(const Credential& credential, Instant now, KeySource::Waker waker) const;
+  void give_up(const Credential& credential, Instant now) const;
+
+  // Both find() and verify(), for who does not wait: newer keys are asked for where these do not suffice.
   Result<Authenticated> check(const http::Request& request, const std::vector<std::string_view>& subprotocols,
                               WallTime now) const;
 

@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "http/head.h"
 #include "policy/jwks.h"
+#include "policy/unknown_keys.h"
 
 namespace sluice::policy {
 namespace {
@@ -159,20 +160,29 @@ struct Jwt::Impl {
   JwtSettings rules;  // without the keys
   Jwks set;
   std::optional<Jwk> single;  // the key of a PEM file or a secret
+  // Of keys from elsewhere: where they come from, which of them `set` has, and what is parsed into.
+  std::shared_ptr<KeySource> source;
+  std::uint64_t generation = 0;
+  bool loaded = false;
+  net::CryptoContext* context = nullptr;
+  UnknownKeys unknown;
   // One issuer writes the same header into all its tokens: what was read from the last good one is kept. Only the
   // worker that owns this asks.
   std::string last_header_text;
   JoseHeader last_header;
 
   Result<JoseHeader> header_of(std::string_view text);
-  bool load(net::CryptoContext& context, const JwtSettings& settings, std::string& why);
+  bool load(net::CryptoContext& crypto, const JwtSettings& settings, std::string& why);
+  void refresh();
+  // The key id that a token names; nullopt when it names none or is no token.
+  std::optional<std::string> key_id_of(std::string_view token);
   bool every_algorithm_served(std::string& why) const;
   Result<const Jwk*> choose(const JoseHeader& header) const;
   Result<std::int64_t> check_dates(const Json& claims, WallTime now) const;  // `exp`
   Result<void> check_parties(const Json& claims) const;
 };
 
-bool Jwt::Impl::load(net::CryptoContext& context, const JwtSettings& settings, std::string& why) {
+bool Jwt::Impl::load(net::CryptoContext& crypto, const JwtSettings& settings, std::string& why) {
   if (settings.algorithms.empty()) return why = "no algorithm is allowed", false;
   if (settings.leeway_seconds < 0 || settings.leeway_seconds > kMaxLeeway) {
     return why = "leeway must be between 0 and 300 s", false;
@@ -183,17 +193,20 @@ bool Jwt::Impl::load(net::CryptoContext& context, const JwtSettings& settings, s
     // (Algorithm confusion, RFC 8725 §2.1.)
     if (net::is_hmac(algorithm) != symmetric) return why = "HS* cannot be mixed with other algorithms", false;
   }
-  const int sources = !settings.secret.empty() + !settings.public_key.empty() + !settings.jwks.empty();
+  const int sources =
+      !settings.secret.empty() + !settings.public_key.empty() + !settings.jwks.empty() + (source != nullptr);
   if (sources != 1) return why = "exactly one of a secret, a public key and a JWK Set is needed", false;
+  // A secret that travels is none, and what is fetched must never be able to make one of a public key.
+  if (source && symmetric) return why = "keys from elsewhere cannot serve HS*", false;
   if (!settings.secret.empty() && !symmetric) return why = "a secret serves HS* only", false;
   if (!settings.public_key.empty() && symmetric) return why = "a public key cannot serve HS*", false;
   if (!settings.jwks.empty()) {
-    auto parsed = Jwks::parse(context, settings.jwks, symmetric, why);
+    auto parsed = Jwks::parse(crypto, settings.jwks, symmetric, why);
     if (!parsed) return false;
     set = std::move(*parsed);
-  } else {
-    auto key = symmetric ? net::VerifyKey::from_secret(context, settings.secret.reveal(), why)
-                         : net::VerifyKey::from_pem(context, settings.public_key, why);
+  } else if (!source) {
+    auto key = symmetric ? net::VerifyKey::from_secret(crypto, settings.secret.reveal(), why)
+                         : net::VerifyKey::from_pem(crypto, settings.public_key, why);
     if (!key) return false;
     single = Jwk{{}, false, std::nullopt, std::move(*key)};
   }
@@ -203,7 +216,26 @@ bool Jwt::Impl::load(net::CryptoContext& context, const JwtSettings& settings, s
   rules.leeway_seconds = settings.leeway_seconds;
   rules.max_lifetime_seconds = settings.max_lifetime_seconds;
   rules.required = settings.required;
-  return every_algorithm_served(why);
+  // Of keys that come and go nobody can promise what they serve.
+  return source || every_algorithm_served(why);
+}
+
+// Parses the keys that are there now, if these are others. Main has looked at the same text before it gave it out; what
+// cannot be read all the same leaves no keys behind.
+void Jwt::Impl::refresh() {
+  if (!source || source->generation() == generation) return;
+  const auto keys = source->keys();
+  generation = keys ? keys->generation : source->generation();
+  std::string why;
+  auto parsed = keys ? Jwks::parse(*context, keys->text, false, why) : std::nullopt;
+  loaded = parsed.has_value();
+  set = parsed ? std::move(*parsed) : Jwks();
+}
+
+std::optional<std::string> Jwt::Impl::key_id_of(std::string_view token) {
+  const auto parts = split(token);
+  const auto header = parts ? header_of(parts->header) : Result<JoseHeader>(std::unexpected(parts.error()));
+  return header ? header->key_id : std::nullopt;
 }
 
 Result<JoseHeader> Jwt::Impl::header_of(std::string_view text) {
@@ -229,11 +261,13 @@ bool Jwt::Impl::every_algorithm_served(std::string& why) const {
 // any.
 Result<const Jwk*> Jwt::Impl::choose(const JoseHeader& header) const {
   if (!contains(rules.algorithms, header.algorithm)) return bad("alg not allowed");
+  if (source && !loaded) return fail(Errc::keys_unavailable, Side::gateway, "no keys to check it by");
   const Jwk* jwk = nullptr;
   if (single) {
     jwk = &*single;
   } else if (header.key_id) {
     jwk = set.find(*header.key_id);
+    if (!jwk && source) return fail(Errc::unknown_key, Side::client, "kid not known");
     if (!jwk) return bad("kid not known");
   } else if (set.keys().size() == 1) {
     jwk = &set.keys().front();
@@ -276,17 +310,37 @@ Result<void> Jwt::Impl::check_parties(const Json& claims) const {
 Jwt::Jwt(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Jwt::~Jwt() = default;
 
-std::unique_ptr<Jwt> Jwt::make(net::CryptoContext& context, const JwtSettings& settings, std::string& why) {
+std::unique_ptr<Jwt> Jwt::make(net::CryptoContext& context, const JwtSettings& settings, std::string& why,
+                               std::shared_ptr<KeySource> source) {
   auto impl = std::make_unique<Impl>();
+  impl->context = &context;
+  impl->source = std::move(source);
   if (!impl->load(context, settings, why)) return nullptr;
   return std::unique_ptr<Jwt>(new Jwt(std::move(impl)));
 }
 
 const std::vector<std::string>& Jwt::warnings() const { return impl_->set.warnings(); }
+std::uint64_t Jwt::generation() const { return impl_->source ? impl_->source->generation() : 0; }
+
+std::unique_ptr<KeySource::Wait> Jwt::wait(std::string_view token, Instant now, KeySource::Waker waker) const {
+  if (!impl_->source) return nullptr;
+  const auto id = impl_->key_id_of(token);
+  if (id && impl_->unknown.holds(*id, now)) return nullptr;
+  return impl_->source->wait(now, std::move(waker));
+}
+
+void Jwt::ask() const {
+  if (impl_->source) impl_->source->ask();
+}
+
+void Jwt::give_up(std::string_view token, Instant now) const {
+  if (const auto id = impl_->key_id_of(token)) impl_->unknown.add(*id, now);
+}
 
 Result<Identity> Jwt::verify(std::string_view token, WallTime now) const {
   const Parts parts = TRY(split(token));
   const JoseHeader header = TRY(impl_->header_of(parts.header));
+  impl_->refresh();
   const Jwk* jwk = TRY(impl_->choose(header));
   const auto signature = net::from_base64url(parts.signature);
   if (!signature) return bad("signature is not base64url");

@@ -69,6 +69,7 @@ std::string Metrics::scrape(const ProcessFacts& facts, const config::Snapshot& s
   add_listeners(out, tallies_);
   add_backends(out, snapshot, now);
   add_limits(out, snapshot);
+  add_keys(out, facts.keys);
   add_servers(out, tallies_, snapshot, now);
   add_names(out, snapshot, now);
   add_routes(out, tallies_);

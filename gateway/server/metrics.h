@@ -9,6 +9,7 @@
 
 #include "base/time.h"
 #include "config/snapshot.h"
+#include "server/key_fetcher.h"
 #include "server/tallies.h"
 
 namespace sluice::server {
@@ -28,6 +29,7 @@ struct ProcessFacts {
   std::uint64_t connections = 0;
   std::uint64_t connections_limit = 0;
   std::uint64_t revocations = 0;
+  std::vector<KeyFacts> keys{};  // of every [auth] whose keys are fetched
 };
 
 class Metrics {

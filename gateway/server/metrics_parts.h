@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "config/snapshot.h"
+#include "server/key_fetcher.h"
 #include "server/metrics_families.h"
 #include "server/tallies.h"
 
@@ -32,6 +33,7 @@ void add_listeners(Families& out, const Tallies& tallies);
 void add_workers(Families& out, const Tallies& tallies);
 void add_backends(Families& out, const config::Snapshot& snapshot, Instant now);
 void add_limits(Families& out, const config::Snapshot& snapshot);
+void add_keys(Families& out, const std::vector<KeyFacts>& keys);
 void add_names(Families& out, const config::Snapshot& snapshot, Instant now);
 void add_servers(Families& out, const Tallies& tallies, const config::Snapshot& snapshot, Instant now);
 void add_routes(Families& out, const Tallies& tallies);

@@ -56,6 +56,7 @@ Server::Server(ServerOptions options)
       resolver_(loop_),
       names_(loop_, resolver_, [this] { members_changed(); }),
       health_(place_),
+      keys_(place_, resolver_, mailbox_),
       rebalance_timer_(loop_, [this] { rebalance(); }),
       files_(loop_, [this] { reload("file"); }),
       ticket_timer_(loop_, [this] { rotate_tickets(); }),
@@ -275,6 +276,7 @@ void Server::applied(const std::shared_ptr<const config::Snapshot>& snapshot) {
   }
   resolver_.use(resolvers);
   names_.watch(snapshot->clusters());
+  keys_.watch(snapshot->key_uses());
   members_changed();
   rebalancer_.watch(snapshot->clusters());
   if (rebalancer_.needed() && !rebalance_timer_.armed()) rebalance_timer_.arm(upstream::Rebalancer::kPeriod);
@@ -417,6 +419,7 @@ ProcessFacts Server::facts() {
   now.connections = shared_.connections.load();
   now.revocations = revoker_.in_force();
   now.connections_limit = shared_.max_connections.load();
+  now.keys = keys_.facts(loop_.now());
   return now;
 }
 

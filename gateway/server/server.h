@@ -19,6 +19,7 @@
 #include "server/admin.h"
 #include "server/build.h"
 #include "server/exit_code.h"
+#include "server/key_fetcher.h"
 #include "server/metrics.h"
 #include "server/revoker.h"
 #include "server/status.h"
@@ -105,6 +106,7 @@ class Server final : private AdminSource {
   net::Resolver resolver_;
   upstream::Names names_;
   upstream::Health health_;
+  KeyFetcher keys_;
   upstream::Rebalancer rebalancer_;
   event::Timer rebalance_timer_;
   std::unique_ptr<Admin> admin_;

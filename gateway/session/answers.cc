@@ -165,7 +165,9 @@ Outcome outcome_of(const Error& error) {
     case Stage::head: return error.code == Errc::head_timeout ? Outcome::timeout : Outcome::bad_request;
     case Stage::route: return Outcome::bad_request;
     case Stage::origin: return Outcome::origin;
-    case Stage::auth: return row(error.code).status == 403 ? Outcome::forbidden : Outcome::unauthorized;
+    case Stage::auth:
+      if (row(error.code).status == 503) return Outcome::other;
+      return row(error.code).status == 403 ? Outcome::forbidden : Outcome::unauthorized;
     case Stage::ratelimit: return Outcome::rate_limited;
     case Stage::backend:
       if (error.code == Errc::be_refused) return Outcome::backend_refused;

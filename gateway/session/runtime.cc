@@ -34,7 +34,10 @@ bool make_jwt(Runtime& runtime, const policy::AuthSettings& auth, net::CryptoCon
               std::string& why) {
   auto& made = runtime.tokens[auth.name];
   if (!made) {
-    made = policy::Jwt::make(crypto, auth.jwt, why);
+    made = policy::Jwt::make(crypto, auth.jwt, why, runtime.snapshot->key_source(auth.name));
+    // Whoever fetches the keys takes this for good.
+    const policy::KeySourceSettings& keys = auth.jwt.source;
+    if (made && keys.remote() && !net::TlsClient::make(crypto, {keys.ca, {}, {}}, why)) made.reset();
     if (!made) {
       why = "auth '" + auth.name + "': " + why;
       return false;

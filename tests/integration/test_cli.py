@@ -124,7 +124,6 @@ def test_run_refuses_what_check_refuses(folder):
 
 # What the configurations of an edge with everything ask for beyond today, each at its place and by its name.
 LATER = {
-    "keys by URL": ('[auth.users]\ntype = "jwt"\njwks_url = "https://id.example.com/jwks.json"\n', "10:1", "jwks_url"),
     "api keys": ('[auth.x]\ntype = "api_key"\nkeys_file = "keys.toml"\n', "9:8", "api_key"),
     "keys file": ('[auth.x]\ntype = "api_key"\nkeys_file = "keys.toml"\n', "10:1", "keys_file"),
     "cluster": ('[rate_limit.x]\nkey = "ip"\nrate = "1/s"\nscope = "cluster"\n', "11:9", "cluster"),

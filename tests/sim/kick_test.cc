@@ -17,13 +17,13 @@ using Messages = std::vector<std::string>;
 constexpr std::string_view kSecret = "0123456789abcdef0123456789abcdef";
 
 config::Settings with_tokens(config::Settings settings = settings_for({"ws://10.0.0.1:9000"})) {
-  policy::JwtSettings auth;
+  policy::AuthSettings auth;
   auth.name = "users";
-  auth.algorithms = {net::JwsAlgorithm::hs256};
-  auth.secret = kSecret;
+  auth.jwt.algorithms = {net::JwsAlgorithm::hs256};
+  auth.jwt.secret = kSecret;
   auth.from = {{policy::Carrier::Kind::header, "Authorization"}};
   settings.auths.push_back(auth);
-  settings.routes[0].auth = "users";
+  settings.routes[0].auth = {"users"};
   return settings;
 }
 

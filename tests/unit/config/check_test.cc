@@ -283,6 +283,53 @@ TEST_F(Check, SetsOfKeysMustServeEachAlgorithm) {
   expect_error(jwt("algorithms = [\"ES256\"]\njwks_file = \"none.json\""), "none.json is no set of keys");
 }
 
+TEST_F(Check, KeysAreFetchedByUrlOrByDiscovery) {
+  const std::string es = "algorithms = [\"ES256\"]\n";
+  const auto source_of = [&](const std::string& rest) { return expect_good(jwt(es + rest)).auths[0].jwt.source; };
+  const policy::KeySourceSettings url = source_of("jwks_url = \"https://id.example.com/keys?v=1\"\n");
+  EXPECT_TRUE(url.remote());
+  EXPECT_EQ(url.url, "https://id.example.com/keys?v=1");
+  EXPECT_FALSE(url.discovery);
+  EXPECT_EQ(url.stale_max, Duration(24h));
+  EXPECT_TRUE(url.allow.empty());
+  EXPECT_TRUE(url.ca.empty());
+  const policy::KeySourceSettings found = source_of(
+      "discovery = true\nissuer = \"https://id.example.com/\"\njwks_ca = \"server.crt\"\n"
+      "jwks_allow = [\"10.1.0.0/16\", \"::1\"]\njwks_stale_max = \"1h\"\n");
+  EXPECT_TRUE(found.discovery);
+  EXPECT_EQ(found.issuer, "https://id.example.com/");
+  EXPECT_EQ(found.url, "");
+  EXPECT_EQ(found.allow.size(), 2u);
+  EXPECT_EQ(found.stale_max, Duration(1h));
+  EXPECT_NE(found.ca.find("BEGIN CERTIFICATE"), std::string::npos);
+  EXPECT_TRUE(source_of("jwks_url = \"http://127.0.0.1:9000/keys\"\njwks_allow = \"127.0.0.1\"\n").remote());
+  EXPECT_FALSE(source_of("public_key_file = \"public.pem\"\n").remote());
+  EXPECT_FALSE(source_of("public_key_file = \"public.pem\"\ndiscovery = false\n").remote());
+}
+
+TEST_F(Check, FetchedKeysAreAskedForInASafeWay) {
+  const std::string es = "algorithms = [\"ES256\"]\n";
+  const std::string url = es + "jwks_url = \"https://id.example.com/keys\"\n";
+  expect_error(jwt(es + "jwks_url = \"http://id.example.com/keys\"\n"),
+               "'jwks_url' must begin with https:// | http:// is only for addresses that jwks_allow names");
+  expect_error(jwt(es + "jwks_url = \"id.example.com/keys\"\n"), "'jwks_url' does not begin with https://");
+  expect_error(jwt(es + "jwks_url = \"https://user:pass@id.example.com/keys\"\n"), "'jwks_url' holds a user name");
+  expect_error(jwt(es + "jwks_url = \"https://id.example.com/keys#1\"\n"), "'jwks_url' has a fragment");
+  expect_error(jwt("algorithms = [\"HS256\"]\njwks_url = \"https://id.example.com/keys\"\n"), "secrets for HS* are not fetched");
+  expect_error(jwt(url + "public_key_file = \"public.pem\"\n"), "'public_key_file' cannot stand beside 'jwks_url'");
+  expect_error(jwt(url + "discovery = true\nissuer = \"https://id.example.com\"\n"), "'discovery' and 'jwks_url' both say where the keys are");
+  expect_error(jwt(es + "discovery = true\n"), "'discovery' needs 'issuer'");
+  expect_error(jwt(es + "discovery = true\nissuer = \"accounts\"\n"), "'issuer' does not begin with https://");
+  expect_error(jwt(es + "discovery = true\nissuer = \"https://id.example.com/?a\"\n"), "with 'discovery' the 'issuer' must be a URL without query");
+  expect_error(jwt(es + "discovery = true\nissuer = \"http://id.example.com\"\n"), "'issuer' must begin with https://");
+  expect_error(jwt(url + "jwks_allow = [\"10.0.0.1/8\"]\n"), "'10.0.0.1/8' is no block of addresses");
+  expect_error(jwt(url + "jwks_stale_max = \"1m\"\n"), "'jwks_stale_max' must be");
+  expect_warning(jwt(url + "jwks_allow = [\"0.0.0.0/0\"]\n"), "jwks_allow: 0.0.0.0/0 lies in no network that is refused otherwise");
+  for (const std::string line : {"jwks_ca = \"server.crt\"", "jwks_allow = \"10.0.0.0/8\"", "jwks_stale_max = \"1h\""}) {
+    expect_error(good_jwt(line), "'" + line.substr(0, line.find(' ')) + "' has no effect without jwks_url or discovery");
+  }
+}
+
 TEST_F(Check, CarriersAreKnownAndListedOnce) {
   expect_error(good_jwt("from = [\"haeder:Authorization\"]"),
                "'from' has the unknown carrier \"haeder:Authorization\" | did you mean 'header'?");

@@ -201,8 +201,6 @@ INSTANTIATE_TEST_SUITE_P(
 INSTANTIATE_TEST_SUITE_P(
     NotYetSupported, Refusals,
     ::testing::Values(
-        Case{"[auth.a]\ntype = \"jwt\"\nalgorithms = [\"ES256\"]\njwks_url = \"https://x/\"\n",
-             "12:1: error: 'jwks_url' in [auth.a] is not yet supported"},
         Case{"[redis]\nurl = \"rediss://x\"\n", "9:2: error: 'redis' in top level is not yet supported"},
         Case{"[rate_limit.l]\nkey = \"ip\"\nrate = \"1/s\"\nscope = \"cluster\"\n",
              "12:9: error: 'scope' = \"cluster\" is not yet supported"},

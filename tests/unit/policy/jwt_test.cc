@@ -584,5 +584,139 @@ TEST(Mint, RefusesClaimsThatAreNoObjectAndKeysThatCannotSign) {
   EXPECT_FALSE(mint(context(), JwsAlgorithm::hs256, test::kSecret, std::string(129, 'k'), "{}", why));
 }
 
+// ---- keys from elsewhere
+
+class JwtOfASource : public testing::Test {
+ protected:
+  JwtOfASource() {
+    settings_.algorithms = {JwsAlgorithm::es256, JwsAlgorithm::rs256};
+    source_->on_asked([this] { ++asked_; });
+    std::string why;
+    jwt_ = Jwt::make(context(), settings_, why, source_);
+    EXPECT_TRUE(jwt_) << why;
+  }
+  std::string verdict_of(std::string_view token) {
+    const auto identity = jwt_->verify(token, at(kNow));
+    return identity ? "ok" : std::string(row(identity.error().code).name) + ": " + identity.error().detail;
+  }
+  static std::string token(std::string_view kid, const KeyPair& pair = test::p256_key()) {
+    return token_of(JwsAlgorithm::es256, pair.private_pem(), R"({"alg":"ES256","kid":")" + std::string(kid) + "\"}", kClaims);
+  }
+
+  JwtSettings settings_;
+  std::shared_ptr<KeySource> source_ = std::make_shared<KeySource>(KeySourceSettings{.url = "https://id.example.com/keys"});
+  std::unique_ptr<Jwt> jwt_;
+  int asked_ = 0;
+  static constexpr Instant kMoment{std::chrono::seconds(1000)};
+};
+
+TEST_F(JwtOfASource, CannotJudgeBeforeThereAreKeysAndBlamesNobody) {
+  EXPECT_EQ(verdict_of(token("a")), "keys_unavailable: no keys to check it by");
+  EXPECT_EQ(row(Errc::keys_unavailable).status, 503);
+}
+
+TEST_F(JwtOfASource, RefusesWhatIsNoTokenWithoutAnyKeys) {
+  EXPECT_EQ(verdict_of("a.b"), "bad_token: not three parts");
+  EXPECT_EQ(verdict_of(hs(kHeader, kClaims)), "bad_token: alg not allowed");
+  EXPECT_EQ(asked_, 0);
+}
+
+TEST_F(JwtOfASource, ChecksByTheKeysThatAreThereNow) {
+  source_->publish(set_of({jwk_of(test::p256_key(), "a")}));
+  EXPECT_EQ(verdict_of(token("a")), "ok");
+  EXPECT_EQ(verdict_of(token("b")), "unknown_key: kid not known");
+  source_->publish(set_of({jwk_of(test::p256_key(), "b")}));
+  EXPECT_EQ(verdict_of(token("b")), "ok");
+  EXPECT_EQ(verdict_of(token("a")), "unknown_key: kid not known") << "a key that was taken away serves no more";
+  source_->withdraw();
+  EXPECT_EQ(verdict_of(token("b")), "keys_unavailable: no keys to check it by");
+}
+
+TEST_F(JwtOfASource, OldAndNewKeysServeBesideEachOther) {
+  source_->publish(set_of({jwk_of(test::p256_key(), "old"), jwk_of(test::rsa_key(), "new")}));
+  EXPECT_EQ(verdict_of(token("old")), "ok");
+  EXPECT_EQ(verdict_of(token_of(JwsAlgorithm::rs256, test::rsa_key().private_pem(), R"({"alg":"RS256","kid":"new"})", kClaims)), "ok");
+}
+
+TEST_F(JwtOfASource, AKeyOfAnotherKindOrAnotherOwnerIsNoUnknownKey) {
+  source_->publish(set_of({jwk_of(test::rsa_key(), "a"), jwk_of(test::p256_key(), "b")}));
+  EXPECT_EQ(verdict_of(token("a")), "bad_token: alg does not fit the key");
+  const KeyPair other = KeyPair::ec("P-256");
+  EXPECT_EQ(verdict_of(token("b", other)), "bad_token: signature");
+}
+
+TEST_F(JwtOfASource, TextThatIsNoSetLeavesNoKeyBehind) {
+  source_->publish(set_of({jwk_of(test::p256_key(), "a")}));
+  EXPECT_EQ(verdict_of(token("a")), "ok");
+  source_->publish("{}");
+  EXPECT_EQ(verdict_of(token("a")), "keys_unavailable: no keys to check it by");
+}
+
+TEST_F(JwtOfASource, TellsWhenOtherKeysAreInForce) {
+  const std::uint64_t before = jwt_->generation();
+  source_->publish(set_of({jwk_of(test::p256_key(), "a")}));
+  EXPECT_NE(jwt_->generation(), before);
+}
+
+TEST_F(JwtOfASource, WaitsForAKeyAndFindsIt) {
+  source_->publish(set_of({jwk_of(test::p256_key(), "old")}));
+  EXPECT_EQ(verdict_of(token("new")), "unknown_key: kid not known");
+  int woken = 0;
+  const auto wait = jwt_->wait(token("new"), kMoment, [&] { ++woken; });
+  ASSERT_TRUE(wait);
+  EXPECT_EQ(asked_, 1);
+  source_->publish(set_of({jwk_of(test::p256_key(), "old"), jwk_of(test::p256_key(), "new")}));
+  source_->answered();
+  EXPECT_EQ(woken, 1);
+  EXPECT_EQ(verdict_of(token("new")), "ok");
+}
+
+TEST_F(JwtOfASource, WaitsForItsFirstKeysToo) {
+  EXPECT_TRUE(jwt_->wait(token("a"), kMoment, nullptr));
+  EXPECT_EQ(asked_, 1);
+}
+
+TEST_F(JwtOfASource, NobodyWaitsForAnIdThatWasGivenUp) {
+  source_->publish(set_of({jwk_of(test::p256_key(), "a")}));
+  jwt_->give_up(token("none"), kMoment);
+  EXPECT_EQ(jwt_->wait(token("none"), kMoment + std::chrono::seconds(29), nullptr), nullptr);
+  EXPECT_EQ(asked_, 0) << "nor is it asked for";
+  EXPECT_TRUE(jwt_->wait(token("other"), kMoment, nullptr));
+  EXPECT_TRUE(jwt_->wait(token("none"), kMoment + std::chrono::seconds(30), nullptr));
+}
+
+TEST_F(JwtOfASource, AnIdThatWasGivenUpServesAsSoonAsItIsThere) {
+  source_->publish(set_of({jwk_of(test::p256_key(), "a")}));
+  jwt_->give_up(token("late"), kMoment);
+  source_->publish(set_of({jwk_of(test::p256_key(), "late")}));
+  EXPECT_EQ(verdict_of(token("late")), "ok");
+}
+
+TEST_F(JwtOfASource, KeysOfAFileAreWaitedForByNobody) {
+  std::string why;
+  const auto jwt = Jwt::make(context(), hs_settings(), why);
+  ASSERT_TRUE(jwt) << why;
+  EXPECT_EQ(jwt->wait(hs(R"({"alg":"HS256","kid":"x"})", kClaims), kMoment, nullptr), nullptr);
+  EXPECT_EQ(jwt->generation(), 0u);
+}
+
+TEST_F(JwtOfASource, NeverServesSecretsNorBesideOtherKeys) {
+  std::string why;
+  JwtSettings secret;
+  secret.algorithms = {JwsAlgorithm::hs256};
+  EXPECT_FALSE(Jwt::make(context(), secret, why, source_));
+  EXPECT_EQ(why, "keys from elsewhere cannot serve HS*");
+  settings_.public_key = test::p256_key().public_pem();
+  EXPECT_FALSE(Jwt::make(context(), settings_, why, source_));
+  EXPECT_EQ(why, "exactly one of a secret, a public key and a JWK Set is needed");
+  EXPECT_EQ(Jwt::make(context(), secret, why), nullptr) << "nor is no key at all enough";
+}
+
+TEST_F(JwtOfASource, ASecretInAFetchedSetIsLeftOut) {
+  source_->publish(set_of({jwk_of(test::p256_key(), "a"), R"({"kty":"oct","kid":"s","k":")" + base64url(as_bytes(test::kSecret)) + "\"}"}));
+  EXPECT_EQ(verdict_of(token("a")), "ok");
+  EXPECT_EQ(verdict_of(token_of(JwsAlgorithm::hs256, test::kSecret, R"({"alg":"HS256","kid":"s"})", kClaims)), "bad_token: alg not allowed");
+}
+
 }  // namespace
 }  // namespace sluice::policy

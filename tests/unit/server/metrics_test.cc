@@ -158,6 +158,29 @@ TEST_F(MetricsTest, SumTheWorkersCopiesOfARoute) {
   EXPECT_EQ(read.sum("sluice_http_request_duration_seconds_count", {{"route", "chat"}}), 9);
 }
 
+TEST_F(MetricsTest, FetchedKeysHaveAnAgeAndCounts) {
+  KeyFacts loaded{.auth = "users"};
+  loaded.refreshes[static_cast<std::size_t>(KeyRefresh::ok)] = 2;
+  loaded.refreshes[static_cast<std::size_t>(KeyRefresh::bad_set)] = 3;
+  loaded.last_success = 1'800'000'000;
+  loaded.age = std::chrono::seconds(90);
+  KeyFacts never{.auth = "machines"};
+  never.age = std::chrono::seconds(5);
+  facts_.keys = {loaded, never};
+  const Exposition read = scrape();
+  EXPECT_EQ(read.sum("sluice_jwks_refresh_total", {{"auth", "users"}, {"result", "ok"}}), 2);
+  EXPECT_EQ(read.sum("sluice_jwks_refresh_total", {{"auth", "users"}, {"result", "bad_set"}}), 3);
+  EXPECT_EQ(read.count("sluice_jwks_refresh_total", {{"auth", "users"}}), 2u);
+  EXPECT_EQ(read.sum("sluice_jwks_age_seconds", {{"auth", "users"}}), 90);
+  EXPECT_EQ(read.sum("sluice_jwks_age_seconds", {{"auth", "machines"}}), 5);
+  EXPECT_EQ(read.sum("sluice_jwks_last_success_timestamp_seconds", {{"auth", "users"}}), 1'800'000'000);
+  EXPECT_EQ(read.count("sluice_jwks_last_success_timestamp_seconds"), 1u);
+}
+
+TEST_F(MetricsTest, WithoutFetchedKeysThereAreNoSuchFamilies) {
+  EXPECT_EQ(scrape().types.count("sluice_jwks_age_seconds"), 0u);
+}
+
 TEST_F(MetricsTest, HistogramsAreCumulativeAndCountWhatTheyHold) {
   tallies_.route(0, "chat").handshake_seconds.observe(0.0001);
   tallies_.route(1, "chat").handshake_seconds.observe(0.02);
