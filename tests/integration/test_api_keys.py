@@ -145,7 +145,7 @@ def test_a_bad_file_keeps_the_one_in_force(start):
     path.write_text(ENTRY + '\n[[key]]\nname = "x"\nsha256 = "' + KEY + '"\n')
     wait_for(lambda: gateway.metric("sluice_config_reloads_total", result="failed") == 1, 5, "the reload that fails")
     assert status(gateway, key(KEY)) == 101
-    fault = next(event for event in gateway.events() if event.get("event") == "config_error")
+    fault = wait_for(lambda: [event for event in gateway.events() if event.get("event") == "config_error"], 3, "the fault")[0]
     assert fault["file"].endswith("keys.toml") and fault["line"] == ENTRY.count("\n") + 4, fault
     assert "64 hexadecimal digits" in fault["message"]
     assert KEY[20:] not in gateway.log_text(), "what was pasted there by mistake is not repeated"
