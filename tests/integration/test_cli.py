@@ -83,7 +83,7 @@ WRONG = {
     "missing certificate": (SMALL.replace('8080"', '8080"\ntls = { cert = "missing.crt", key = "missing.key" }'), "3:", ["missing.crt"]),
     "http beside ws": (SMALL.replace('"ws://127.0.0.1:9000"', '"ws://127.0.0.1:9000", "http://127.0.0.1:9000"'), "7:", ["must not stand in one backend"]),
     "not yet: redis": (SMALL + '[redis]\nurl = "redis://x"\n', "8:", ["not yet supported", "redis"]),
-    "not yet: api keys": (SMALL + '[auth.x]\ntype = "api_key"\nkeys_file = "x"\n', "9:", ["not yet supported", "api_key"]),
+    "api keys without their file": (SMALL + '[auth.x]\ntype = "api_key"\nkeys_file = "x"\n', "10:13", ["cannot read"]),
     "not yet: compression": (SMALL.replace('backend = "app"', 'backend = "app"\nwebsocket = { compression = true }'), "6:", ["not yet supported"]),
     "mixed algorithms": (SMALL + '[auth.x]\ntype = "jwt"\nalgorithms = ["HS256", "RS256"]\nsecret_file = "hs256.secret"\n', "10:", ["HS"]),
     "secret too short": (SMALL + '[auth.x]\ntype = "jwt"\nalgorithms = ["HS256"]\nsecret_file = "short"\n', "11:", ["32"]),
@@ -124,8 +124,6 @@ def test_run_refuses_what_check_refuses(folder):
 
 # What the configurations of an edge with everything ask for beyond today, each at its place and by its name.
 LATER = {
-    "api keys": ('[auth.x]\ntype = "api_key"\nkeys_file = "keys.toml"\n', "9:8", "api_key"),
-    "keys file": ('[auth.x]\ntype = "api_key"\nkeys_file = "keys.toml"\n', "10:1", "keys_file"),
     "cluster": ('[rate_limit.x]\nkey = "ip"\nrate = "1/s"\nscope = "cluster"\n', "11:9", "cluster"),
     "fallback": ('[rate_limit.x]\nkey = "ip"\nrate = "1/s"\nfallback = "local"\n', "11:1", "fallback"),
     "redis": ('[redis]\nurl = "rediss://redis.internal:6380/0"\n', "8:2", "redis"),
@@ -143,7 +141,6 @@ def test_not_yet_supported(folder, name):
 
 @pytest.mark.parametrize("old, new, word", [
     ('bind = "127.0.0.1:8080"', 'bind = "127.0.0.1:8080"\nalpn = ["h2", "http/1.1"]', "h2"),
-    ('backend = "app"', 'backend = "app"\nauth = ["a", "b"]', "auth"),
     ('backend = "app"', 'backend = "app"\nwebsocket = { compression = true }', "compression")])
 def test_not_yet_supported_inside_what_is(folder, old, new, word):
     run = check(folder, SMALL.replace(old, new))

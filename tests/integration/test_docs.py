@@ -24,8 +24,10 @@ from ports import free_port
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 TUTORIAL = ROOT / "docs" / "tutorials" / "first-gateway.md"
+API_KEYS = ROOT / "docs" / "how-to" / "api-keys.md"
 BLOCK = re.compile(r"(?:^<!-- (?P<mark>.+?) -->\n)?^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.M | re.S)
-FILE_KEYS = ("cert", "key", "ca", "client_ca", "secret_file", "public_key_file", "jwks_file", "token_file", "map_file")
+FILE_KEYS = ("cert", "key", "ca", "client_ca", "secret_file", "public_key_file", "jwks_file", "token_file", "map_file",
+             "keys_file")
 
 
 def blocks(page):
@@ -54,6 +56,7 @@ def material(tmp_path_factory):
         "client_ca": authority.path.read_bytes(),
         "secret_file": b"0123456789abcdef0123456789abcdef\n",
         "token_file": b"0123456789abcdef0123456789abcdef\n",
+        "keys_file": b'[[key]]\nname = "billing"\nsha256 = "' + b"0" * 64 + b'"\n',
         "map_file": b"gamma: vm3.internal:5900\n",
         "public_key_file": public.public_bytes(serialization.Encoding.PEM,
                                                serialization.PublicFormat.SubjectPublicKeyInfo),
@@ -142,8 +145,9 @@ def reader(tmp_path):
     made.stop()
 
 
-def test_the_tutorial_leads_where_it_says(reader):
-    steps = blocks(TUTORIAL)
+@pytest.mark.parametrize("page, least", [pytest.param(TUTORIAL, 8, id="tutorial"), pytest.param(API_KEYS, 8, id="api-keys")])
+def test_a_page_leads_where_it_says(reader, page, least):
+    steps = blocks(page)
     ran = 0
     for i, step in enumerate(steps):
         mark = step["mark"] or ""
@@ -161,9 +165,9 @@ def test_the_tutorial_leads_where_it_says(reader):
                 for line in reader.on_free_ports(expected["text"]).splitlines():
                     assert line in result.stdout, f"{line!r} is not in\n{result.stdout}\n{reader.logs()}"
             ran += 1
-    assert ran >= 8, "the tutorial has lost its marks"
+    assert ran >= least, "the page has lost its marks"
     pid = int((reader.folder / "sluice.pid").read_text())
-    wait_for(lambda: not alive(pid), 10, "the gateway of the tutorial has ended")
+    wait_for(lambda: not alive(pid), 10, "the gateway of the page has ended")
     assert '"event":"stopped","exit_code":0' in reader.logs()
 
 
