@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 TUTORIAL = ROOT / "docs" / "tutorials" / "first-gateway.md"
 BLOCK = re.compile(r"(?:^<!-- (?P<mark>.+?) -->\n)?^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.M | re.S)
-FILE_KEYS = ("cert", "key", "ca", "client_ca", "secret_file", "public_key_file", "jwks_file", "token_file", "map_file")
+FILE_KEYS = ("cert", "key", "ca", "client_ca", "secret_file", "public_key_file", "jwks_file", "jwks_ca", "token_file", "map_file")
 
 
 def blocks(page):
@@ -51,6 +51,7 @@ def material(tmp_path_factory):
         "cert": certificate.read_bytes(),
         "key": key.read_bytes(),
         "ca": authority.path.read_bytes(),
+        "jwks_ca": authority.path.read_bytes(),
         "client_ca": authority.path.read_bytes(),
         "secret_file": b"0123456789abcdef0123456789abcdef\n",
         "token_file": b"0123456789abcdef0123456789abcdef\n",
