@@ -175,10 +175,7 @@ void Authenticator::give_up(const Credential& credential, Instant now) const {
 
 Result<Authenticated> Authenticator::check(const http::Request& request,
                                            const std::vector<std::string_view>& subprotocols, WallTime now) const {
-  const Credential credential = TRY(find(request, subprotocols));
-  auto authenticated = verify(credential, now);
-  if (!authenticated && authenticated.error().code == Errc::unknown_key) credential.method->jwt->ask();
-  return authenticated;
+  return verify(TRY(find(request, subprotocols)), now);
 }
 
 Scrubbed scrub(const std::vector<Carrier>& carriers, const http::Request& request,

@@ -62,7 +62,7 @@ class Authenticator {
   std::unique_ptr<KeySource::Wait> wait(const Credential& credential, Instant now, KeySource::Waker waker) const;
   void give_up(const Credential& credential, Instant now) const;
 
-  // Both find() and verify(), for who does not wait: newer keys are asked for where these do not suffice.
+  // Both find() and verify().
   Result<Authenticated> check(const http::Request& request, const std::vector<std::string_view>& subprotocols,
                               WallTime now) const;
 

@@ -329,10 +329,6 @@ std::unique_ptr<KeySource::Wait> Jwt::wait(std::string_view token, Instant now, 
   return impl_->source->wait(now, std::move(waker));
 }
 
-void Jwt::ask() const {
-  if (impl_->source) impl_->source->ask();
-}
-
 void Jwt::give_up(std::string_view token, Instant now) const {
   if (const auto id = impl_->key_id_of(token)) impl_->unknown.add(*id, now);
 }

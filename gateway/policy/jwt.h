@@ -55,8 +55,6 @@ class Jwt {
   // wait for them (KeySource::wait). When it is over, and after KeySource::kMostWait at the latest, verify() is asked once
   // more, and what it says then holds. Null: it holds at once.
   std::unique_ptr<KeySource::Wait> wait(std::string_view token, Instant now, KeySource::Waker waker) const;
-  // Asks for newer keys without waiting for them.
-  void ask() const;
   // What verify() said after a wait was unknown_key again: for a while nobody waits for that id.
   void give_up(std::string_view token, Instant now) const;
 

@@ -57,15 +57,13 @@ class KeySource : public std::enable_shared_from_this<KeySource> {
   // Null: none were ever had, or what was had is too old.
   std::shared_ptr<const Keys> keys() const;
 
-  // Asks for a newer set, without waiting for it.
-  void ask();
-
   // A place among those who wait for the next outcome of a fetch; destroying it gives it up. On one thread.
   class Wait;
   // Is called once, on any thread, when the outcome is there, unless the place was given up before; it must not call back
   // into the source.
   using Waker = std::move_only_function<void()>;
-  // Asks, and waits. Null where waiting is in vain: no fetch may begin within kMostWait, or too many wait already.
+  // Asks for a newer set, and waits for it. Null where waiting is in vain: no fetch may begin within kMostWait, or too many
+  // wait already; the set is asked for all the same.
   std::unique_ptr<Wait> wait(Instant now, Waker waker);
   std::size_t waiting() const;
 
@@ -82,6 +80,7 @@ class KeySource : public std::enable_shared_from_this<KeySource> {
 
  private:
   void change(std::shared_ptr<const Keys> keys, std::uint64_t generation);
+  void ask();
   void wake();
 
   const KeySourceSettings settings_;

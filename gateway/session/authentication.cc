@@ -24,8 +24,28 @@ Result<bool> Authentication::advance(Opening& opening) {
 
 Result<bool> Authentication::judge(Opening& opening) {
   if (credential_->method->external) return ask(opening);
-  opening.authenticated = TRY(authenticator_.verify(*credential_, house_.loop.wall()));
-  return true;
+  return verify(opening);
+}
+
+// Keys that are fetched may be on their way, or have to be asked for: that is waited for once.
+Result<bool> Authentication::verify(Opening& opening) {
+  const Instant now = house_.loop.now();
+  if (keys_ && !keys_->over(now)) return false;
+  auto authenticated = authenticator_.verify(*credential_, house_.loop.wall());
+  if (authenticated) {
+    opening.authenticated = std::move(*authenticated);
+    return true;
+  }
+  const Errc code = authenticated.error().code;
+  if (code == Errc::unknown_key || code == Errc::keys_unavailable) {
+    if (!keys_) {
+      keys_ = KeyWait::begin(house_, ready_, authenticator_, *credential_);
+      if (keys_) return false;
+    } else if (code == Errc::unknown_key) {
+      authenticator_.give_up(*credential_, now);
+    }
+  }
+  return fail(authenticated.error());
 }
 
 Result<bool> Authentication::ask(Opening& opening) {

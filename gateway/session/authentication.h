@@ -8,6 +8,7 @@
 #include "policy/authenticator.h"
 #include "session/external_check.h"
 #include "session/front.h"
+#include "session/key_wait.h"
 
 namespace sluice::session {
 
@@ -21,7 +22,7 @@ class Authentication {
   // true: opening.authenticated says who it is, and opening.identity_fields what an external check had to say of it. false:
   // an answer will come to the Ready, or deadline() pass. Errors: those of the [auth] that decided.
   Result<bool> advance(Opening& opening);
-  Instant deadline() const { return external_ ? external_->deadline() : kNever; }
+  Instant deadline() const { return external_ ? external_->deadline() : keys_ ? keys_->deadline() : kNever; }
   // What a service that was asked said to the client, where it refused.
   std::optional<policy::ExternalAuth::No> take_no() { return std::exchange(no_, std::nullopt); }
   // The [auth] that is asked, or would have been.
@@ -30,12 +31,14 @@ class Authentication {
  private:
   Result<bool> judge(Opening& opening);
   Result<bool> ask(Opening& opening);
+  Result<bool> verify(Opening& opening);
 
   House& house_;
   net::Ready& ready_;
   const policy::Authenticator& authenticator_;
   std::optional<policy::Credential> credential_;
   std::unique_ptr<ExternalCheck> external_;
+  std::unique_ptr<KeyWait> keys_;
   std::optional<policy::ExternalAuth::No> no_;
 };
 

@@ -26,7 +26,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 TUTORIAL = ROOT / "docs" / "tutorials" / "first-gateway.md"
 API_KEYS = ROOT / "docs" / "how-to" / "api-keys.md"
 BLOCK = re.compile(r"(?:^<!-- (?P<mark>.+?) -->\n)?^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.M | re.S)
-FILE_KEYS = ("cert", "key", "ca", "client_ca", "secret_file", "public_key_file", "jwks_file", "token_file", "map_file",
+FILE_KEYS = ("cert", "key", "ca", "client_ca", "secret_file", "public_key_file", "jwks_file", "jwks_ca", "token_file", "map_file",
              "keys_file")
 
 
@@ -53,6 +53,7 @@ def material(tmp_path_factory):
         "cert": certificate.read_bytes(),
         "key": key.read_bytes(),
         "ca": authority.path.read_bytes(),
+        "jwks_ca": authority.path.read_bytes(),
         "client_ca": authority.path.read_bytes(),
         "secret_file": b"0123456789abcdef0123456789abcdef\n",
         "token_file": b"0123456789abcdef0123456789abcdef\n",
