@@ -18,6 +18,7 @@
 #include <algorithm>
 #include <array>
 
+#include "session/authentication.h"
 #include "session/kick.h"
 #include "session/session.h"
 #include "ws/control.h"
@@ -129,7 +130,7 @@ void Session::leg_left(Leg& leg) {
 bool Session::kick(const Kick& kick) {
   const std::string_view client = opening_ ? std::string_view(opening_->words.client) : record_.client();
   const std::string_view id = opening_ ? std::string_view(opening_->words.id) : record_.id();
-  const bool opens = phase_ == Phase::choose || phase_ == Phase::open;
+  const bool opens = phase_ == Phase::authenticate || phase_ == Phase::choose || phase_ == Phase::open;
   const bool answers = phase_ == Phase::answer && after_flush_ == Phase::relay;
   const bool relays = phase_ == Phase::relay && !ending_;
   if (!opens && !answers && !relays && phase_ != Phase::exchange) return false;
@@ -146,6 +147,7 @@ bool Session::kick(const Kick& kick) {
     end_kicked(kick, error);
     cut_client();
   } else if (opens) {
+    opening_->authentication.reset();  // whoever is asked about it is waited for no longer
     for (const auto& leg : legs_) leg->close();
     [[maybe_unused]] const Step step = refuse(error);
   } else {

@@ -237,6 +237,49 @@ TEST(Kick, RefusesWhoWaitsForItsServer) {
   }
 }
 
+// Its address was asked for before the check began, and will not be asked for again.
+TEST(Kick, RefusesWhoIsBeingChecked) {
+  config::Settings settings = settings_for({"ws://10.0.0.1:9000"});
+  policy::AuthSettings auth;
+  auth.type = policy::AuthSettings::Type::external;
+  auth.name = "sso";
+  auth.external.host = "10.9.9.9";
+  auth.external.port = 4181;
+  auth.external.authority = "10.9.9.9:4181";
+  auth.external.target = "/verify";
+  auth.external.subject_header = "X-Auth-User";
+  auth.external.response_headers = {"X-Auth-User"};
+  settings.auths.push_back(auth);
+  settings.routes[0].auth = {"sso"};
+  const policy::Revocation block = revocation(Kind::ip, "192.0.2.0/24");
+  for (const bool by_name : {false, true}) {
+    SimHouse house(settings);
+    house.on_dial = [](Upstream& up) { up.peer.raw_only = up.address == "10.9.9.9:4181"; };
+    Client& client = house.open();
+    ASSERT_EQ(house.dials(), 1u);
+    ASSERT_EQ(house.runtime().external_checks.at("sso")->under_way(), 1u);
+    if (by_name) {
+      // Who it is will be known once the check is done, and then the table is asked.
+      ASSERT_TRUE(house.revocations().add(kAnn));
+      EXPECT_EQ(house.kick(kAnn), 0u);
+      house.last().wire.send("HTTP/1.1 200 OK\r\nX-Auth-User: ann\r\nContent-Length: 0\r\n\r\n");
+    } else {
+      ASSERT_TRUE(house.revocations().add(block));
+      EXPECT_EQ(house.kick(block), 1u);
+    }
+    house.run();
+    EXPECT_EQ(client.peer.status(), 403);
+    EXPECT_NE(client.peer.body.find("revoked"), std::string::npos);
+    EXPECT_EQ(house.dials(), 1u);
+    EXPECT_EQ(house.runtime().external_checks.at("sso")->under_way(), 0u);
+    house.hang_up();
+    house.run();
+    house.advance(2s);
+    EXPECT_EQ(house.alive(), 0u);
+    EXPECT_EQ(house.worker_tally().handshaking.get(), 0);
+  }
+}
+
 TEST(Kick, RefusesWhoWaitsInLine) {
   config::Settings settings = with_tokens();
   settings.backends[0].pending = {10, 60s};
