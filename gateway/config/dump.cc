@@ -218,7 +218,7 @@ std::string text(const policy::AuthSettings& auth) {
   return fmt::format(
       "{}\n    from {}, forward {}, failures {}, {}\n",
       auth.type == policy::AuthSettings::Type::external ? text(auth.external)
-      : auth.keys                                       ? fmt::format("api_key, {} keys", auth.keys->size())
+      : auth.keys                                       ? fmt::format("api_key, keys {}", auth.keys->size())
                                                         : text(auth.jwt),
       joined(from, "none"),
       joined(forward, "none"),

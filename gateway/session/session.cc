@@ -167,6 +167,7 @@ Step Session::authenticate() {
     }
     const Result<bool> known = o.authentication->advance(o);
     if (known && !*known) {
+      if (house_.draining || client_.hung_up()) o.authentication.reset();  // nobody waits for it any more
       if (house_.draining) return refuse({Errc::draining, Side::gateway, false, ""});
       if (client_.hung_up()) return refuse({Errc::client_lost, Side::client, false, "it left while it was being checked"});
       arm(o.authentication->deadline());
