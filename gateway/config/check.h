@@ -2,9 +2,11 @@
 // Settings filled in.
 #pragma once
 
+#include <array>
 #include <map>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -60,7 +62,7 @@ class Checker {
   void external_auth(const Section& section, policy::AuthSettings& out);
   bool external_url(const Text& url, policy::ExternalSettings& out);
   std::vector<std::string> field_names(const Section& section, std::string_view key, bool (*reserved)(std::string_view name));
-  void only_for(const Section& section, std::string_view type, std::initializer_list<std::string_view> keys);
+  void only_for(const Section& section, std::string_view type, std::span<const std::string_view> keys);
   void carriers(const Section& section, policy::AuthSettings& out);
   void claims(const Section& section, policy::AuthSettings& out);
   void limit(const std::string& name, const Section& section);
@@ -88,6 +90,8 @@ class Checker {
   void length(const Section& section, ws::LengthPrefix& out);
   void upstream_socket(const Section& section, upstream::BackendSettings& out);
   void upstream_tls(const Section& section, Place servers, upstream::BackendSettings& out);
+  // Of a table that is there. `spoken`: there is somebody whom the gateway speaks TLS to.
+  void client_tls(const Section& section, bool spoken, upstream::UpstreamTls& out);
   void route(const Section& section);
   void route_host(const Section& section, RouteSettings& out);
   bool ruled_field(const Text& name, bool request, bool set);
@@ -146,6 +150,10 @@ std::string bad_socket_path(std::string_view path);
 
 // Whether the text may stand as an HTTP token (RFC 9110 §5.6.2).
 bool is_token(std::string_view text);
+// Keys of [auth.NAME] that only one type has; those of external are check_auth's own.
+inline constexpr std::array<std::string_view, 9> kJwtKeys{"algorithms", "secret_file", "public_key_file", "jwks_file", "issuer",
+                                                          "audience",   "leeway",      "max_lifetime",    "require"};
+inline constexpr std::array<std::string_view, 1> kApiKeyKeys{"keys_file"};
 // Fields that belong to the connection, to the handshake or to the gateway (RFC 9110 §7.6.1): no claim may be written there,
 // and none of them carries a token.
 bool is_reserved(std::string_view name);

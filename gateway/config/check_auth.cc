@@ -2,7 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <initializer_list>
+#include <array>
 
 #include "base/json.h"
 #include "config/check.h"
@@ -12,6 +12,8 @@
 namespace sluice::config {
 namespace {
 
+constexpr std::array<std::string_view, 8> kExternalKeys{"url",             "timeout",         "request_headers", "response_headers",
+                                                        "refusal_headers", "subject_header", "recheck",         "tls"};
 constexpr JsonLimits kJwks{.octets = 1024 * 1024, .depth = 16, .members = 1000};
 
 // The kind of key that an algorithm needs, as a JWK says it (RFC 7518 §6.1, RFC 8037).
@@ -71,8 +73,7 @@ void Checker::auth(const std::string& name, const Section& section) {
     return;
   }
   if (section.good("type")) {
-    only_for(section, "external", {"url", "timeout", "request_headers", "response_headers", "refusal_headers",
-                                   "subject_header", "recheck", "tls"});
+    only_for(section, "external", kExternalKeys);
     auth_type(section, out);
     out.type == policy::AuthSettings::Type::jwt ? auth_keys(section, out) : api_keys(section, out);
     carriers(section, out);
@@ -101,12 +102,8 @@ void Checker::auth(const std::string& name, const Section& section) {
 void Checker::auth_type(const Section& section, policy::AuthSettings& out) {
   using Type = policy::AuthSettings::Type;
   out.type = section.text("type") == "api_key" ? Type::api_key : Type::jwt;
-  if (out.type == Type::api_key) {
-    only_for(section, "jwt", {"algorithms", "secret_file", "public_key_file", "jwks_file", "issuer", "audience", "leeway",
-                              "max_lifetime", "require"});
-  } else {
-    only_for(section, "api_key", {"keys_file"});
-  }
+  const bool api_key = out.type == Type::api_key;
+  only_for(section, api_key ? "jwt" : "api_key", api_key ? std::span<const std::string_view>(kJwtKeys) : kApiKeyKeys);
 }
 
 void Checker::api_keys(const Section& section, policy::AuthSettings& out) {

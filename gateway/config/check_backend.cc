@@ -483,18 +483,20 @@ void Checker::upstream_tls(const Section& section, Place servers, upstream::Back
           "a path is no name that a certificate could be for");
     break;
   }
-  if (!section) return;
-  if (!out.encrypted() && !out.servers.empty()) error(section.place(), "'tls' is only for wss://, https:// and tls:// servers");
-  out.tls.ca = read(section, "ca", FileKind::certificate);
-  out.tls.certificate = read(section, "cert", FileKind::certificate);
-  out.tls.key = Secret(read(section, "key", FileKind::private_key));
+  if (section) client_tls(section, out.encrypted() || out.servers.empty(), out.tls);
+}
+
+void Checker::client_tls(const Section& section, bool spoken, upstream::UpstreamTls& out) {
+  if (!spoken) error(section.place(), "'tls' is only for wss://, https:// and tls:// servers");
+  out.ca = read(section, "ca", FileKind::certificate);
+  out.certificate = read(section, "cert", FileKind::certificate);
+  out.key = Secret(read(section, "key", FileKind::private_key));
   if (section.has("cert") != section.has("key")) {
     error(section.place(), section.has("cert") ? "'cert' needs 'key'" : "'key' needs 'cert'");
   }
-  out.tls.server_name = section.text("server_name");
-  if (section.good("server_name") && !is_host_name(out.tls.server_name) &&
-      !net::Address::parse(out.tls.server_name, 1)) {
-    error(section.place("server_name"), fmt::format("\"{}\" is no host name", shown(out.tls.server_name)));
+  out.server_name = section.text("server_name");
+  if (section.good("server_name") && !is_host_name(out.server_name) && !net::Address::parse(out.server_name, 1)) {
+    error(section.place("server_name"), fmt::format("\"{}\" is no host name", shown(out.server_name)));
   }
 }
 

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 
 #include "config/check.h"
 #include "http/forwarded.h"
@@ -10,7 +11,7 @@
 namespace sluice::config {
 
 // Keys that another type has.
-void Checker::only_for(const Section& section, std::string_view type, std::initializer_list<std::string_view> keys) {
+void Checker::only_for(const Section& section, std::string_view type, std::span<const std::string_view> keys) {
   for (const std::string_view key : keys) {
     if (section.has(key)) error(section.place(key), fmt::format("'{}' is for type = \"{}\"", key, type));
   }
@@ -19,22 +20,19 @@ void Checker::only_for(const Section& section, std::string_view type, std::initi
 void Checker::external_auth(const Section& section, policy::AuthSettings& out) {
   policy::ExternalSettings& external = out.external;
   out.type = policy::AuthSettings::Type::external;
-  only_for(section, "jwt", {"algorithms", "secret_file", "public_key_file", "jwks_file", "issuer", "audience", "leeway",
-                            "max_lifetime", "from", "require", "on_expiry", "expiry_close_code"});
-  only_for(section, "api_key", {"keys_file"});
+  only_for(section, "jwt", kJwtKeys);
+  only_for(section, "jwt", std::array<std::string_view, 3>{"from", "on_expiry", "expiry_close_code"});
+  only_for(section, "api_key", kApiKeyKeys);
   if (!section.has("url")) {
     error(section.place(), fmt::format("[auth.{}] has no 'url' to ask", shown(out.name)),
           "url = \"http://127.0.0.1:9000/verify\"");
   } else if (section.good("url") && external_url({section.text("url"), section.place("url")}, external)) {
-    upstream::BackendSettings of_tls;
-    of_tls.servers.emplace_back();
-    of_tls.servers.back().scheme = external.tls ? upstream::Scheme::https : upstream::Scheme::http;
-    of_tls.servers.back().url = section.text("url");
-    upstream_tls(section.table("tls"), section.place("url"), of_tls);
-    external.ca = of_tls.tls.ca;
-    external.certificate = of_tls.tls.certificate;
-    external.key = of_tls.tls.key;
-    external.server_name = of_tls.tls.server_name;
+    upstream::UpstreamTls tls;
+    if (const Section table = section.table("tls")) client_tls(table, external.tls, tls);
+    external.ca = tls.ca;
+    external.certificate = tls.certificate;
+    external.key = tls.key;
+    external.server_name = tls.server_name;
   }
   external.timeout = section.duration("timeout");
   external.recheck = section.duration("recheck");

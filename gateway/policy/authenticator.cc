@@ -181,6 +181,10 @@ Result<Authenticated> Authenticator::check(const http::Request& request,
 Scrubbed scrub(const std::vector<Carrier>& carriers, const http::Request& request,
                const std::vector<std::string_view>& subprotocols) {
   Scrubbed scrubbed;
+  if (carriers.empty()) {  // nothing changes: plain requests of open routes copy no query and no cookies
+    scrubbed.subprotocols = subprotocols;
+    return scrubbed;
+  }
   scrubbed.query = request.target.query;
   for (const http::Field& field : request.head->fields) {
     if (!http::same_name(field.name, "Cookie")) continue;

@@ -78,9 +78,9 @@ class Authenticator {
 // What must not go upstream: applies every carrier of the route's [auth] tables to the request.
 struct Scrubbed {
   std::vector<std::string> dropped_fields;          // names to leave out (Authorization, another header)
-  std::string cookie;                               // the Cookie field that remains; empty: none
+  std::string cookie;                               // the Cookie field that remains, where cookie_changed; empty: none
   bool cookie_changed = false;
-  std::string query;                                // the query that remains
+  std::string query;                                // the query that remains, where query_changed
   bool query_changed = false;
   std::vector<std::string_view> subprotocols;       // the offer without the marker and the token
 };

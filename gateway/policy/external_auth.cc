@@ -1,42 +1,21 @@
 #include "policy/external_auth.h"
 
 #include <algorithm>
-#include <charconv>
 
 #include "base/json.h"
+#include "http/freshness.h"
 #include "net/crypto.h"
 
 namespace sluice::policy {
 
 namespace {
 
-constexpr std::int64_t kMostKept = 24 * 3600;  // seconds
+constexpr Duration kMostKept = std::chrono::hours(24);
 
 std::unexpected<Error> unusable(const char* detail) { return fail(Errc::auth_unavailable, Side::gateway, detail); }
 
 bool is_visible(std::string_view text) {
   return !text.empty() && std::ranges::all_of(text, [](char c) { return c > 0x20 && c < 0x7f; });
-}
-
-// Seconds for which an answer may be kept; 0: it may not.
-std::int64_t max_age(const http::Head& head) {
-  if (head.lists("Cache-Control", "no-store") || head.lists("Cache-Control", "no-cache")) return 0;
-  const std::string_view* const field = head.find("Cache-Control");
-  if (!field || head.count("Cache-Control") != 1) return 0;
-  constexpr std::string_view kName = "max-age=";
-  for (std::string_view rest = *field; !rest.empty();) {
-    const std::size_t comma = std::min(rest.find(','), rest.size());
-    std::string_view part = rest.substr(0, comma);
-    rest.remove_prefix(std::min(comma + 1, rest.size()));
-    part.remove_prefix(std::min(part.find_first_not_of(" \t"), part.size()));
-    if (part.size() <= kName.size() || !http::same_name(part.substr(0, kName.size()), kName)) continue;
-    std::int64_t seconds = 0;
-    part.remove_prefix(kName.size());
-    const auto [end, error] = std::from_chars(part.data(), part.data() + part.size(), seconds);
-    const bool whole = std::string_view(end, part.data() + part.size()).find_first_not_of(" \t") == std::string_view::npos;
-    return error == std::errc() && whole && seconds > 0 ? std::min(seconds, kMostKept) : 0;
-  }
-  return 0;
 }
 
 }  // namespace
@@ -148,11 +127,11 @@ Error ExternalAuth::refusal(const No& no) {
 }
 
 void ExternalAuth::remember(const std::string& key, const http::ClientAnswer& answer, const Yes& yes, Instant now) {
-  const std::int64_t seconds = max_age(answer.head);
-  if (seconds == 0) return;
+  const Duration fresh = std::min(http::freshness(answer.head).value_or(Duration::zero()), kMostKept);
+  if (fresh == Duration::zero()) return;
   if (known_.size() >= kMaxKnown) std::erase_if(known_, [now](const auto& one) { return one.second.until <= now; });
   if (known_.size() >= kMaxKnown) return;
-  known_[key] = {yes, now + std::chrono::seconds(seconds)};
+  known_[key] = {yes, now + fresh};
 }
 
 }  // namespace sluice::policy

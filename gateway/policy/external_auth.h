@@ -87,7 +87,7 @@ class ExternalAuth {
   Result<Answer> judge(const http::ClientAnswer& answer) const;
   // What a no comes to for the client: auth_denied or auth_forbidden.
   static Error refusal(const No& no);
-  // Keeps a yes for as long as its Cache-Control says (RFC 9111 §5.2.2: max-age, unless no-store or no-cache).
+  // Keeps a yes for as long as its sender says (http/freshness.h), a day at most; not at all when it does not say.
   void remember(const std::string& key, const http::ClientAnswer& answer, const Yes& yes, Instant now);
 
  private:

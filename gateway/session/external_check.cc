@@ -8,7 +8,6 @@ ExternalCheck::ExternalCheck(House& house, net::Ready& ready, const policy::Meth
     : house_(house), ready_(ready), method_(method), question_(std::move(question)), key_(ExternalAuth::key_of(question_)) {}
 
 ExternalCheck::~ExternalCheck() {
-  awaited_->ready = nullptr;
   if (begun_) service().abandoned();
   if (client_) house_.loop.retire(std::move(client_));  // this may run inside its call
 }
@@ -39,20 +38,11 @@ Result<bool> ExternalCheck::resolve() {
     question_.addresses = {*literal};
     return true;
   }
-  if (!std::exchange(resolving_, true)) {
-    house_.resolve(settings.host, [weak = std::weak_ptr(awaited_)](const net::Resolver::Answer& found) {
-      const auto awaited = weak.lock();
-      if (!awaited) return;
-      awaited->addresses = found.addresses;
-      if (awaited->ready) awaited->ready->on_ready();
-    });
-  }
-  if (!awaited_->addresses) {
-    awaited_->ready = &ready_;  // from now on: an answer at once must not call back into the caller
-    return false;
-  }
-  if (awaited_->addresses->empty()) return give_up("the name of the external check has no address");
-  question_.addresses = *awaited_->addresses;
+  if (!lookup_) lookup_ = std::make_unique<NameLookup>(house_, ready_, settings.host);
+  const std::vector<net::Address>* const found = lookup_->addresses();
+  if (!found) return false;
+  if (found->empty()) return give_up("the name of the external check has no address");
+  question_.addresses = *found;
   for (net::Address& address : question_.addresses) address.set_port(settings.port);
   return true;
 }
@@ -69,10 +59,9 @@ void ExternalCheck::send() {
         const auto awaited = weak.lock();
         if (!awaited) return;
         awaited->answer.emplace(std::move(answer));
-        if (awaited->ready) awaited->ready->on_ready();
+        awaited->ready.on_ready();
       },
       [&house = house_, way](const net::Address& address, net::Ready& ready) { return house.dial(address, way, ready); });
-  awaited_->ready = &ready_;
 }
 
 Result<ExternalCheck::Answer> ExternalCheck::judge() {

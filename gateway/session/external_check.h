@@ -4,11 +4,11 @@
 
 #include <memory>
 #include <optional>
-#include <vector>
 
 #include "http/client.h"
 #include "policy/authenticator.h"
 #include "session/front.h"
+#include "session/name_lookup.h"
 
 namespace sluice::session {
 
@@ -28,11 +28,9 @@ class ExternalCheck {
   Instant deadline() const { return deadline_; }
 
  private:
-  // What is waited for. Outlives the check by as long as the resolver takes, and the request's own deadline may fire once more
-  // after it was given up.
+  // Outlives the check: the request's own deadline may fire once more after it was given up.
   struct Awaited {
-    net::Ready* ready = nullptr;
-    std::optional<std::vector<net::Address>> addresses;
+    net::Ready& ready;
     std::optional<Result<http::ClientAnswer>> answer;
   };
   policy::ExternalAuth& service() const { return *method_.external; }
@@ -47,8 +45,8 @@ class ExternalCheck {
   http::ClientRequest question_;
   std::string key_;
   bool begun_ = false;  // it counts as under way
-  std::shared_ptr<Awaited> awaited_ = std::make_shared<Awaited>();
-  bool resolving_ = false;
+  std::unique_ptr<NameLookup> lookup_;
+  std::shared_ptr<Awaited> awaited_ = std::make_shared<Awaited>(ready_);
   std::unique_ptr<http::Client> client_;
   Instant deadline_ = kNever;
 };

@@ -167,11 +167,14 @@ Step Session::authenticate() {
     }
     const Result<bool> known = o.authentication->advance(o);
     if (known && !*known) {
-      if (house_.draining || client_.hung_up()) o.authentication.reset();  // nobody waits for it any more
+      const bool left = client_.hung_up();
+      if (!house_.draining && !left) {
+        arm(o.authentication->deadline());
+        return Step::wait;
+      }
+      o.authentication.reset();  // nobody waits for it any more
       if (house_.draining) return refuse({Errc::draining, Side::gateway, false, ""});
-      if (client_.hung_up()) return refuse({Errc::client_lost, Side::client, false, "it left while it was being checked"});
-      arm(o.authentication->deadline());
-      return Step::wait;
+      return refuse({Errc::client_lost, Side::client, false, "it left while it was being checked"});
     }
     o.authentication_took = house_.loop.exactly_now() - o.authentication_began;
     const policy::Method& method = o.authentication->method();

@@ -58,21 +58,10 @@ Result<bool> TargetSearch::advance() {
   if (denied_) return fail(*denied_);
   if (!addresses_.empty()) return true;
   if (target_.literal) return judge({*net::Address::parse(target_.host, target_.port)});
-  if (!answer_) {
-    answer_ = std::make_shared<Answer>();
-    house_.resolve(target_.host, [weak = std::weak_ptr(answer_)](const net::Resolver::Answer& found) {
-      const auto answer = weak.lock();
-      if (!answer) return;
-      answer->addresses = found.addresses;
-      answer->here = true;
-      if (answer->ready) answer->ready->on_ready();
-    });
-  }
-  if (!answer_->here) {
-    answer_->ready = &ready_;  // from now on: an answer at once must not call back into the caller
-    return false;
-  }
-  return judge(answer_->addresses);
+  if (!lookup_) lookup_ = std::make_unique<NameLookup>(house_, ready_, target_.host);
+  const std::vector<net::Address>* const found = lookup_->addresses();
+  if (!found) return false;
+  return judge(*found);
 }
 
 // Each address by itself: those that may not be connected to are left out, and with none left it is a refusal.

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "session/front.h"
+#include "session/name_lookup.h"
 #include "upstream/target_rules.h"
 
 namespace sluice::session {
@@ -23,12 +24,6 @@ class TargetSearch {
   const std::vector<net::Address>& addresses() const { return addresses_; }
 
  private:
-  // Outlives the search by as long as the answer takes.
-  struct Answer {
-    net::Ready* ready = nullptr;
-    std::vector<net::Address> addresses;
-    bool here = false;
-  };
   Result<void> find(const Opening& opening);
   Result<bool> judge(const std::vector<net::Address>& found);
 
@@ -37,7 +32,7 @@ class TargetSearch {
   const upstream::TargetRules& rules_;
   upstream::Target target_;
   std::optional<Error> denied_;
-  std::shared_ptr<Answer> answer_;  // while it is asked for
+  std::unique_ptr<NameLookup> lookup_;
   std::vector<net::Address> addresses_;
 };
 
