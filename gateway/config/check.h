@@ -61,6 +61,7 @@ class Checker {
   bool external_url(const Text& url, policy::ExternalSettings& out);
   std::vector<std::string> field_names(const Section& section, std::string_view key, bool (*reserved)(std::string_view name));
   void only_for(const Section& section, std::string_view type, std::initializer_list<std::string_view> keys);
+  void only_for_jwt(const Section& section);
   void carriers(const Section& section, policy::AuthSettings& out);
   void claims(const Section& section, policy::AuthSettings& out);
   void limit(const std::string& name, const Section& section);

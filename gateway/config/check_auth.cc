@@ -102,11 +102,15 @@ void Checker::auth_type(const Section& section, policy::AuthSettings& out) {
   using Type = policy::AuthSettings::Type;
   out.type = section.text("type") == "api_key" ? Type::api_key : Type::jwt;
   if (out.type == Type::api_key) {
-    only_for(section, "jwt", {"algorithms", "secret_file", "public_key_file", "jwks_file", "issuer", "audience", "leeway",
-                              "max_lifetime", "require"});
+    only_for_jwt(section);
   } else {
     only_for(section, "api_key", {"keys_file"});
   }
+}
+
+void Checker::only_for_jwt(const Section& section) {
+  only_for(section, "jwt", {"algorithms", "secret_file", "public_key_file", "jwks_file", "jwks_url", "discovery", "jwks_ca",
+                            "jwks_allow", "jwks_stale_max", "issuer", "audience", "leeway", "max_lifetime", "require"});
 }
 
 void Checker::api_keys(const Section& section, policy::AuthSettings& out) {

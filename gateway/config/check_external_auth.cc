@@ -19,8 +19,8 @@ void Checker::only_for(const Section& section, std::string_view type, std::initi
 void Checker::external_auth(const Section& section, policy::AuthSettings& out) {
   policy::ExternalSettings& external = out.external;
   out.type = policy::AuthSettings::Type::external;
-  only_for(section, "jwt", {"algorithms", "secret_file", "public_key_file", "jwks_file", "issuer", "audience", "leeway",
-                            "max_lifetime", "from", "require", "on_expiry", "expiry_close_code"});
+  only_for_jwt(section);
+  only_for(section, "jwt", {"from", "on_expiry", "expiry_close_code"});
   only_for(section, "api_key", {"keys_file"});
   if (!section.has("url")) {
     error(section.place(), fmt::format("[auth.{}] has no 'url' to ask", shown(out.name)),
