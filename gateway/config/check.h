@@ -151,8 +151,9 @@ std::string bad_socket_path(std::string_view path);
 // Whether the text may stand as an HTTP token (RFC 9110 §5.6.2).
 bool is_token(std::string_view text);
 // Keys of [auth.NAME] that only one type has; those of external are check_auth's own.
-inline constexpr std::array<std::string_view, 9> kJwtKeys{"algorithms", "secret_file", "public_key_file", "jwks_file", "issuer",
-                                                          "audience",   "leeway",      "max_lifetime",    "require"};
+inline constexpr std::array<std::string_view, 14> kJwtKeys{
+    "algorithms", "secret_file", "public_key_file", "jwks_file", "jwks_url",     "discovery",  "jwks_ca",
+    "jwks_allow", "jwks_stale_max", "issuer",       "audience",  "leeway",       "max_lifetime", "require"};
 inline constexpr std::array<std::string_view, 1> kApiKeyKeys{"keys_file"};
 // Fields that belong to the connection, to the handshake or to the gateway (RFC 9110 §7.6.1): no claim may be written there,
 // and none of them carries a token.

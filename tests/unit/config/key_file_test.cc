@@ -167,6 +167,8 @@ TEST(KeyFile, BelongsToAnAuthOfItsType) {
       {"type = \"api_key\"\nkeys_file = \"none.toml\"\n", "error: 'keys_file': cannot read"},
       {"type = \"api_key\"\nkeys_file = \"keys.toml\"\nalgorithms = [\"HS256\"]\n", "error: 'algorithms' is for type = \"jwt\""},
       {"type = \"api_key\"\nkeys_file = \"keys.toml\"\nleeway = \"1s\"\n", "error: 'leeway' is for type = \"jwt\""},
+      {"type = \"api_key\"\nkeys_file = \"keys.toml\"\njwks_url = \"https://id.example.com/keys\"\n",
+       "error: 'jwks_url' is for type = \"jwt\""},
       {"type = \"jwt\"\nalgorithms = [\"HS256\"]\nsecret_file = \"hs256.secret\"\nkeys_file = \"keys.toml\"\n",
        "error: 'keys_file' is for type = \"api_key\""},
       {"type = \"api_key\"\nkeys_file = \"keys.toml\"\nfailures = \"10KiB/m\"\n", "error: 'failures' counts no bytes"},

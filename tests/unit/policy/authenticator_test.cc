@@ -238,6 +238,33 @@ TEST(Authenticator, RefusesARememberedTokenAtExpiryAndLeeway) {
   EXPECT_EQ(methods.check("Authorization", token, end).error().code, Errc::token_expired);
 }
 
+TEST(Authenticator, ForgetsWhatKeysSaidThatAreTakenAway) {
+  const auto set_of = [](const test::KeyPair& pair) {
+    return R"({"keys":[{"kty":"OKP","crv":"Ed25519","x":")" + net::base64url(pair.raw_public()) + "\"}]}";
+  };
+  TwoMethods methods;
+  const auto source = std::make_shared<KeySource>(KeySourceSettings{.url = "https://id.example.com/keys"});
+  methods.tokens.jwt = {};
+  methods.tokens.jwt.algorithms = {net::JwsAlgorithm::eddsa};
+  methods.tokens.jwt.source = source->settings();
+  std::string why;
+  methods.jwt = Jwt::make(context(), methods.tokens.jwt, why, source);
+  ASSERT_TRUE(methods.jwt) << why;
+  const auto minted = mint(context(), net::JwsAlgorithm::eddsa, test::ed25519_key().private_pem(), "", R"({"exp":1800000100})", why);
+  ASSERT_TRUE(minted) << why;
+  const std::string token = "Bearer " + *minted;
+
+  source->publish(set_of(test::ed25519_key()));
+  EXPECT_FALSE(methods.check("Authorization", token)->remembered);
+  EXPECT_TRUE(methods.check("Authorization", token)->remembered);
+  source->publish(set_of(test::KeyPair::ed25519()));
+  EXPECT_EQ(methods.check("Authorization", token).error().code, Errc::bad_token);
+  source->publish(set_of(test::ed25519_key()));
+  EXPECT_FALSE(methods.check("Authorization", token)->remembered);
+  source->withdraw();
+  EXPECT_EQ(methods.check("Authorization", token).error().code, Errc::keys_unavailable);
+}
+
 TEST(Authenticator, RemembersNothingOfABadToken) {
   const TwoMethods methods;
   std::string token = token_of("alice");
