@@ -362,7 +362,10 @@ constexpr Key kEndpoints[] = {
      .meaning = "Path where a POST with a credential of this [auth] is answered with a one-time ticket: "
                 "{\"ticket\": \"...\", \"expires_in\": 30}. `from` needs ticket:NAME.",
      .example = "\"/tickets\""},
-    {.name = "refresh", .type = text, .later = "*"},
+    {.name = "refresh",
+     .type = text,
+     .meaning = "Path where a POST of {\"connection\": \"ID\"} with a newer credential of the same subject prolongs that connection.",
+     .example = "\"/refresh\""},
     {.name = "logout",
      .type = text,
      .meaning = "Path where the issuer posts logout tokens (OpenID Connect Back-Channel Logout). Needs `issuer` and `audience`.",

@@ -66,7 +66,13 @@ Result<std::string> switching_head(const Opening& opening) {
   head.field("Sec-WebSocket-Accept", ws::accept_value(opening.offer.key));
   if (!opening.agreement.subprotocol.empty()) head.field("Sec-WebSocket-Protocol", opening.agreement.subprotocol);
   if (!opening.agreement.extensions.empty()) head.field("Sec-WebSocket-Extensions", opening.agreement.extensions);
-  for (const auto& [name, value] : opening.answer_fields) head.field(name, value);
+  // Whoever may refresh a connection by its id is told what that is.
+  const policy::AuthSettings* const auth = opening.authenticated.auth;
+  const bool named = auth && !auth->endpoints.path(policy::EndpointSettings::Kind::refresh).empty();
+  if (named) head.field("X-Request-Id", opening.request.id);
+  for (const auto& [name, value] : opening.answer_fields) {
+    if (!named || !http::same_name(name, "X-Request-Id")) head.field(name, value);
+  }
   return head.finish();
 }
 

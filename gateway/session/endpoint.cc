@@ -56,8 +56,7 @@ Result<void> Endpoint::judge_identity(Opening& o) const {
   if (!o.has_identity) return {};
   const policy::Identity& identity = o.authenticated.identity;
   o.words.subject = identity.subject;
-  const policy::Revocations& revocations = house_.in_force()->snapshot->revocations();
-  if (revocations.refuses(identity, o.authenticated.auth->name, house_.loop.wall())) {
+  if (snapshot_->revocations().refuses(identity, o.authenticated.auth->name, house_.loop.wall())) {
     return fail(Errc::revoked, Side::client, "its identity is revoked");
   }
   return {};
@@ -78,10 +77,10 @@ Result<bool> Endpoint::advance(Opening& o) {
 std::unique_ptr<Errand> Endpoint::begin(Opening& o) {
   switch (rules_.kind) {
     case Kind::ticket: return issue_ticket(house_, ready_, rules_, o);
-    case Kind::refresh: break;
-    case Kind::logout: return log_out(house_, ready_, rules_, o, std::move(body_));
+    case Kind::refresh: return renew_connection(house_, ready_, snapshot_, o, body_);
+    case Kind::logout: break;
   }
-  return nullptr;
+  return log_out(house_, ready_, rules_, o, std::move(body_));
 }
 
 // true: all of it is there.

@@ -17,9 +17,10 @@ namespace sluice::session {
 
 class Endpoint {
  public:
-  // `rules` lives as long as the runtime of the session.
-  Endpoint(House& house, net::Ready& ready, net::Stream& client, const EndpointRuntime& rules)
-      : house_(house), ready_(ready), client_(client), rules_(rules) {}
+  // `rules` is of that snapshot, and lives as long as the runtime of the session.
+  Endpoint(House& house, net::Ready& ready, net::Stream& client, std::shared_ptr<const config::Snapshot> snapshot,
+           const EndpointRuntime& rules)
+      : house_(house), ready_(ready), client_(client), snapshot_(std::move(snapshot)), rules_(rules) {}
 
   // The endpoint that the request is for; null: there is none on that listener, host and path.
   static const EndpointRuntime* find(const Runtime& runtime, const std::string& listener, const http::Request& request);
@@ -53,6 +54,7 @@ class Endpoint {
   House& house_;
   net::Ready& ready_;
   net::Stream& client_;
+  std::shared_ptr<const config::Snapshot> snapshot_;
   const EndpointRuntime& rules_;
   std::optional<http::BodyReader> reader_;  // once the head has been taken from the stream
   std::string body_;

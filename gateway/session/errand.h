@@ -27,4 +27,9 @@ std::unique_ptr<Errand> issue_ticket(House& house, net::Ready& ready, const Endp
 // A logout by the issuer's word (policy/logout_token.h): a revocation that tokens from before it do not outlive.
 std::unique_ptr<Errand> log_out(House& house, net::Ready& ready, const EndpointRuntime& rules, Opening& opening, std::string body);
 
+// The live connection that the body names stands on the credential of this request from now on (Session::renew). `snapshot`:
+// that of the [auth] which has checked it.
+std::unique_ptr<Errand> renew_connection(House& house, net::Ready& ready, std::shared_ptr<const config::Snapshot> snapshot,
+                                         Opening& opening, const std::string& body);
+
 }  // namespace sluice::session

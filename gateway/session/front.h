@@ -6,8 +6,10 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "base/answer.h"
+#include "base/result.h"
 #include "base/slot_map.h"
 #include "event/loop.h"
 #include "event/timer.h"
@@ -20,6 +22,10 @@
 
 namespace sluice {
 class JsonWriter;
+}
+
+namespace sluice::policy {
+struct Authenticated;
 }
 
 namespace sluice::session {
@@ -61,6 +67,9 @@ class House {
   // that is so. `action`: of the audit line, a literal; `by`: who asks. What it calls outlives the session.
   virtual void revoke(policy::Revocation what, Duration ttl, const char* action, std::string by,
                       std::move_only_function<void(bool)> done) = 0;
+  // Has the connection of that id, on whatever worker, stand on `fresh` (StreamOwner::renew); then calls back on this thread.
+  virtual void renew_anywhere(std::string id, std::shared_ptr<const policy::Authenticated> fresh, std::string by,
+                              std::move_only_function<void(Result<bool>)> done) = 0;
   // The owner of that name, or null when it is gone.
   virtual StreamOwner* find(Slot slot) = 0;
 
@@ -87,6 +96,11 @@ class StreamOwner : public net::Ready {
   virtual void cut() {}
   // Closes it when it is one of those that are meant. False: it is not, or is closed already.
   virtual bool kick(const Kick&) { return false; }
+  // Lets the connection of that id stand on a credential that was checked just now; `by`: who asks, for the log. False: it is
+  // another one, or does not relay messages. Errors: those of Session::renew.
+  virtual Result<bool> renew(std::string_view /*id*/, const policy::Authenticated& /*fresh*/, std::string_view /*by*/) {
+    return false;
+  }
   // One JSON object of what /api/v1/connections says; nothing for a connection that is no session yet, or that the filter
   // does not take.
   virtual void describe(JsonWriter&, const ConnectionFilter&) const {}

@@ -6,7 +6,7 @@ namespace sluice::session {
 
 Step Session::begin_serving(const EndpointRuntime& rules) {
   Opening& o = *opening_;
-  o.endpoint = std::make_unique<Endpoint>(house_, ready_, client_, rules);
+  o.endpoint = std::make_unique<Endpoint>(house_, ready_, client_, runtime_->snapshot, rules);
   if (const Result<void> judged = o.endpoint->judge(o); !judged) return refuse(judged.error());
   if (runtime_->snapshot->revocations().refuses(o.request.client, house_.loop.wall())) {
     return refuse({Errc::revoked, Side::client, false, "its address is revoked"});

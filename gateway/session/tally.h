@@ -131,6 +131,7 @@ struct WorkerTally {
   enum class Logout : std::uint8_t { done, refused, failed };
   static constexpr std::array<std::string_view, 3> kLogoutNames{"done", "refused", "failed"};
   std::array<Counter, kLogoutNames.size()> logouts;  // [Logout]
+  std::array<Counter, kErrcCount> refreshes;  // of live connections, by reason, [none] = ok
   Histogram<14> lag_seconds{kSecondsBounds};
   std::array<Counter, policy::Revocation::kKindNames.size()> revoked;  // sessions that were kicked, by kind
   Gauge handshaking;  // connections that are not relaying yet

@@ -23,7 +23,7 @@ config::Settings with_endpoints() {
   auth.jwt.issuer = "https://id.example.com";
   auth.jwt.audience = {"chat"};
   auth.from = {{policy::Carrier::Kind::header, "Authorization"}, {policy::Carrier::Kind::ticket, "ticket"}};
-  auth.endpoints.paths = {"/tickets", "", "/logout"};
+  auth.endpoints.paths = {"/tickets", "/refresh", "/logout"};
   settings.auths.push_back(auth);
   settings.routes[0].auth = {"users"};
   return settings;
@@ -286,6 +286,48 @@ TEST_F(Endpoints, ABodyThatDoesNotComeIsNotWaitedFor) {
   EXPECT_EQ(status(bad), "HTTP/1.1 400");
   EXPECT_EQ(refused(Errc::framing), 1u);
   EXPECT_EQ(store_.records.size(), 0u) << "nothing is issued before all of it has come";
+  expect_clean();
+}
+
+// ---- refresh
+
+TEST_F(Endpoints, AConnectionStandsOnTheNewToken) {
+  Client& live = send(upgrade_request("/ws", "Authorization: Bearer " + token_ + "\r\n"));
+  const std::string name = "\r\nX-Request-Id: ";
+  const std::size_t at = live.wire.out.find(name) + name.size();
+  const std::string id = live.wire.out.substr(at, live.wire.out.find("\r\n", at) - at);
+  Client& client = send(post("/refresh", "Authorization: Bearer " + mint(R"(,"jti":"new")") + "\r\n", R"({"connection":")" + id + "\"}"));
+  EXPECT_EQ(status(client), "HTTP/1.1 200");
+  EXPECT_NE(client.wire.out.find(R"({"expires":")"), std::string::npos);
+  policy::Revocation revocation;
+  revocation.kind = policy::Revocation::Kind::jti;
+  revocation.value = "j";
+  EXPECT_EQ(house_.kick(revocation), 0u);
+  revocation.value = "new";
+  EXPECT_EQ(house_.kick(revocation), 1u);
+  expect_clean();
+}
+
+TEST_F(Endpoints, ARefreshsAnswerTheEndOfTheTimeAndTheClientsEndInEveryOrder) {
+  enum class What { answer, time, end };
+  std::vector<What> order{What::answer, What::time, What::end};
+  std::move_only_function<void(Result<bool>)> done;
+  house_.on_renew = [&](const std::string&, const std::shared_ptr<const policy::Authenticated>&,
+                        std::move_only_function<void(Result<bool>)> then) { done = std::move(then); };
+  do {
+    for (const bool apart : {false, true}) {
+      Client& client = send(post("/refresh", "Authorization: Bearer " + token_ + "\r\n", R"({"connection":"x"})"));
+      EXPECT_EQ(client.wire.out, "");
+      ASSERT_TRUE(done);
+      for (const What what : order) {
+        if (what == What::answer) std::exchange(done, nullptr)(false);
+        if (what == What::time) house_.only_clock(5s);
+        if (what == What::end) client.wire.finish();
+        if (apart) house_.run();
+      }
+      house_.run();
+    }
+  } while (std::ranges::next_permutation(order).found);
   expect_clean();
 }
 

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "config/check.h"
 #include "loading.h"
 
 namespace sluice::config {
