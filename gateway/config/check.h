@@ -55,6 +55,7 @@ class Checker {
   void auth_type(const Section& section, policy::AuthSettings& out);
   void auth_keys(const Section& section, policy::AuthSettings& auth);
   void api_keys(const Section& section, policy::AuthSettings& out);
+  bool key_limit(const Text& name);
   void auth_failures(const Section& section, policy::AuthSettings& out);
   void key_source(const Section& section, bool hmac, policy::KeySourceSettings& out);
   void key_url(const Text& text, const policy::KeySourceSettings& source, std::string_view key);
