@@ -58,6 +58,10 @@ class Worker final : private session::House, private session::TallyBook {
                 std::move_only_function<void(std::vector<std::string>)> done);
   // Closes what the kick hits, and says how many that were.
   void kick(std::shared_ptr<const session::Kick> kick, std::move_only_function<void(std::size_t)> done);
+  // Lets the connection of that id stand on `fresh`, as StreamOwner::renew says; `done` is called with false when it is none of
+  // this worker's.
+  void renew(std::string id, std::shared_ptr<const policy::Authenticated> fresh, std::string by,
+             std::move_only_function<void(Result<bool>)> done);
   std::size_t connections() const { return owners_.size(); }
 
  private:

@@ -6,8 +6,10 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "base/answer.h"
+#include "base/result.h"
 #include "base/slot_map.h"
 #include "event/loop.h"
 #include "event/timer.h"
@@ -19,6 +21,10 @@
 
 namespace sluice {
 class JsonWriter;
+}
+
+namespace sluice::policy {
+struct Authenticated;
 }
 
 namespace sluice::session {
@@ -79,6 +85,11 @@ class StreamOwner : public net::Ready {
   virtual void cut() {}
   // Closes it when it is one of those that are meant. False: it is not, or is closed already.
   virtual bool kick(const Kick&) { return false; }
+  // Lets the connection of that id stand on a credential that was checked just now; `by`: who asks, for the log. False: it is
+  // another one, or does not relay messages. Errors: those of Session::renew.
+  virtual Result<bool> renew(std::string_view /*id*/, const policy::Authenticated& /*fresh*/, std::string_view /*by*/) {
+    return false;
+  }
   // One JSON object of what /api/v1/connections says; nothing for a connection that is no session yet, or that the filter
   // does not take.
   virtual void describe(JsonWriter&, const ConnectionFilter&) const {}

@@ -170,6 +170,12 @@ bool H1Front::kick(const Kick& kick) {
   return true;
 }
 
+Result<bool> H1Front::renew(std::string_view id, const policy::Authenticated& fresh, std::string_view by) {
+  if (!session_ || !session_->is(id)) return false;
+  TRY_VOID(session_->renew(fresh, by));
+  return true;
+}
+
 void H1Front::describe(JsonWriter& out, const ConnectionFilter& filter) const {
   if (session_ && session_->phase() == Session::Phase::relay) session_->describe(out, filter);
 }

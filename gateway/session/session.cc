@@ -216,22 +216,29 @@ Result<void> Session::judge_identity() {
   const policy::Identity& identity = o.authenticated.identity;
   const policy::AuthSettings& auth = *o.authenticated.auth;
   o.words.subject = identity.subject;
-  const policy::Revocations& revocations = runtime_->snapshot->revocations();
-  if (revocations.refuses(identity, auth.name, house_.loop.wall())) {
-    return fail(Errc::revoked, Side::client, "its identity is revoked");
-  }
-  standing_ = Standing::of(identity, auth.name, revocations.seed());
-  if (identity.expires && auth.close_on_expiry) {
-    // A monotonic deadline, set once: turning the wall clock back does not extend a connection.
-    const auto left = identity.expiry - house_.loop.wall() + std::chrono::seconds(auth.leeway_seconds());
-    expiry_close_code_ = auth.expiry_close_code;
-    expires_ = now() + std::max<Duration>(left, Duration::zero());
-  }
+  TRY_VOID(stand_on(identity, auth));
   for (const auto& [claim, header] : auth.forward) {
     bool bad = false;
     const auto text = identity.claim_text(claim, bad);
     if (bad) return fail(Errc::bad_claim, Side::client, "a claim to be forwarded cannot stand in a header");
     if (text) o.identity_fields.emplace_back(header, *text);
+  }
+  return {};
+}
+
+// Whoever revokes does so in the table first and then among the connections: from here on one of the two is heard.
+Result<void> Session::stand_on(const policy::Identity& identity, const policy::AuthSettings& auth) {
+  const policy::Revocations& revocations = runtime_->snapshot->revocations();
+  if (revocations.refuses(identity, auth.name, house_.loop.wall())) {
+    return fail(Errc::revoked, Side::client, "its identity is revoked");
+  }
+  standing_ = Standing::of(identity, auth.name, revocations.seed());
+  expires_ = kNever;
+  if (identity.expires && auth.close_on_expiry) {
+    // A monotonic deadline, set once: turning the wall clock back does not extend a connection.
+    const auto left = identity.expiry - house_.loop.wall() + std::chrono::seconds(auth.leeway_seconds());
+    expiry_close_code_ = auth.expiry_close_code;
+    expires_ = now() + std::max<Duration>(left, Duration::zero());
   }
   return {};
 }

@@ -49,6 +49,13 @@ class Session : public Recycled<Session> {
   void drain();
   void cut();
   bool kick(const Kick& kick);  // as StreamOwner's; to be advanced when true
+  // It relays messages and has that id in the logs.
+  bool is(std::string_view id) const { return phase_ == Phase::relay && record_.id() == id; }
+  // From now on it stands on `fresh`, a credential that was checked just now: it expires with it, and is found by its claims.
+  // What was decided by the one before stays: fields that went up, limits, the record's subject. `by`: who asks, for the log.
+  // Errors: refresh_denied (not of the same [auth], issuer and subject, or nothing is to be renewed), revoked, token_expired
+  // (it came too late).
+  Result<void> renew(const policy::Authenticated& fresh, std::string_view by);
   void describe(JsonWriter& out, const ConnectionFilter& filter) const;
   Phase phase() const { return phase_; }
   // More is to be moved than one edge may: call again in the next pass.
@@ -70,6 +77,7 @@ class Session : public Recycled<Session> {
   Step authenticate();
   Result<void> judge_identified();
   Result<void> judge_identity();
+  Result<void> stand_on(const policy::Identity& identity, const policy::AuthSettings& auth);
   Result<void> judge_subprotocols();
   Result<void> judge_limits(bool before_auth);
   std::vector<policy::Limiter*> limits_of_key() const;
@@ -118,6 +126,10 @@ class Session : public Recycled<Session> {
   bool tick_leg(Leg& leg, Instant time);
   bool client_unread() const;
   void arm(Instant when);
+
+  // ---- a fresh credential (session/renewing.cc) ----
+  const policy::AuthSettings* auth_of_standing() const;  // null: it has no identity
+  Result<void> judge_renewal(const policy::Authenticated& fresh) const;
 
   // ---- per message: legs are opened when they are first chosen (session/spread.cc) ----
   void pump_legs(relay::Budget& budget);

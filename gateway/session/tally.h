@@ -124,6 +124,7 @@ struct WorkerTally {
   };
   std::array<Auth, policy::AuthSettings::kTypeNames.size()> auth;
   Counter token_cache_hits;
+  std::array<Counter, kErrcCount> refreshes;  // of live connections, by reason, [none] = ok
   Histogram<14> lag_seconds{kSecondsBounds};
   std::array<Counter, policy::Revocation::kKindNames.size()> revoked;  // sessions that were kicked, by kind
   Gauge handshaking;  // connections that are not relaying yet

@@ -106,6 +106,14 @@ class TestHouse : public session::House, public session::TallyBook {
     for_each([&](session::StreamOwner& owner) { closed += owner.kick(kick) ? 1 : 0; });
     return closed;
   }
+  // As a worker does it.
+  Result<bool> renew(std::string_view id, const policy::Authenticated& fresh) {
+    Result<bool> renewed = false;
+    for_each([&](session::StreamOwner& owner) {
+      if (renewed && !*renewed) renewed = owner.renew(id, fresh, "192.0.2.1");
+    });
+    return renewed;
+  }
   std::uint64_t admitted() const { return total_.load(); }
   void drain_all() {
     draining = true;
