@@ -63,6 +63,7 @@ enum class Stage : std::uint8_t {
   X(auth_forbidden, auth, 403, 4403, info, false)            \
   X(auth_unavailable, auth, 503, 1013, warn, false)          \
   X(revoked, auth, 403, 4403, info, false)                   \
+  X(store_unavailable, auth, 503, 1013, warn, false)         \
   X(bad_ticket, auth, 401, 4401, info, false)                \
   X(bad_logout, auth, 400, 0, info, false)                   \
   X(no_connection, auth, 404, 0, info, false)                \

@@ -217,6 +217,7 @@ Result<void> Session::judge_identity() {
   const policy::AuthSettings& auth = *o.authenticated.auth;
   o.words.subject = identity.subject;
   const policy::Revocations& revocations = runtime_->snapshot->revocations();
+  if (revocations.stale()) return fail(Errc::store_unavailable, Side::gateway, "what other gateways revoked is not known");
   if (revocations.refuses(identity, auth.name, house_.loop.wall())) {
     return fail(Errc::revoked, Side::client, "its identity is revoked");
   }
