@@ -229,6 +229,7 @@ Result<void> Session::judge_identity() {
 // Whoever revokes does so in the table first and then among the connections: from here on one of the two is heard.
 Result<void> Session::stand_on(const policy::Identity& identity, const policy::AuthSettings& auth) {
   const policy::Revocations& revocations = runtime_->snapshot->revocations();
+  if (revocations.stale()) return fail(Errc::store_unavailable, Side::gateway, "what other gateways revoked is not known");
   if (revocations.refuses(identity, auth.name, house_.loop.wall())) {
     return fail(Errc::revoked, Side::client, "its identity is revoked");
   }
