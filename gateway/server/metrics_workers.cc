@@ -125,6 +125,16 @@ void add_workers(Families& out, const Tallies& tallies) {
       refreshes.add_used({{"result", "refused"}, {"reason", row(static_cast<Errc>(i)).name}}, count);
     }
   }
+  auto tickets = out.counter("sluice_tickets_total", "One-time tickets, by what became of them.");
+  for (std::size_t i = 0; i < WorkerTally::kTicketNames.size(); ++i) {
+    tickets.add({{"result", WorkerTally::kTicketNames[i]}},
+                sum_of(all, [i](const WorkerTally& t) -> auto& { return t.tickets[i]; }));
+  }
+  auto logouts = out.counter("sluice_logout_total", "Logout tokens, by what became of them.");
+  for (std::size_t i = 0; i < WorkerTally::kLogoutNames.size(); ++i) {
+    logouts.add({{"result", WorkerTally::kLogoutNames[i]}},
+                sum_of(all, [i](const WorkerTally& t) -> auto& { return t.logouts[i]; }));
+  }
   auto revoked = out.counter("sluice_revoked_connections_total",
                              "Connections that were closed because somebody was revoked, by what it was revoked by.");
   for (std::size_t i = 0; i < policy::Revocation::kKindNames.size(); ++i) {

@@ -117,6 +117,12 @@ int Server::start() {
   facts_.workers = count;
   facts_.start_time = facts_.reload_time =
       std::chrono::duration<double>(loop_.wall().time_since_epoch()).count();
+  shared_.revoke = [this](policy::Revocation what, Duration ttl, const char* action, std::string by,
+                          std::move_only_function<void(bool)> done) {
+    mailbox_.post([this, what = std::move(what), ttl, action, by = std::move(by), done = std::move(done)]() mutable {
+      revoke_for_worker(std::move(what), ttl, action, std::move(by), std::move(done));
+    });
+  };
   for (unsigned i = 0; i < count; ++i) workers_.push_back(std::make_unique<Worker>(i, shared_, *tallies_));
 
   auto first = std::make_unique<Reload>();
@@ -487,6 +493,15 @@ void Server::revoke(const RevokeCommand& command, std::string_view by, std::move
     return done({404, R"({"error":"no such auth"})"});
   }
   revoker_.revoke(command, by, std::move(done));
+}
+
+void Server::revoke_for_worker(policy::Revocation what, Duration ttl, const char* action, std::string by,
+                               std::move_only_function<void(bool)> done) {
+  RevokeCommand command;
+  command.what = std::move(what);
+  command.ttl = ttl;
+  command.action = action;
+  revoker_.revoke(command, by, [done = std::move(done)](AdminReply reply) mutable { done(reply.status == 200); });
 }
 
 void Server::kick(const std::shared_ptr<const session::Kick>& kick, std::move_only_function<void(std::size_t)> done) {

@@ -248,6 +248,13 @@ void Worker::renew(std::string id, std::shared_ptr<const policy::Authenticated> 
       [renewed, done = std::move(done)]() mutable { done(*renewed); });
 }
 
+void Worker::revoke(policy::Revocation what, Duration ttl, const char* action, std::string by,
+                    std::move_only_function<void(bool)> done) {
+  shared_.revoke(std::move(what), ttl, action, std::move(by), [this, done = std::move(done)](bool good) mutable {
+    post([good, done = std::move(done)]() mutable { done(good); });
+  });
+}
+
 // ---- drain ---------------------------------------------------------------------------------------------------------------
 
 void Worker::drain(Duration spread, Duration deadline, std::move_only_function<void()> gone) {

@@ -51,6 +51,9 @@ void H1Front::watch_phase() {
       house_.loop.retire(std::move(waiting_));  // this may run inside the deadline's own call
       break;
     case Session::Phase::exchange: admission_.settled(); break;
+    case Session::Phase::done:
+      if (session_->again()) admission_.settled();
+      break;
     default: break;
   }
 }

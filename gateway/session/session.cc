@@ -12,6 +12,7 @@
 #include "session/answers.h"
 #include "session/authentication.h"
 #include "session/connection_filter.h"
+#include "session/endpoint.h"
 #include "session/limit_key.h"
 #include "session/listener_answer.h"
 #include "session/stickiness.h"
@@ -51,6 +52,7 @@ Step Session::advance() {
   switch (phase_) {
     case Phase::admit: return admit();
     case Phase::authenticate: return authenticate();
+    case Phase::serve: return serve();
     case Phase::choose: return choose();
     case Phase::open: return open();
     case Phase::exchange: return exchange();
@@ -71,6 +73,8 @@ Step Session::admit() {
   Result<void> judged = read_request();
   if (judged) {
     if (auto own = listener_answer(*listener_->compiled->settings, opening_->request)) return answer_here(std::move(*own));
+    const std::string& listener = listener_->compiled->settings->name;
+    if (const auto* own = Endpoint::find(*runtime_, listener, opening_->request)) return begin_serving(*own);
     judged = judge();
   }
   if (!judged) return refuse(judged.error());
@@ -160,9 +164,10 @@ Result<void> Session::judge_policies() {
 
 Step Session::authenticate() {
   Opening& o = *opening_;
-  if (route_->authenticator) {
+  const policy::Authenticator* const authenticator = o.endpoint ? o.endpoint->authenticator() : route_->authenticator.get();
+  if (authenticator) {
     if (!o.authentication) {
-      o.authentication = std::make_unique<Authentication>(house_, ready_, *route_->authenticator);
+      o.authentication = std::make_unique<Authentication>(house_, ready_, *authenticator);
       o.authentication_began = house_.loop.exactly_now();
     }
     const Result<bool> known = o.authentication->advance(o);
@@ -194,6 +199,10 @@ Step Session::authenticate() {
       check(question.has_value(), "what has been asked cannot be asked");
       recheck_ = std::make_unique<Recheck>(house_, ready_, method, std::move(*question), o.authenticated.identity.subject);
     }
+  }
+  if (o.endpoint) {
+    phase_ = Phase::serve;
+    return Step::next;
   }
   if (const Result<void> judged = judge_identified(); !judged) return refuse(judged.error());
   phase_ = Phase::choose;
@@ -295,7 +304,7 @@ Result<void> Session::judge_limit(policy::Limiter& limiter) {
   using Unit = policy::LimitSettings::Unit;
   const bool metered = limit.unit == Unit::messages || limit.unit == Unit::bytes;
   if (plain() && (metered || limit.unit == Unit::handshakes)) return {};
-  const LimitKey key(limit, *opening_, *listener_->compiled->settings, route_->compiled->settings->name);
+  const LimitKey key(limit, *opening_, *listener_->compiled->settings, route_ ? route_->compiled->settings->name : "");
   if (metered) {
     up_lane_.meters.push_back(make_meter(*route_->meter(limiter), key.octets(), now()));
     return {};
@@ -520,6 +529,9 @@ Step Session::flush_then(Phase next) {
     start_relaying();
   } else if (phase_ == Phase::linger) {
     return say_end();
+  } else if (phase_ == Phase::done) {
+    served_ = true;
+    if (timer_) house_.loop.retire(std::move(timer_));  // this may run inside its call
   }
   return Step::next;
 }

@@ -2,6 +2,7 @@
 //
 //     admit → choose → open ⇄ (next candidate) → answer → relay ⇄ → linger → done
 //        │                └▶ exchange (no upgrade) → done, and the Front waits for the next request
+//        ├─▶ serve (an endpoint of the gateway's own) → done, likewise
 //        └──────────── refusal ───────────────────▶ linger → done
 //
 // Owned by a Front, which owns the client's stream; owns its legs. advance() runs phases until there is nothing to do.
@@ -31,11 +32,12 @@ namespace sluice::session {
 
 class Kick;
 struct ConnectionFilter;
+struct EndpointRuntime;
 struct ListenerAnswer;
 
 class Session : public Recycled<Session> {
  public:
-  enum class Phase : std::uint8_t { admit, authenticate, choose, open, exchange, answer, relay, linger, done };
+  enum class Phase : std::uint8_t { admit, authenticate, serve, choose, open, exchange, answer, relay, linger, done };
 
   // `client` outlives the session. `ready` is told of edges of the legs (the Front).
   Session(House& house, net::Ready& ready, net::Stream& client, std::shared_ptr<const Runtime> runtime,
@@ -61,7 +63,7 @@ class Session : public Recycled<Session> {
   // More is to be moved than one edge may: call again in the next pass.
   bool spent() const { return spent_; }
   // It is done, and its client's connection may serve another request.
-  bool again() const { return phase_ == Phase::done && exchange_ && exchange_->keeps_client(); }
+  bool again() const { return phase_ == Phase::done && (served_ || (exchange_ && exchange_->keeps_client())); }
 
  private:
   friend class UpLane;
@@ -99,6 +101,11 @@ class Session : public Recycled<Session> {
   void start_relaying();
   std::unique_ptr<relay::Framer> up_framer(bool deflate) const;
   std::unique_ptr<relay::Framer> down_framer(bool deflate) const;
+
+  // ---- a request to the gateway itself (session/serving.cc) ----
+  Step begin_serving(const EndpointRuntime& rules);
+  Step serve();
+  Step finish_serving();
 
   // ---- a plain request (session/exchanging.cc) ----
   Result<void> judge_plain();
@@ -236,6 +243,7 @@ class Session : public Recycled<Session> {
   bool spent_ : 1 = false;
   bool relaying_counted_ : 1 = false;
   bool gate_freed_ : 1 = false;
+  bool served_ : 1 = false;            // an endpoint's answer has left, and its client's connection stays
 
   // Closing and liveness of the client's side.
   bool client_close_in_ : 1 = false;

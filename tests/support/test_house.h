@@ -97,6 +97,9 @@ class TestHouse : public session::House, public session::TallyBook {
     none.error = "nobody answers";
     done(none);
   };
+  // What main would do with a revocation.
+  std::function<void(const policy::Revocation&, Duration, std::move_only_function<void(bool)>)> on_revoke =
+      [](const policy::Revocation&, Duration, std::move_only_function<void(bool)> done) { done(true); };
   std::size_t alive() const { return owners_.size(); }
   policy::Revocations& revocations() { return *memory_.revocations; }
   // As a worker does it: how many were closed.
@@ -144,6 +147,9 @@ class TestHouse : public session::House, public session::TallyBook {
   }
   const std::shared_ptr<const session::Runtime>& in_force() const override { return runtime_; }
   void resolve(const std::string& host, net::NameCache::Done done) override { on_resolve(host, std::move(done)); }
+  void revoke(policy::Revocation what, Duration ttl, const char*, std::string, std::move_only_function<void(bool)> done) override {
+    on_revoke(what, ttl, std::move(done));
+  }
   session::StreamOwner* find(Slot slot) override { return owners_.find(slot); }
   session::RouteTally& route(const std::string& name) override { return routes_[name]; }
   session::ListenerTally& listener(const std::string& name) override { return listeners_[name]; }
