@@ -8,6 +8,7 @@ import urllib.parse
 import urllib.request
 from pathlib import Path
 
+import canary
 from ports import free_port
 from servers import wait_listening
 
@@ -73,4 +74,4 @@ class Provider:
         basic = base64.b64encode(b"machine:machine-secret-of-this-test").decode()
         request = urllib.request.Request(f"https://localhost:{self.port}/token", body, {"Authorization": f"Basic {basic}"})
         with urllib.request.urlopen(request, context=self.authority.client_context(), timeout=10) as answer:
-            return json.load(answer)["access_token"]
+            return canary.note(json.load(answer)["access_token"])
