@@ -1,10 +1,15 @@
 """Keys of a real OpenID provider, found by discovery: its tokens, its rotations, its restarts, and tokens of other parties."""
 
+import base64
 import json
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs
 
 import pytest
 
+from certs import server_context
 from evil import Backend, head_teller
 from gateway import BASE, wait_for
 from provider import Provider
@@ -170,3 +175,56 @@ def test_a_connection_ends_when_its_token_does(gateway, provider):
         client.recv_text()
         client.expect_close(4401, 10)
     assert refused(gateway, token) == (401, "token_expired", "exp")
+
+
+# ---- people
+class Told:
+    """Whom the provider tells that a session has ended: takes every POST, by HTTPS."""
+
+    def __init__(self, authority, folder):
+        self.tokens = []
+        told = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self):
+                form = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
+                told.tokens += form.get("logout_token", [])
+                self.send_response(200)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        folder.mkdir()
+        context = server_context(authority.issue("told", ["localhost", "127.0.0.1"], folder=folder))
+        self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
+        self.url = f"https://localhost:{self.server.server_address[1]}/logout"
+        threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+
+    def stop(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+@pytest.fixture
+def told(authority, tmp_path):
+    receiver = Told(authority, tmp_path / "told")
+    yield receiver
+    receiver.stop()
+
+
+def test_who_logs_in_and_out(fresh_gateway, backend, authority, tmp_path, told):
+    """The code flow with its ID token; and a logout token is nobody's ticket, though the same keys have signed it."""
+    with Provider(tmp_path / "provider", authority, logout=told.url) as provider:
+        gateway = loaded(fresh_gateway(config(provider, backend, authority)))
+        person = provider.login("alice")
+        with gateway.connect("/chat", bearer(person.id_token)) as client:
+            assert ["X-User-Id", "alice"] in json.loads(client.recv_text())
+        person.logout()
+        logout_token, = wait_for(lambda: told.tokens, 5, "the logout token")
+        body = json.loads(base64.urlsafe_b64decode(logout_token.split(".")[1] + "=="))
+        assert (body["iss"], body["aud"], body["sub"]) == (provider.issuer, "chat", "alice") and body["sid"]
+        assert refused(gateway, logout_token) == (401, "bad_token", "typ")

@@ -3,9 +3,12 @@
 import base64
 import json
 import os
+import re
 import subprocess
+import urllib.error
 import urllib.parse
 import urllib.request
+from http.cookiejar import CookieJar
 from pathlib import Path
 
 import canary
@@ -75,3 +78,52 @@ class Provider:
         request = urllib.request.Request(f"https://localhost:{self.port}/token", body, {"Authorization": f"Basic {basic}"})
         with urllib.request.urlopen(request, context=self.authority.client_context(), timeout=10) as answer:
             return canary.note(json.load(answer)["access_token"])
+
+    def login(self, subject: str) -> "Login":
+        return Login(self, subject)
+
+
+class _Stay(urllib.request.HTTPRedirectHandler):
+    """Where one is sent to is for the caller to see."""
+    def redirect_request(self, *_):
+        return None
+
+
+class Login:
+    """Somebody at a browser: logs in to the client `chat` by the code flow, and out again."""
+
+    CALLBACK = "https://localhost/callback"
+
+    def __init__(self, provider: Provider, subject: str):
+        self.base = f"https://localhost:{provider.port}"
+        self._opener = urllib.request.build_opener(urllib.request.HTTPSHandler(context=provider.authority.client_context()),
+                                                   urllib.request.HTTPCookieProcessor(CookieJar()), _Stay())
+        query = {"client_id": "chat", "response_type": "code", "scope": "openid", "redirect_uri": self.CALLBACK, "nonce": "n-0S6_WzA2Mj"}
+        place = self._ask("/auth?" + urllib.parse.urlencode(query))[1]
+        for answer in ({"prompt": "login", "login": subject, "password": "any"}, {"prompt": "consent"}):
+            place = self._ask(self._ask(place, answer)[1])[1]
+            if place.startswith(self.CALLBACK):  # it has consented before
+                break
+        code = urllib.parse.parse_qs(urllib.parse.urlparse(place).query)["code"][0]
+        basic = base64.b64encode(b"chat:chat-secret-of-this-test").decode()
+        tokens = json.loads(self._ask("/token", {"grant_type": "authorization_code", "code": code, "redirect_uri": self.CALLBACK},
+                                      Authorization=f"Basic {basic}")[0])
+        self.id_token = canary.note(tokens["id_token"])
+
+    def logout(self) -> None:
+        """The session ends, and whoever has registered for it is told (OpenID Connect Back-Channel Logout)."""
+        page, _ = self._ask("/session/end?" + urllib.parse.urlencode({"id_token_hint": self.id_token}))
+        secret = re.search(r'name="xsrf" value="([^"]+)"', page)[1]
+        self._ask("/session/end/confirm", {"xsrf": secret, "logout": "yes"})
+
+    def _ask(self, place: str, form: dict = None, **fields: str):
+        """(body, where one is sent to)"""
+        data = None if form is None else urllib.parse.urlencode(form).encode()
+        request = urllib.request.Request(urllib.parse.urljoin(self.base, place), data, fields)
+        try:
+            with self._opener.open(request, timeout=10) as answer:
+                return answer.read().decode(), ""
+        except urllib.error.HTTPError as fault:
+            with fault:
+                assert fault.code in (302, 303), (fault.code, fault.read()[:500])
+                return "", fault.headers["Location"]
