@@ -6,6 +6,7 @@ import secrets
 
 import pytest
 
+import canary
 from evil import Backend, head_teller
 from gateway import AUTH, BASE, wait_for
 from rawws import check_101
@@ -16,7 +17,7 @@ from wire import TEXT
 def make(name, more=""):
     """A key and its entry, after docs/how-to/api-keys.md."""
     prefix = secrets.token_hex(8)
-    text = f"sk_{prefix}_{secrets.token_urlsafe(32)}"
+    text = canary.note(f"sk_{prefix}_{secrets.token_urlsafe(32)}")
     digest = hashlib.sha256(text.encode()).hexdigest()
     return text, f'[[key]]\nname = "{name}"\nprefix = "{prefix}"\nsha256 = "{digest}"\n{more}'
 
