@@ -256,6 +256,11 @@ std::string dump(const Settings& settings) {
              : std::string("admin: off\n");
   out += fmt::format("revocation: file {}, max {}\n", settings.revocation.file.empty() ? "none" : settings.revocation.file,
                      settings.revocation.max);
+  if (settings.redis.enabled()) {
+    out += fmt::format("redis: {}, password {}, prefix {}, timeout {}, on_store_failure {}\n", settings.redis.url,
+                       mask(settings.redis.password), settings.redis.prefix, duration_text(settings.redis.timeout),
+                       settings.redis.closed ? "closed after " + duration_text(settings.redis.stale_after) : "open");
+  }
   for (const auto& listener : settings.listeners)
     out += fmt::format("listener {}: {}", listener.name, text(listener));
   out += "routes, the first that matches in this order:\n";

@@ -115,6 +115,60 @@ constexpr Key kRevocation[] = {
 };
 constexpr Table kRevocationTable{"revocation", "Revocations that are given a time to live.", kRevocation};
 
+constexpr Key kRedisTls[] = {
+    {.name = "ca",
+     .type = file,
+     .meaning = "Certificates that the server is verified against, PEM; default: the system's.",
+     .example = "\"internal-ca.crt\""},
+    {.name = "cert",
+     .type = file,
+     .meaning = "The gateway's own certificate, PEM.",
+     .example = "\"gateway.crt\""},
+    {.name = "key", .type = file, .meaning = "Its private key, PEM.", .example = "\"gateway.key\""},
+    {.name = "server_name",
+     .type = text,
+     .meaning = "SNI and verified name; default: the URL's host.",
+     .example = "\"redis.internal\""},
+};
+constexpr Table kRedisTlsTable{"redis.tls", "TLS towards a rediss server, which is always verified.", kRedisTls};
+
+constexpr Key kRedis[] = {
+    {.name = "url",
+     .type = text,
+     .meaning = "Its server: redis://[USER@]HOST[:PORT][/DATABASE], rediss:// for TLS, or unix:/PATH. The name is resolved "
+                "whenever the gateway connects.",
+     .example = "\"rediss://sluice@redis.internal:6380/0\"",
+     .required = true},
+    {.name = "password_file",
+     .type = file,
+     .meaning = "Password of the user that the URL names, or of the server; one trailing newline is removed.",
+     .example = "\"redis.password\""},
+    {.name = "timeout",
+     .type = duration,
+     .fallback = "\"50ms\"",
+     .meaning = "How long a client waits for an answer of the server; then it is told that the store is away.",
+     .least = kMs,
+     .most = 10 * kSecond},
+    {.name = "prefix",
+     .type = text,
+     .fallback = "\"sluice\"",
+     .meaning = "What its keys and its channel begin with: gateways with the same one share what they know."},
+    {.name = "on_store_failure",
+     .type = choice,
+     .fallback = "\"open\"",
+     .meaning = "While the server is away, routes with auth judge by what this gateway knows (open), or refuse new "
+                "connections with 503 (closed). Open connections go on.",
+     .values = "open|closed"},
+    {.name = "stale_after",
+     .type = duration,
+     .fallback = "\"5s\"",
+     .meaning = "For how long the server may be away before on_store_failure = \"closed\" refuses anybody.",
+     .most = kHour},
+    {.name = "tls", .type = table, .table = &kRedisTlsTable},
+};
+constexpr Table kRedisTable{
+    "redis", "What several gateways share, in a Redis server of version 6.2 or later: revocations and one-time tickets.", kRedis};
+
 constexpr Key kCertificate[] = {
     {.name = "cert",
      .type = file,
@@ -1464,7 +1518,7 @@ constexpr Key kRoot[] = {
     {.name = "listener", .type = tables, .table = &kListenerTable},
     {.name = "auth", .type = named, .table = &kAuthTable},
     {.name = "rate_limit", .type = named, .table = &kRateLimitTable},
-    {.name = "redis", .type = table, .later = "*"},
+    {.name = "redis", .type = table, .table = &kRedisTable},
     {.name = "route", .type = tables, .table = &kRouteTable},
     {.name = "backend", .type = named, .table = &kBackendTable},
 };

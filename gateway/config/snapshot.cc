@@ -24,9 +24,10 @@ std::shared_ptr<policy::KeySource> source_for(const policy::AuthSettings& auth, 
 }
 
 bool drops_messages(const Snapshot& snapshot, const CompiledRoute& route) {
-  return std::ranges::any_of(route.limits, [&](const auto& limiter) {
+  const auto drops = [&](const auto& limiter) {
     return snapshot.limit(*limiter).on_limit == policy::LimitSettings::Action::drop;
-  });
+  };
+  return std::ranges::any_of(route.limits, drops) || std::ranges::any_of(route.key_limits, drops);
 }
 
 using Clusters = std::map<std::string, std::shared_ptr<const upstream::Cluster>>;
@@ -129,6 +130,7 @@ Snapshot::Snapshot(Settings settings, Memory& memory, std::uint64_t generation)
       check(found != settings_.auths.end(), "an auth that nobody defined");
       compiled.auths.push_back(&*found);
       std::ranges::copy(found->from, std::back_inserter(compiled.carriers));
+      if (found->keys) add_key_limits(*found->keys, compiled);
     }
     for (const policy::AuthSettings& auth : settings_.auths) {
       // Identity headers of every [auth] are ours on every route: a route without auth must not let them
@@ -141,6 +143,15 @@ Snapshot::Snapshot(Settings settings, Memory& memory, std::uint64_t generation)
     compiled.messages = routing_of(compiled, by_name);
     compiled.plan = plan_of(*this, compiled);
     routes_.push_back(std::move(compiled));
+  }
+}
+
+void Snapshot::add_key_limits(const policy::ApiKeys& keys, CompiledRoute& route) const {
+  for (const policy::ApiKey& key : keys.keys()) {
+    for (const std::string& name : key.rate_limit) {
+      const auto& limiter = limiters_.at(name);
+      if (std::ranges::find(route.key_limits, limiter) == route.key_limits.end()) route.key_limits.push_back(limiter);
+    }
   }
 }
 

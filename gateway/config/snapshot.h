@@ -49,6 +49,7 @@ struct CompiledRoute {
   std::vector<const policy::AuthSettings*> auths;    // in the order in which they are asked; empty: everybody may come
   std::vector<policy::Carrier> carriers;             // of all of them
   std::vector<std::shared_ptr<policy::Limiter>> limits;
+  std::vector<std::shared_ptr<policy::Limiter>> key_limits;  // that API keys name: of some clients
   std::vector<std::string> owned_fields;  // identity headers: client copies and aliases are stripped
 };
 
@@ -96,6 +97,8 @@ class Snapshot {
   const Routes& router() const { return router_; }
   // What this configuration says of a limit; the limiter itself has the numbers that are in force.
   const policy::LimitSettings& limit(const policy::Limiter& limiter) const;
+  // By its name, which is one that is defined.
+  policy::Limiter& limiter(const std::string& name) const { return *limiters_.at(name); }
   // Null: those of this [auth] are not counted.
   policy::Failures* failures(const std::string& auth) const;
   // Those of the process.
@@ -105,6 +108,8 @@ class Snapshot {
   std::uint64_t generation() const { return generation_; }
 
  private:
+  void add_key_limits(const policy::ApiKeys& keys, CompiledRoute& route) const;
+
   Settings settings_;
   Routes router_;
   std::map<std::string, std::shared_ptr<policy::Limiter>> limiters_;  // by name

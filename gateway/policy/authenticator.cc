@@ -255,6 +255,9 @@ bool is_secret(std::string_view raw_name, const std::vector<Carrier>& carriers) 
          });
 }
 
+// A compact JWS or JWE: in base64url, the object that is its header begins so. Wherever a client puts one, it is a credential.
+bool is_token(std::string_view value) { return value.starts_with("eyJ") && std::ranges::count(decoded(value), '.') >= 2; }
+
 }  // namespace
 
 std::string redact_query(std::string_view query, const std::vector<Carrier>& carriers) {
@@ -265,7 +268,7 @@ std::string redact_query(std::string_view query, const std::vector<Carrier>& car
     const std::size_t end = std::min(query.find_first_of("&;"), query.size());
     const std::string_view pair = query.substr(0, end);
     const std::size_t equals = pair.find('=');
-    if (equals != std::string_view::npos && is_secret(pair.substr(0, equals), carriers)) {
+    if (equals != std::string_view::npos && (is_secret(pair.substr(0, equals), carriers) || is_token(pair.substr(equals + 1)))) {
       out.append(pair.substr(0, equals)).append("=[redacted]");
     } else {
       out.append(pair);

@@ -94,7 +94,7 @@ Scrubbed scrub(const std::vector<Carrier>& carriers, const http::Request& reques
                const std::vector<std::string_view>& subprotocols);
 
 // The query for log lines: the values of all carriers' parameters, and of any parameter named access_token, token,
-// ticket, api_key, key, secret, password, code or sig, replaced by [redacted].
+// ticket, api_key, key, secret, password, code or sig, and what is shaped like a token whatever its name, replaced by [redacted].
 std::string redact_query(std::string_view query, const std::vector<Carrier>& carriers);
 
 }  // namespace sluice::policy

@@ -54,6 +54,7 @@ Server::Server(ServerOptions options)
       mailbox_(loop_),
       revoker_(loop_, memory_.revocations, [this](auto kick, auto done) { this->kick(kick, std::move(done)); }),
       resolver_(loop_),
+      shared_store_(place_, resolver_, revoker_, memory_.revocations),
       names_(loop_, resolver_, [this] { members_changed(); }),
       health_(place_),
       keys_(place_, resolver_, mailbox_),
@@ -99,6 +100,10 @@ int Server::start() {
   }
   if (!revoker_.open(loaded.settings.revocation, why)) {
     std::fprintf(stderr, "sluice: revocations: %s\n", why.c_str());
+    return kExitConfig;
+  }
+  if (!shared_store_.accepts(loaded.settings.redis, why)) {
+    std::fprintf(stderr, "sluice: %s\n", why.c_str());
     return kExitConfig;
   }
   make_self_signed(loaded.settings);
@@ -289,6 +294,7 @@ void Server::applied(const std::shared_ptr<const config::Snapshot>& snapshot) {
   resolver_.use(resolvers);
   names_.watch(snapshot->clusters());
   keys_.watch(snapshot->key_uses());
+  shared_store_.configure(snapshot->settings().redis);
   members_changed();
   rebalancer_.watch(snapshot->clusters());
   if (rebalancer_.needed() && !rebalance_timer_.armed()) rebalance_timer_.arm(upstream::Rebalancer::kPeriod);
@@ -331,6 +337,10 @@ void Server::reload(const char* cause) {
   std::string why;
   const std::uint64_t limit_before = shared_.max_connections.load();
   if (!limits(loaded.settings, why)) {
+    shared_.max_connections.store(limit_before);
+    return reloaded(false, why);
+  }
+  if (!shared_store_.accepts(loaded.settings.redis, why)) {
     shared_.max_connections.store(limit_before);
     return reloaded(false, why);
   }
@@ -432,6 +442,7 @@ ProcessFacts Server::facts() {
   now.revocations = revoker_.in_force();
   now.connections_limit = shared_.max_connections.load();
   now.keys = keys_.facts(loop_.now());
+  now.redis = shared_store_.facts();
   return now;
 }
 

@@ -22,6 +22,7 @@
 #include "server/key_fetcher.h"
 #include "server/metrics.h"
 #include "server/revoker.h"
+#include "server/shared_store.h"
 #include "server/status.h"
 #include "server/tallies.h"
 #include "server/worker.h"
@@ -108,6 +109,7 @@ class Server final : private AdminSource {
   std::vector<std::unique_ptr<Worker>> workers_;
   Revoker revoker_;
   net::Resolver resolver_;
+  SharedStore shared_store_;
   upstream::Names names_;
   upstream::Health health_;
   KeyFetcher keys_;

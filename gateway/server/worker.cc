@@ -237,13 +237,6 @@ void Worker::kick(std::shared_ptr<const session::Kick> kick, std::move_only_func
       [hit, done = std::move(done)]() mutable { done(*hit); });
 }
 
-void Worker::revoke(policy::Revocation what, Duration ttl, const char* action, std::string by,
-                    std::move_only_function<void(bool)> done) {
-  shared_.revoke(std::move(what), ttl, action, std::move(by), [this, done = std::move(done)](bool good) mutable {
-    post([good, done = std::move(done)]() mutable { done(good); });
-  });
-}
-
 void Worker::renew_anywhere(std::string id, std::shared_ptr<const policy::Authenticated> fresh, std::string by,
                             std::move_only_function<void(Result<bool>)> done) {
   shared_.renew(std::move(id), std::move(fresh), std::move(by), [this, done = std::move(done)](Result<bool> renewed) mutable {
@@ -260,6 +253,13 @@ void Worker::renew(std::string id, std::shared_ptr<const policy::Authenticated> 
         return *renewed && !**renewed;
       },
       [renewed, done = std::move(done)]() mutable { done(*renewed); });
+}
+
+void Worker::revoke(policy::Revocation what, Duration ttl, const char* action, std::string by,
+                    std::move_only_function<void(bool)> done) {
+  shared_.revoke(std::move(what), ttl, action, std::move(by), [this, done = std::move(done)](bool good) mutable {
+    post([good, done = std::move(done)]() mutable { done(good); });
+  });
 }
 
 // ---- drain ---------------------------------------------------------------------------------------------------------------

@@ -70,6 +70,20 @@ bool make_external(Runtime& runtime, const policy::AuthSettings& auth, net::Cryp
   return true;
 }
 
+void add_meter(RouteRuntime& route, policy::Limiter& limiter, const policy::LimitSettings& limit) {
+  using Unit = policy::LimitSettings::Unit;
+  if ((limit.unit != Unit::messages && limit.unit != Unit::bytes) || route.meter(limiter)) return;
+  auto rule = std::make_unique<MeterRule>();
+  rule->limiter = &limiter;
+  rule->rate = policy::Rate(limit.rate, limit.per, limit.burst);
+  rule->own = limit.key == policy::LimitSettings::Key::connection;
+  rule->by_bytes = limit.unit == Unit::bytes;
+  rule->action = limit.on_limit;
+  rule->close_code = limit.close_code;
+  rule->refusal = limit_errc(limit.key);
+  route.meters.push_back(std::move(rule));
+}
+
 bool add_method(Runtime& runtime, const policy::AuthSettings& auth, net::CryptoContext& crypto, std::vector<policy::Method>& methods,
                 std::string& why) {
   policy::Method& method = methods.emplace_back(&auth);
@@ -117,19 +131,8 @@ bool add_route(Runtime& runtime, const config::CompiledRoute& compiled, net::Cry
     }
     route.rules.push_back(&tallies.rule(compiled.settings->name, "fallback"));
   }
-  for (const auto& limiter : compiled.limits) {
-    const policy::LimitSettings& limit = runtime.snapshot->limit(*limiter);
-    using Unit = policy::LimitSettings::Unit;
-    if (limit.unit != Unit::messages && limit.unit != Unit::bytes) continue;
-    auto rule = std::make_unique<MeterRule>();
-    rule->limiter = limiter.get();
-    rule->rate = policy::Rate(limit.rate, limit.per, limit.burst);
-    rule->own = limit.key == policy::LimitSettings::Key::connection;
-    rule->by_bytes = limit.unit == Unit::bytes;
-    rule->action = limit.on_limit;
-    rule->close_code = limit.close_code;
-    rule->refusal = limit_errc(limit.key);
-    route.meters.push_back(std::move(rule));
+  for (const auto* const limits : {&compiled.limits, &compiled.key_limits}) {
+    for (const auto& limiter : *limits) add_meter(route, *limiter, runtime.snapshot->limit(*limiter));
   }
   runtime.routes.push_back(std::move(route));
   return true;

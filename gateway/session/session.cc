@@ -238,6 +238,7 @@ Result<void> Session::judge_identity() {
 // Whoever revokes does so in the table first and then among the connections: from here on one of the two is heard.
 Result<void> Session::stand_on(const policy::Identity& identity, const policy::AuthSettings& auth) {
   const policy::Revocations& revocations = runtime_->snapshot->revocations();
+  if (revocations.stale()) return fail(Errc::store_unavailable, Side::gateway, "what other gateways revoked is not known");
   if (revocations.refuses(identity, auth.name, house_.loop.wall())) {
     return fail(Errc::revoked, Side::client, "its identity is revoked");
   }
@@ -276,12 +277,26 @@ Result<void> Session::judge_limits(bool before_auth) {
   if (before_auth) {
     for (const auto& limiter : listener_->compiled->limits) TRY_VOID(judge_limit(*limiter));
   }
+  const std::vector<policy::Limiter*> own = before_auth ? std::vector<policy::Limiter*>{} : limits_of_key();
   for (const auto& limiter : route_->compiled->limits) {
     // What an identity may do is asked once it is known, everything else before a signature costs anything.
     const bool by_claim = limiter->settings().key == policy::LimitSettings::Key::claim;
-    if (by_claim != before_auth) TRY_VOID(judge_limit(*limiter));
+    if (by_claim == before_auth) continue;
+    const auto counts_the_same = [&](const policy::Limiter* other) { return other->settings().unit == limiter->settings().unit; };
+    if (std::ranges::none_of(own, counts_the_same)) TRY_VOID(judge_limit(*limiter));
   }
+  for (policy::Limiter* const limiter : own) TRY_VOID(judge_limit(*limiter));
   return {};
+}
+
+// Those that the entry of its API key names.
+std::vector<policy::Limiter*> Session::limits_of_key() const {
+  const policy::Authenticated& who = opening_->authenticated;
+  const auto* const names = who.auth && who.auth->keys ? who.auth->keys->limits_of(who.identity.subject) : nullptr;
+  std::vector<policy::Limiter*> limits;
+  if (!names) return limits;
+  for (const std::string& name : *names) limits.push_back(&runtime_->snapshot->limiter(name));
+  return limits;
 }
 
 Result<void> Session::judge_limit(policy::Limiter& limiter) {

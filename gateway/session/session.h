@@ -82,6 +82,7 @@ class Session : public Recycled<Session> {
   Result<void> stand_on(const policy::Identity& identity, const policy::AuthSettings& auth);
   Result<void> judge_subprotocols();
   Result<void> judge_limits(bool before_auth);
+  std::vector<policy::Limiter*> limits_of_key() const;
   Result<void> judge_limit(policy::Limiter& limiter);
   Step choose();
   Step hold(Error error);            // no server can take the client now
