@@ -19,6 +19,7 @@
 #include "policy/header_rules.h"
 #include "policy/auth.h"
 #include "policy/limiter.h"
+#include "store/redis_settings.h"
 #include "upstream/backend.h"
 #include "upstream/message_rules.h"
 #include "upstream/target_rules.h"
@@ -148,6 +149,7 @@ struct Settings {
   std::vector<std::string> access_fields;  // empty: all
   AdminSettings admin;
   RevocationSettings revocation;
+  store::RedisSettings redis;
   std::vector<ListenerSettings> listeners;
   std::vector<RouteSettings> routes;
   std::vector<upstream::BackendSettings> backends;

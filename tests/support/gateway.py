@@ -44,6 +44,11 @@ name = "plain"
 bind = "127.0.0.1:@plain@"
 """
 
+# With the token that commands of the admin API need: a gateway of such a configuration gets the file, and what is then
+# asked of it carries the token.
+ADMIN_TOKEN = "an-admin-token-0123456789"
+COMMANDED = BASE.replace('bind = "127.0.0.1:@admin@"', 'bind = "127.0.0.1:@admin@"\ntoken_file = "admin.token"')
+
 # One route to a server that is not there.
 NOWHERE = BASE + """
 [[route]]
@@ -107,6 +112,11 @@ class Gateway:
         return self.ports.setdefault(name, free_port())
 
     def write_config(self, config: str) -> None:
+        if 'token_file = "admin.token"' in config:
+            token = self.folder / "admin.token"
+            token.write_text(ADMIN_TOKEN + "\n")
+            token.chmod(0o600)
+            self.admin_token = ADMIN_TOKEN
         config = config.replace("@workers@", str(self.workers))
         self.config_path.write_text(re.sub(r"@([a-z_0-9]+)@", lambda found: str(self.port(found[1])), config))
 
