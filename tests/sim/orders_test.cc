@@ -181,6 +181,68 @@ class ForTheFirstKeys final : public ForAKey {
   ForTheFirstKeys() : ForAKey(false) {}
 };
 
+// A store of tickets that answers one question when the test says so.
+class SlowTickets final : public policy::TicketStore {
+ public:
+  std::unique_ptr<Question> put(const Key&, std::string, Duration, Instant, Kept) override { return std::make_unique<Question>(); }
+  std::unique_ptr<Question> take(const Key&, Instant, Taken done) override { return std::make_unique<Asked>(*this, std::move(done)); }
+  void answer(Result<std::optional<std::string>> with) {
+    if (asked && asked->done) std::exchange(asked->done, nullptr)(std::move(with));
+  }
+
+  struct Asked final : Question {
+    Asked(SlowTickets& its_store, Taken its_done) : store(its_store), done(std::move(its_done)) { store.asked = this; }
+    ~Asked() override { store.asked = nullptr; }
+    SlowTickets& store;
+    Taken done;
+  };
+  Asked* asked = nullptr;
+};
+
+// Base before Waiting: a question dies before its store.
+struct HasTickets {
+  SlowTickets tickets;
+};
+
+// A one-time ticket is looked for in a store that others share.
+class ForATicket final : private HasTickets, public Waiting {
+ public:
+  ForATicket() : Waiting(with_tickets()) { house.shared_tickets = &tickets; }
+  void begin() override {
+    client = &house.connect();
+    client->wire.send(upgrade_request("/ws?ticket=" + std::string(43, 'A')));
+    house.run();
+  }
+  void answer(Answer what) override {
+    switch (what) {
+      case Answer::yes:
+        tickets.answer(R"({"auth":"users","client":"","method":"jwt","subject":"ann","claims":"{\"sub\":\"ann\"}"})");
+        break;
+      case Answer::no: tickets.answer(std::nullopt); break;
+      case Answer::fault: tickets.answer(fail(Errc::auth_unavailable, Side::gateway, "the store is away")); break;
+    }
+  }
+  std::size_t under_way() override { return tickets.asked ? 1 : 0; }
+  void expect_answered(Answer what) override {
+    EXPECT_EQ(client->peer.status(), what == Answer::yes ? 101 : what == Answer::no ? 401 : 503);
+  }
+  void expect_late() override { EXPECT_EQ(client->peer.status(), 503); }
+
+ private:
+  static config::Settings with_tickets() {
+    config::Settings settings = settings_for({"ws://10.0.0.1:9000"});
+    policy::AuthSettings auth;
+    auth.name = "users";
+    auth.jwt.algorithms = {net::JwsAlgorithm::hs256};
+    auth.jwt.secret = kSecret;
+    auth.from = {{policy::Carrier::Kind::ticket, "ticket"}};
+    auth.endpoints.paths = {"/tickets", "", ""};
+    settings.auths.push_back(auth);
+    settings.routes[0].auth = {"users"};
+    return settings;
+  }
+};
+
 template <typename Check>
 std::unique_ptr<Waiting> make() {
   return std::make_unique<Check>();
@@ -195,6 +257,7 @@ constexpr Row kChecks[] = {
     {"SecondOpinion", make<ForASecondOpinion>},
     {"Key", make<ForAKey>},
     {"FirstKeys", make<ForTheFirstKeys>},
+    {"Ticket", make<ForATicket>},
 };
 
 // ---- the orders ------------------------------------------------------------------------------------------------------------
