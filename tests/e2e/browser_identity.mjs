@@ -1,11 +1,11 @@
-// Chromium says who it is, by everything that a page's script can do: cookie, query, subprotocol. And what it sees when it is refused, and
+// Chromium says who it is, by everything that a page's script can do: cookie, query, subprotocol, ticket. And what it sees when it is refused, and
 // when its token ends. TOKENS: name → token, and as `ending` a list of tokens that end one after the other.
 //
 // A scenario is a line: what the page does (`talk` of identity.html), then what it must have seen. Each is run by ws from a page that
 // came by http, and by wss from one that came by https: a browser takes the two for different sites.
 import { strict as assert } from 'node:assert';
 import { createHash, X509Certificate } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { appendFileSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { createServer as createSecureServer } from 'node:https';
 import { fileURLToPath } from 'node:url';
@@ -27,6 +27,12 @@ const PLACES = [
   { gateway: SLUICE_WS, page: (host) => `http://${host}:${PAGE_PORT}/` },
   { gateway: SLUICE_WSS, page: (host) => `https://${host}:${SECURE_PAGE_PORT}/` },
 ];
+
+// A credential that was made here: tests/support/canary.py wants to hear of it.
+function note(credential) {
+  if (process.env.SLUICE_CANARIES) appendFileSync(`${process.env.SLUICE_CANARIES}/known/browser.txt`, `${credential.slice(0, 24)}\n`);
+  return credential;
+}
 
 const seconds = (token) => JSON.parse(Buffer.from(token.split('.')[1], 'base64url')).exp - Date.now() / 1000;
 
@@ -68,6 +74,12 @@ const SCENARIOS = [
     met(told, 'alice');
     assert.deepEqual(told.messages.slice(1), ['one', 'two']);
   }],
+  ['ticket', { path: '/chat?ticket=@ticket@', until: 'message' }, (told) => met(told, 'alice')],
+  ['ticket, a second time', { path: '/chat?ticket=@used@', until: 'close' }, refused],
+  ['ticket, asked for by a page of another site', { path: '/chat?ticket=@ticket@', page: ELSEWHERE, until: 'close' }, (told, left, asked) => {
+    assert.ok(asked.fault, 'its script was shown an answer');
+    refused(told);
+  }],
   ['no token', { path: '/chat', until: 'close' }, refused],
   ['a bad token', { path: `/chat?access_token=${tokens.alice.slice(0, -6)}AAAAAA`, until: 'close' }, refused],
   ['no token, where refusals can be read', { path: '/soft', until: 'close' }, (told) => closed(told, 4401, /no_token|credential|token/)],
@@ -96,9 +108,18 @@ try {
       }
       await page.goto(at(host));
       const short = ending.find((token) => seconds(token) > 3), left = seconds(short);
-      const told = await page.evaluate((what) => talk(what), { url: gateway + path.replace('@short@', short), ...how });
+      // What an application does first: its own token for a ticket.
+      let asked = null, ticket = '';
+      if (/@ticket@|@used@/.test(path)) {
+        asked = await page.evaluate(([url, token]) => ask(url, { headers: { Authorization: `Bearer ${token}` } }),
+          [`${gateway.replace('ws', 'http')}/tickets`, tokens.alice]);
+        if (asked.status === 200) ticket = note(JSON.parse(asked.body).ticket);
+      }
+      const url = gateway + path.replace('@short@', short).replace(/@ticket@|@used@/, ticket);
+      if (path.includes('@used@')) await page.evaluate((what) => talk(what), { url, until: 'message' });
+      const told = await page.evaluate((what) => talk(what), { url, ...how });
       try {
-        judge(told, left);
+        judge(told, left, asked);
       } catch (fault) {
         throw new Error(`${name} (${gateway}): ${fault.message}\n${JSON.stringify(told)}`);
       }

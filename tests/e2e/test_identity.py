@@ -26,8 +26,13 @@ def pages():
 def gateway(start_gateway, pages):
     with Backend(head_teller) as backend:
         websocket = f'websocket = {{ origins = ["http://localhost:{pages[0]}", "https://localhost:{pages[1]}"] }}'
-        yield start_gateway(BASE + AUTH + f"""
+        auth = AUTH.replace('"cookie:session"]', '"cookie:session", "ticket:ticket"]')
+        yield start_gateway(BASE + auth + f"""
 leeway = "0s"
+[auth.users.endpoints]
+ticket = "/tickets"
+listener = ["tls", "plain"]
+origins = ["http://localhost:{pages[0]}", "https://localhost:{pages[1]}"]
 [[route]]
 path = "/chat"
 auth = "users"

@@ -228,3 +228,32 @@ def test_who_logs_in_and_out(fresh_gateway, backend, authority, tmp_path, told):
         body = json.loads(base64.urlsafe_b64decode(logout_token.split(".")[1] + "=="))
         assert (body["iss"], body["aud"], body["sub"]) == (provider.issuer, "chat", "alice") and body["sid"]
         assert refused(gateway, logout_token) == (401, "bad_token", "typ")
+
+
+def test_who_logs_out_at_the_provider_is_logged_out_here(fresh_gateway, backend, authority, tmp_path):
+    """Back-Channel Logout from end to end: the provider calls, and the connections of that person end; nobody else's do."""
+    provider = Provider(tmp_path / "provider", authority, start=False)
+    gateway = fresh_gateway(config(provider, backend, authority, 'endpoints = { logout = "/logout" }'), start=False)
+    provider.logout = f"https://localhost:{gateway.port('tls')}/logout"
+    gateway.start()
+    with provider:
+        provider.start()
+        wait_for(lambda: gateway.metric("sluice_jwks_refresh_total", auth="users", result="ok") >= 1, 20, "the provider's keys")
+        alice, bob = provider.login("alice"), provider.login("bob")
+        hers = [gateway.connect("/chat", bearer(alice.id_token)) for _ in range(3)]
+        his = gateway.connect("/chat", bearer(bob.id_token))
+        for client in (*hers, his):
+            client.recv_text()
+        began = time.monotonic()
+        alice.logout()
+        for client in hers:
+            client.expect_close(4403, 5)
+        assert time.monotonic() - began < 2, "a page of the provider, and one second"
+        his.send_text("still here")
+        assert his.recv_text() == "still here"
+        assert refused(gateway, alice.id_token)[:2] == (403, "revoked")
+        audit, = wait_for(lambda: [event for event in gateway.events() if event.get("action") == "logout"], 5, "its line in the log")
+        assert audit["closed"] == 3 and alice.id_token not in json.dumps(audit)
+        again = provider.login("alice")
+        with gateway.connect("/chat", bearer(again.id_token)) as client:
+            assert ["X-User-Id", "alice"] in json.loads(client.recv_text())

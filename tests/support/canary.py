@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import urllib.parse
 from pathlib import Path
 from typing import Iterable, List
 
@@ -22,6 +23,7 @@ KNOWN, SAID = "known", "said"
 SHORTEST, PART = 16, 24
 # Fields whose values are credentials, whoever sends them.
 FIELDS = {"authorization", "proxy-authorization", "x-api-key", "x-token"}
+PARAMETERS = {"access_token", "token", "ticket", "api_key"}
 MOST_OF_AN_ANSWER = 64 * 1024
 
 
@@ -53,9 +55,12 @@ def note(credential: str) -> str:
     return credential
 
 
-def sent(fields: Iterable) -> None:
-    """Fields of a request that a test sends."""
+def sent(fields: Iterable, target: str = "") -> None:
+    """Fields and target of a request that a test sends."""
     if RUN:
+        for name, value in urllib.parse.parse_qsl(target.partition("?")[2]):
+            if name in PARAMETERS:
+                note(value)
         for name, value in fields:
             if name.lower() in FIELDS:
                 note(value.partition(" ")[2] or value)

@@ -68,7 +68,7 @@ class RawClient(Wire):
         return head
 
     def upgrade(self, path: str = "/", fields: Fields = (), **how) -> Head:
-        canary.sent(fields)
+        canary.sent(fields, path)
         return self.request(upgrade_request(path, fields, **how))
 
     # ---- frames of a well-behaved client
