@@ -63,6 +63,9 @@ enum class Stage : std::uint8_t {
   X(auth_unavailable, auth, 503, 1013, warn, false)          \
   X(revoked, auth, 403, 4403, info, false)                   \
   X(refresh_denied, auth, 403, 4403, info, false)            \
+  X(refresh_busy, auth, 429, 4429, info, false)              \
+  X(bad_first_message, auth, 401, 4401, info, false)         \
+  X(first_message_timeout, auth, 401, 4401, info, false)     \
   X(rl_ip, ratelimit, 429, 4429, info, false)                \
   X(rl_auth, ratelimit, 429, 4429, info, false)              \
   X(rl_user, ratelimit, 429, 4429, info, false)              \

@@ -1,6 +1,7 @@
 #include "session/opening.h"
 
 #include "session/authentication.h"
+#include "session/first_message.h"
 
 #include <algorithm>
 
