@@ -66,6 +66,7 @@ class Checker {
   void carriers(const Section& section, policy::AuthSettings& out);
   bool nameless_carrier(const Text& text, policy::AuthSettings& out);
   void auth_lifetime(const Section& section, policy::AuthSettings& out);
+  void first_message_beside(const Section& section, const RouteSettings& route);
   void claims(const Section& section, policy::AuthSettings& out);
   void limit(const std::string& name, const Section& section);
   void limit_action(const Section& section, policy::LimitSettings& out);

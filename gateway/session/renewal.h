@@ -4,7 +4,7 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
+#include <memory>
 #include <string>
 #include <utility>
 
@@ -34,10 +34,10 @@ class Renewal {
   // Token to be checked next; empty: none.
   Secret take_asked() { return std::exchange(asked_, {}); }
   void begin(House& house, net::Ready& ready, const policy::Authenticator& authenticator, policy::Credential credential) {
-    check_.emplace(house, ready, authenticator, std::move(credential));
+    check_ = std::make_unique<TokenCheck>(house, ready, authenticator, std::move(credential));
   }
   bool asked() const { return !asked_.empty(); }
-  bool checks() const { return check_.has_value(); }
+  bool checks() const { return check_ != nullptr; }
   TokenCheck& check() { return *check_; }
   void end_check() { check_.reset(); }
   // It came while another one was checked, or too soon after that: to be answered.
@@ -60,7 +60,7 @@ class Renewal {
   const policy::AuthSettings& auth_;
   Secret brought_;  // by the message at hand
   Secret asked_;
-  std::optional<TokenCheck> check_;
+  std::unique_ptr<TokenCheck> check_;
   Instant next_{};  // none is checked before
   Instant warn_at_ = kNever;
   std::string answer_;
