@@ -70,6 +70,9 @@ class Checker {
   std::vector<std::string> field_names(const Section& section, std::string_view key, bool (*reserved)(std::string_view name));
   void only_for(const Section& section, std::string_view type, std::span<const std::string_view> keys);
   void carriers(const Section& section, policy::AuthSettings& out);
+  bool nameless_carrier(const Text& text, policy::AuthSettings& out);
+  void auth_lifetime(const Section& section, policy::AuthSettings& out);
+  void first_message_beside(const Section& section, const RouteSettings& route);
   void claims(const Section& section, policy::AuthSettings& out);
   void limit(const std::string& name, const Section& section);
   void limit_action(const Section& section, policy::LimitSettings& out);
@@ -162,6 +165,9 @@ inline constexpr std::array<std::string_view, 14> kJwtKeys{
     "algorithms", "secret_file", "public_key_file", "jwks_file", "jwks_url",     "discovery",  "jwks_ca",
     "jwks_allow", "jwks_stale_max", "issuer",       "audience",  "leeway",       "max_lifetime", "require"};
 inline constexpr std::array<std::string_view, 1> kApiKeyKeys{"keys_file"};
+// Those that a credential has which is presented here.
+inline constexpr std::array<std::string_view, 8> kLifetimeKeys{"from",          "on_expiry",    "expiry_close_code", "expiry_close_reason",
+                                                               "first_message", "warn_before", "warn_message",      "refresh"};
 // Fields that belong to the connection, to the handshake or to the gateway (RFC 9110 §7.6.1): no claim may be written there,
 // and none of them carries a token.
 bool is_reserved(std::string_view name);

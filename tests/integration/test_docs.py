@@ -24,6 +24,7 @@ from ports import free_port
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 TUTORIAL = ROOT / "docs" / "tutorials" / "first-gateway.md"
+BROWSER_TOKENS = ROOT / "docs" / "how-to" / "browser-tokens.md"
 API_KEYS = ROOT / "docs" / "how-to" / "api-keys.md"
 TICKETS = ROOT / "docs" / "how-to" / "tickets.md"
 BLOCK = re.compile(r"(?:^<!-- (?P<mark>.+?) -->\n)?^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.M | re.S)
@@ -148,7 +149,7 @@ def reader(tmp_path):
 
 
 @pytest.mark.parametrize("page, least", [pytest.param(TUTORIAL, 8, id="tutorial"), pytest.param(API_KEYS, 8, id="api-keys"),
-                                         pytest.param(TICKETS, 5, id="tickets")])
+                                         pytest.param(TICKETS, 5, id="tickets"), pytest.param(BROWSER_TOKENS, 5, id="browser-tokens")])
 def test_a_page_leads_where_it_says(reader, page, least):
     steps = blocks(page)
     ran = 0
