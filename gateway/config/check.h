@@ -98,6 +98,13 @@ class Checker {
   void header_rules(const Section& section, bool request, const RouteSettings& route, policy::HeaderRules& out);
   void strip_prefix(const Section& section, RouteSettings& out);
   void route_path(const Section& section, RouteSettings& out);
+  void path_beside(const Section& section, const RouteSettings& route);
+  void access(const Section& section, RouteSettings& out);
+  void access_rule(const Section& section, const RouteSettings& route, policy::AccessRule& out);
+  void message_rules(const Section& section, RouteSettings& out);
+  void message_rule(const Section& section, const RouteSettings& route, policy::MessageAccess& out);
+  policy::Scalar value_of(const Node& node, std::string_view key);
+  bool claim_rule(const Section& section, const RouteSettings& route, policy::AccessRule& out);
   void websocket(const Section& section, WebSocketSettings& out);
   void survive(const Section& section, RouteSettings& out);
   void survive_backend(const Section& table, const RouteSettings& out);

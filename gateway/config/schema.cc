@@ -865,6 +865,90 @@ constexpr Table kMessageTable{"route.message",
                               "route's backend. Needs unit = \"message\" there.",
                               kMessage};
 
+constexpr Key kMessageRule[] = {
+    {.name = "direction",
+     .type = choice,
+     .fallback = "\"client\"",
+     .meaning = "Whose messages: the client's, or the server's.",
+     .values = "client|server"},
+    {.name = "opcode", .type = choice, .meaning = "They must be of this kind.", .values = "text|binary", .example = "\"text\""},
+    {.name = "max_size",
+     .type = size,
+     .meaning = "They must not be larger. (`max_message` of [route.websocket] bounds larger ones.)",
+     .least = 1,
+     .most = 32 * kKiB - 1,
+     .example = "\"4KiB\""},
+    {.name = "pointer",
+     .type = text,
+     .meaning = "They must be JSON in a text message no larger than `inspect`, in which at this pointer (RFC 6901) stands what one "
+                "of the next three keys says.",
+     .example = "\"/room\""},
+    {.name = "equals", .type = scalar, .meaning = "This, of the same type.", .example = "\"lobby\""},
+    {.name = "any_of", .type = scalars, .meaning = "One of these.", .example = "[\"say\", \"leave\"]"},
+    {.name = "equals_claim",
+     .type = text,
+     .meaning = "What this claim of the client's is, or one of a list. A name or a pointer, as in [[route.access]].",
+     .example = "\"room\""},
+    {.name = "action",
+     .type = choice,
+     .fallback = "\"close\"",
+     .meaning = "What becomes of one that is not so: it closes the connection with 1008, or is dropped. No octet of it passes.",
+     .values = "close|drop"},
+};
+constexpr Table kMessageRuleTable{"route.message_rule",
+                                  "What each message of a connection must be. All rules of a direction must hold; the first that "
+                                  "does not says what happens. Before ws servers; there is no compression then, and pings are "
+                                  "answered by the gateway.",
+                                  kMessageRule};
+
+constexpr Key kAccess[] = {
+    {.name = "claim",
+     .type = text,
+     .meaning = "Name of a claim, or a JSON pointer to one further down. One of the keys up to `max` says what it must be; one that "
+                "is not there, or is null, is none of that.",
+     .example = "\"/realm_access/roles\""},
+    {.name = "present", .type = boolean, .fallback = "false", .meaning = "It is there, whatever it is."},
+    {.name = "equals",
+     .type = scalar,
+     .meaning = "It is this, of the same type, and no list. Numbers compare by value and exactly, 5 and 5.0 are one.",
+     .example = "\"admin\""},
+    {.name = "contains", .type = scalar, .meaning = "It is a list with this in it.", .example = "\"editors\""},
+    {.name = "any_of",
+     .type = scalars,
+     .meaning = "It is one of these, or a list with one of them in it.",
+     .example = "[\"admin\", \"editor\"]"},
+    {.name = "all_of", .type = scalars, .meaning = "It is a list with all of these in it.", .example = "[\"read\", \"write\"]"},
+    {.name = "min",
+     .type = number,
+     .meaning = "It is a number and not less; with `max`, not more, either. Compared as decimals, digit by digit, however large.",
+     .example = "18"},
+    {.name = "max", .type = number, .meaning = "It is a number and not more.", .example = "2.5"},
+    {.name = "scopes",
+     .type = texts,
+     .meaning = "Every one of these stands in `scope` (words between spaces) or `scp` (a list), whichever there is.",
+     .example = "[\"chat:read\"]"},
+    {.name = "cidr",
+     .type = texts,
+     .meaning = "The client's address is in one of these blocks.",
+     .example = "[\"10.0.0.0/8\"]"},
+    {.name = "origin",
+     .type = texts,
+     .meaning = "There is an Origin, and it is one of these. (`origins` of [route.websocket] lets those in who send none.)",
+     .example = "[\"https://chat.example.com\"]"},
+    {.name = "subprotocol",
+     .type = texts,
+     .meaning = "The client offers some of these subprotocols, and no other.",
+     .example = "[\"chat.v2\"]"},
+    {.name = "auth",
+     .type = texts,
+     .meaning = "Names of [auth] tables: one of them said who it is.",
+     .example = "[\"staff\"]"},
+};
+constexpr Table kAccessTable{"route.access",
+                             "What must be true of a request beyond a good credential; otherwise 403. All tables of a route must "
+                             "hold, and all that stands in each.",
+                             kAccess};
+
 constexpr Key kRoute[] = {
     {.name = "name",
      .type = text,
@@ -876,7 +960,8 @@ constexpr Key kRoute[] = {
      .example = "\"chat.example.com\""},
     {.name = "path",
      .type = text,
-     .meaning = "\"/chat\" is exactly that, \"/chat/*\" all below it, \"/*\" everything.",
+     .meaning = "\"/chat\" is exactly that, \"/chat/*\" all below it, \"/*\" everything. \"/rooms/{claim:room}\" and "
+                "\"/rooms/{claim:room}/*\" are for clients whose claim is that segment, or a list with it.",
      .example = "\"/*\"",
      .required = true},
     {.name = "listener",
@@ -922,7 +1007,8 @@ constexpr Key kRoute[] = {
      .meaning = "Text that is too large to be read: by the rules that need no reading and the fallback, or close 1009.",
      .values = "fallback|close"},
     {.name = "message", .type = tables, .table = &kMessageTable},
-    {.name = "access", .type = table, .later = "*"},
+    {.name = "access", .type = tables, .table = &kAccessTable},
+    {.name = "message_rule", .type = tables, .table = &kMessageRuleTable},
     {.name = "request_headers", .type = table, .table = &kRequestHeadersTable},
     {.name = "response_headers", .type = table, .table = &kResponseHeadersTable},
     {.name = "target", .type = table, .table = &kTargetTable},
@@ -932,7 +1018,7 @@ constexpr Key kRoute[] = {
 };
 constexpr Table kRouteTable{
     "route",
-    "What is served where. Exact host before wildcard before none; then exact path before the "
+    "What is served where. Exact host before wildcard before none; then exact path before one with {claim:...} before the "
     "longest prefix. At least one.",
     kRoute};
 

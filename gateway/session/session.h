@@ -30,6 +30,7 @@
 namespace sluice::session {
 
 class Kick;
+class MessageGuard;
 struct ConnectionFilter;
 struct ListenerAnswer;
 
@@ -72,6 +73,7 @@ class Session : public Recycled<Session> {
   Result<void> judge_identity();
   Result<void> judge_subprotocols();
   Result<void> judge_limits(bool before_auth);
+  void guard_messages(const policy::Identity& identity);  // by the route's rules, what the client is now known to be
   Result<void> judge_limit(policy::Limiter& limiter);
   Step choose();
   Step hold(Error error);            // no server can take the client now
@@ -180,6 +182,9 @@ class Session : public Recycled<Session> {
   struct Rare {
     std::string close_reason;        // of the Close that is due to the client
     std::string pong;                // newest unanswered ping's payload
+    std::unique_ptr<MessageGuard> guard;  // where `guarded_`: on routes with rules for messages
+    Rare();
+    ~Rare();
   };
   Rare& rare() {
     if (!rare_) rare_ = std::make_unique<Rare>();
@@ -189,6 +194,9 @@ class Session : public Recycled<Session> {
   bool per_message() const { return route_->compiled->plan.when == config::RouteWhen::each_message; }
   bool away() const { return revival_ && revival_->away(); }
   const ws::TcpFraming& framing() const { return route_->compiled->cluster->settings().framing; }
+  MessageGuard* guard(Direction way) const;               // null: no message of that direction is guarded
+  relay::Appetite appetite(Direction way) const;          // of who reads messages of that direction
+  std::optional<Verdict> denied_message(Direction way);   // of the one that was read last; none: it may pass
   bool tcp() const { return route_->compiled->plan.up == config::FramerKind::ws_to_tcp; }
   void log_open(int status, const Error* error);
   void log_close();
@@ -221,6 +229,7 @@ class Session : public Recycled<Session> {
   Phase phase_ = Phase::admit;
   Phase after_flush_ = Phase::done;
   bool spent_ : 1 = false;
+  bool guarded_ : 1 = false;
   bool relaying_counted_ : 1 = false;
   bool gate_freed_ : 1 = false;
 
