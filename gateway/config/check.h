@@ -26,7 +26,7 @@ void interpret(const Section& top, Reporter& reporter, Settings& settings);
 // ---- parts of it, in check_*.cc
 // --------------------------------------------------------------------------------------
 
-enum class FileKind : std::uint8_t { certificate, private_key, public_key, jwks, secret, token, targets, api_keys };
+enum class FileKind : std::uint8_t { certificate, private_key, public_key, jwks, secret, token, targets, api_keys, crl };
 
 class Checker {
  public:
@@ -55,6 +55,8 @@ class Checker {
   void auth_type(const Section& section, policy::AuthSettings& out);
   void auth_keys(const Section& section, policy::AuthSettings& auth);
   void api_keys(const Section& section, policy::AuthSettings& out);
+  void client_cert(const Section& section, policy::AuthSettings& out);
+  void certificates_asked_for(const Section& section, const RouteSettings& route);
   void auth_failures(const Section& section, policy::AuthSettings& out);
   void key_source(const Section& section, bool hmac, policy::KeySourceSettings& out);
   void key_url(const Text& text, const policy::KeySourceSettings& source, std::string_view key);
@@ -162,6 +164,7 @@ inline constexpr std::array<std::string_view, 14> kJwtKeys{
     "algorithms", "secret_file", "public_key_file", "jwks_file", "jwks_url",     "discovery",  "jwks_ca",
     "jwks_allow", "jwks_stale_max", "issuer",       "audience",  "leeway",       "max_lifetime", "require"};
 inline constexpr std::array<std::string_view, 1> kApiKeyKeys{"keys_file"};
+inline constexpr std::array<std::string_view, 2> kClientCertKeys{"subject", "trust_domains"};
 // Fields that belong to the connection, to the handshake or to the gateway (RFC 9110 §7.6.1): no claim may be written there,
 // and none of them carries a token.
 bool is_reserved(std::string_view name);

@@ -160,6 +160,11 @@ constexpr Key kListenerTls[] = {
      .type = file,
      .meaning = "Certificates that sign client certificates, PEM.",
      .example = "\"clients-ca.crt\""},
+    {.name = "crl_file",
+     .type = file,
+     .meaning = "Lists of revoked client certificates, PEM, one for each authority in client_ca and below. With one that is missing or "
+                "has expired no certificate is taken. Read again when it changes; sessions are not resumed.",
+     .example = "\"clients.crl\""},
     {.name = "strict_sni",
      .type = boolean,
      .fallback = "false",
@@ -359,9 +364,10 @@ constexpr Table kAuthTlsTable{"auth.NAME.tls", "TLS towards an external check by
 constexpr Key kAuth[] = {
     {.name = "type",
      .type = choice,
-     .meaning = "What is checked: tokens, keys of which a file holds the digests, or whatever a service of yours makes of the request. "
+     .meaning = "What is checked: tokens, keys of which a file holds the digests, whatever a service of yours makes of the request, or "
+                "the certificate that the client shows in the TLS handshake (client_auth of [listener.tls]). "
                 "algorithms to max_lifetime and require are for jwt.",
-     .values = "jwt|api_key|external",
+     .values = "jwt|api_key|external|client_cert",
      .example = "\"jwt\"",
      .required = true},
     {.name = "algorithms",
@@ -410,6 +416,17 @@ constexpr Key kAuth[] = {
      .type = file,
      .meaning = "For api_key: the file of keys, TOML, as `sluice hash-key` writes its entries.",
      .example = "\"keys.toml\""},
+    {.name = "subject",
+     .type = choice,
+     .fallback = "\"cn\"",
+     .meaning = "For client_cert: which name of the certificate is the subject: the common name, the whole distinguished name (RFC "
+                "2253), the alternative name of that kind, which must be the only one, or a SPIFFE id.",
+     .values = "cn|dn|san_dns|san_uri|san_email|spiffe"},
+    {.name = "trust_domains",
+     .type = texts,
+     .fallback = "[]",
+     .meaning = "For client_cert with subject = \"spiffe\": the trust domains whose ids are taken; none: all that client_ca signs.",
+     .example = "[\"example.org\"]"},
     {.name = "failures",
      .type = rate,
      .meaning = "How many checks of one address (IPv6: of one /64) may fail in that time, counted from the first, before it is "

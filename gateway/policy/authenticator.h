@@ -29,7 +29,8 @@ struct Method {
 struct Credential {
   Secret text;
   const Method* method = nullptr;
-  const Carrier* carrier = nullptr;  // null: an external check looks itself
+  const Carrier* carrier = nullptr;  // null: an external check looks itself, or it is a certificate
+  const net::ClientCertificate* certificate = nullptr;  // the request's, of type client_cert
   bool marker_only = false;  // it stood in Sec-WebSocket-Protocol and no real subprotocol was offered beside it
 };
 
@@ -51,11 +52,11 @@ class Authenticator {
   // a bad one is an Error without fall-through. Of several tables with that carrier, the one of the token's issuer
   // checks it. Authorization: scheme Bearer only, another scheme counts as no credential there. The same carrier twice
   // → dup_token. None → no_token, unless the last of the tables is an external check, which is asked
-  // whatever there is. An issuer of none of them → bad_token. When the request has no Origin field, cookie
+  // whatever there is. A certificate of the connection's is a carrier, too, of a table of type client_cert. An issuer of none of them → bad_token. When the request has no Origin field, cookie
   // carriers are skipped. `subprotocols` is the offer of the handshake.
   Result<Credential> find(const http::Request& request, const std::vector<std::string_view>& subprotocols) const;
 
-  // Not of an external one. Errors as of the method: Jwt::verify, ApiKeys::verify.
+  // Not of an external one. Errors as of the method: Jwt::verify, ApiKeys::verify, identify.
   Result<Authenticated> verify(const Credential& credential, WallTime now) const;
 
   // After verify() has said unknown_key or keys_unavailable: Jwt::wait. And after that was in vain: Jwt::give_up.
