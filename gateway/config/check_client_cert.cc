@@ -48,6 +48,10 @@ void Checker::certificates_asked_for(const Section& section, const RouteSettings
   };
   const auto wanted = std::ranges::find_if(route.auth, wants);
   if (wanted == route.auth.end()) return;
+  if (const auto second = std::find_if(wanted + 1, route.auth.end(), wants); second != route.auth.end()) {
+    error(section.place("auth"), fmt::format("auth '{}' is never asked: every certificate is for '{}'", *second, *wanted),
+          "one [auth] of type client_cert on a route");
+  }
   const bool alone = std::ranges::all_of(route.auth, wants);
   std::size_t serving = 0;
   std::string deaf;

@@ -97,5 +97,60 @@ TEST_F(Access, RefusesPathsThatClaimsHide) {
   good(with(another("/rooms/lobby"), "/rooms/{claim:a}"));
 }
 
+TEST_F(Access, SaysWhatMessagesMustBe) {
+  const auto message = [](std::string_view body) { return "[[route.message_rule]]\n" + std::string(body) + "\n"; };
+  const Settings settings = good(with(message("opcode = \"text\"\nmax_size = \"4KiB\"\naction = \"drop\"") +
+                                      message("direction = \"server\"\npointer = \"/room\"\nequals_claim = \"/x/room\"") +
+                                      message("pointer = \"/n\"\nany_of = [1, \"a\"]")));
+  const auto& rules = settings.routes.back().message_rules;
+  ASSERT_EQ(rules.size(), 3u);
+  EXPECT_EQ(rules[0].opcode, 1);
+  EXPECT_EQ(rules[0].max_size, 4096u);
+  EXPECT_EQ(rules[0].action, policy::MessageAccess::Action::drop);
+  EXPECT_TRUE(rules[1].to_client);
+  EXPECT_EQ(rules[1].claim->text(), "/x/room");
+  EXPECT_EQ(rules[2].values.size(), 2u);
+  EXPECT_FALSE(settings.routes.back().websocket.pass_compression);
+  bad(with(message("")), "[[route.message_rule]] asks nothing");
+  bad(with(message("equals = 1")), "'equals' needs 'pointer'");
+  bad(with(message("pointer = \"/a\"")), "'pointer' needs one of");
+  bad(with(message("pointer = \"/a\"\nequals = 1\nequals_claim = \"b\"")), "'pointer' needs one of");
+  bad(with(message("pointer = \"a\"\nequals = 1")), "\"a\" is no JSON pointer");
+  bad(with(message("pointer = \"/a\"\nequals = 1\nopcode = \"binary\"")), "'pointer' reads text messages");
+  bad(with(message("pointer = \"/a\"\nany_of = []")), "'any_of' is empty");
+  bad(with(message("max_size = \"32KiB\"")), "'max_size' must be from");
+  bad(with(message("pointer = \"/a\"\nequals_claim = \"b\""), "/r", ""), "'equals_claim' can never hold");
+  bad("[backend.octets]\nservers = [\"tcp://h:1\"]\n[[route]]\npath = \"/t\"\nbackend = \"octets\"\n" + message("opcode = \"text\""),
+      "[[route.message_rule]] is not for the tcp servers");
+}
+
+TEST_F(Access, TakesCertificatesWhereAListenerAsksForThem) {
+  const auto listener = [](std::string_view more) {
+    return "[[listener]]\nname = \"mutual\"\nbind = \"127.0.0.1:8443\"\n[listener.tls]\ncert = \"server.crt\"\nkey = \"server.key\"\n" +
+           std::string(more) + "\n";
+  };
+  const std::string asking = "client_auth = \"optional\"\nclient_ca = \"server.crt\"\n";
+  const auto cert = [&](std::string_view auth, std::string_view tls, std::string_view route) {
+    return listener(tls) + "[auth.c]\ntype = \"client_cert\"\n" + std::string(auth) + "\n[[route]]\npath = \"/c\"\nbackend = \"app\"\n" +
+           std::string(route) + "\n";
+  };
+  const std::string here = "auth = \"c\"\nlistener = \"mutual\"";
+  const Settings settings = good(cert("subject = \"spiffe\"\ntrust_domains = [\"example.org\"]", asking, here));
+  EXPECT_EQ(settings.auths.back().client_cert.subject, policy::ClientCertSettings::Subject::spiffe);
+  EXPECT_TRUE(settings.auths.back().from.empty());
+  bad(cert("", "", here), "auth 'c' can never hold: no listener of route '/c' asks for certificates");
+  bad(cert("subject = \"sn\"", asking, here), "'subject' has the unknown value");
+  bad(cert("trust_domains = [\"example.org\"]", asking, here), "'trust_domains' is for subject");
+  bad(cert("subject = \"spiffe\"\ntrust_domains = [\"spiffe://a\"]", asking, here), "\"spiffe://a\" is no trust domain");
+  bad(cert("from = [\"header:X\"]", asking, here), "'from' is not for type");
+  bad(cert("issuer = \"x\"", asking, here), "'issuer' is for type");
+  bad(cert("[auth.d]\ntype = \"client_cert\"", asking, "auth = [\"c\", \"d\"]\nlistener = \"mutual\""), "auth 'd' is never asked");
+  bad(cert("", "crl_file = \"server.crt\"", here), "server.crt holds no list of revoked certificates");
+  bad(cert("", asking + "crl_file = \"none.crl\"", here), "'crl_file': cannot read");
+  const Loaded everywhere = load(folder_.write("t.toml", around(cert("", asking, "auth = \"c\""))));
+  EXPECT_TRUE(everywhere.ok());
+  EXPECT_THAT(brief(everywhere), HasSubstr("nobody gets into route '/c' by listener 'plain'"));
+}
+
 }  // namespace
 }  // namespace sluice::config
