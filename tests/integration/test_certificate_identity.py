@@ -107,7 +107,7 @@ def test_the_holder_is_one_of_its_names(gateway, meter, kind, expected):
     with connect(gateway, f"/{kind}", meter, [("X-Who", "admin")]) as client:
         assert who(client) == expected
         found = gateway.admin_json(f"/api/v1/connections?route=/{kind}")["connections"]
-        assert [(one["method"], one["subject"]) for one in found if one.get("subject") == expected] == [("client_cert", expected)]
+        assert [(one["auth_method"], one["subject"]) for one in found if one.get("subject") == expected] == [("client_cert", expected)]
     line = gateway.wait_access(event="ws_close", path=f"/{kind}")
     assert line["subject"] == expected
 
@@ -273,6 +273,6 @@ def test_a_list_that_cannot_be_read_does_not_take_the_place_of_one_that_can(revo
     before = gateway.reloads()
     (authority.folder / "clients.crl").write_text("-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n")
     wait_for(lambda: gateway.reloads() > before, 10, "the reload")
-    assert "crl_file" in gateway.log_text()
+    wait_for(lambda: "crl_file" in gateway.log_text(), 5, "the fault in the log")
     with connect(gateway, "/cn", one) as client:
         assert who(client) == "one"
