@@ -96,7 +96,9 @@ void Checker::access_rule(const Section& section, const RouteSettings& route, po
     }
   }
   for (const Text& text : section.texts("subprotocol")) {
-    if (!is_token(text.text)) error(text.place, fmt::format("\"{}\" is no subprotocol", shown(text.text)), "a token, without spaces and commas");
+    if (!is_token(text.text)) {
+      error(text.place, fmt::format("\"{}\" is no subprotocol", shown(text.text)), "a token, without spaces and commas");
+    }
     out.subprotocols.push_back(text.text);
   }
   for (const Text& text : section.texts("auth")) {

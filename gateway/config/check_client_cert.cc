@@ -66,7 +66,8 @@ void Checker::certificates_asked_for(const Section& section, const RouteSettings
   }
   if (deaf.empty()) return;
   if (serving == 0) {
-    error(section.place("auth"), fmt::format("auth '{}' can never hold: no listener of route '{}' asks for certificates", *wanted, shown(route.name)),
+    error(section.place("auth"),
+          fmt::format("auth '{}' can never hold: no listener of route '{}' asks for certificates", *wanted, shown(route.name)),
           "set client_auth and client_ca in [listener.tls]");
   } else if (alone) {
     reporter_.warning(section.place("auth"), fmt::format("nobody gets into route '{}' by listener {}, which asks for no certificate",

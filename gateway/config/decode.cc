@@ -105,7 +105,8 @@ class Decoder {
     if (table.path.empty()) return "top level";
     std::string path(table.path);
     if (const std::size_t at = path.find("NAME"); at != std::string::npos) path.replace(at, 4, shown(name_));
-    const bool listed = path == "listener" || path == "route" || path == "key" || path == "route.message" || path == "route.access" || path == "route.message_rule" || path == "listener.tls.certificate";
+    const bool listed = path == "listener" || path == "route" || path == "key" || path == "route.message" ||
+                        path == "route.access" || path == "route.message_rule" || path == "listener.tls.certificate";
     return listed ? fmt::format("[[{}]]", path) : fmt::format("[{}]", path);
   }
 
