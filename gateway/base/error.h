@@ -58,6 +58,8 @@ enum class Stage : std::uint8_t {
   X(dup_token, auth, 400, 4401, info, false)                 \
   X(scope, auth, 403, 4403, info, false)                     \
   X(bad_claim, auth, 403, 4403, info, false)                 \
+  X(bad_certificate, auth, 401, 4401, info, false)           \
+  X(access_denied, auth, 403, 4403, info, false)             \
   X(target_denied, auth, 403, 4403, info, false)             \
   X(auth_denied, auth, 401, 4401, info, false)               \
   X(auth_forbidden, auth, 403, 4403, info, false)            \
@@ -108,6 +110,7 @@ enum class Stage : std::uint8_t {
   X(ws_utf8, ws, 400, 1007, info, false)                     \
   X(ws_delimiter, ws, 400, 1008, info, false)                \
   X(ws_base64, ws, 400, 1007, info, false)                   \
+  X(message_denied, auth, 403, 1008, info, false)            \
   X(too_big, ws, 413, 1009, info, false)                     \
   X(flood_ctl, ws, 429, 1008, info, false)                   \
   X(flood_frag, ws, 429, 1008, info, false)                  \

@@ -26,7 +26,9 @@ void interpret(const Section& top, Reporter& reporter, Settings& settings);
 // ---- parts of it, in check_*.cc
 // --------------------------------------------------------------------------------------
 
-enum class FileKind : std::uint8_t { certificate, private_key, public_key, jwks, secret, token, password, targets, api_keys };
+enum class FileKind : std::uint8_t {
+  certificate, private_key, public_key, jwks, secret, token, password, targets, api_keys, crl,
+};
 
 class Checker {
  public:
@@ -58,6 +60,8 @@ class Checker {
   void auth_keys(const Section& section, policy::AuthSettings& auth);
   void api_keys(const Section& section, policy::AuthSettings& out);
   bool key_limit(const Text& name);
+  void client_cert(const Section& section, policy::AuthSettings& out);
+  void certificates_asked_for(const Section& section, const RouteSettings& route);
   void auth_failures(const Section& section, policy::AuthSettings& out);
   void endpoints(const std::string& name, const Section& section);
   void endpoint(const Section& section, policy::EndpointSettings::Kind kind, policy::AuthSettings& auth);
@@ -108,6 +112,13 @@ class Checker {
   void header_rules(const Section& section, bool request, const RouteSettings& route, policy::HeaderRules& out);
   void strip_prefix(const Section& section, RouteSettings& out);
   void route_path(const Section& section, RouteSettings& out);
+  void path_beside(const Section& section, const RouteSettings& route);
+  void access(const Section& section, RouteSettings& out);
+  void access_rule(const Section& section, const RouteSettings& route, policy::AccessRule& out);
+  void message_rules(const Section& section, RouteSettings& out);
+  void message_rule(const Section& section, const RouteSettings& route, policy::MessageAccess& out);
+  policy::Scalar value_of(const Node& node, std::string_view key);
+  bool claim_rule(const Section& section, const RouteSettings& route, policy::AccessRule& out);
   void websocket(const Section& section, WebSocketSettings& out);
   void survive(const Section& section, RouteSettings& out);
   void survive_backend(const Section& table, const RouteSettings& out);
@@ -168,6 +179,7 @@ inline constexpr std::array<std::string_view, 1> kApiKeyKeys{"keys_file"};
 // Those that a credential has which is presented here.
 inline constexpr std::array<std::string_view, 8> kLifetimeKeys{"from",          "on_expiry",    "expiry_close_code", "expiry_close_reason",
                                                                "first_message", "warn_before", "warn_message",      "refresh"};
+inline constexpr std::array<std::string_view, 2> kClientCertKeys{"subject", "trust_domains"};
 // Fields that belong to the connection, to the handshake or to the gateway (RFC 9110 §7.6.1): no claim may be written there,
 // and none of them carries a token.
 bool is_reserved(std::string_view name);

@@ -72,8 +72,16 @@ void Checker::auth(const std::string& name, const Section& section) {
     settings_.auths.push_back(std::move(out));
     return;
   }
+  if (section.good("type") && section.text("type") == "client_cert") {
+    only_for(section, "external", kExternalKeys);
+    client_cert(section, out);
+    claims(section, out);
+    settings_.auths.push_back(std::move(out));
+    return;
+  }
   if (section.good("type")) {
     only_for(section, "external", kExternalKeys);
+    only_for(section, "client_cert", kClientCertKeys);
     auth_type(section, out);
     out.type == policy::AuthSettings::Type::jwt ? auth_keys(section, out) : api_keys(section, out);
     carriers(section, out);

@@ -23,6 +23,7 @@ void Checker::external_auth(const Section& section, policy::AuthSettings& out) {
   only_for(section, "jwt", kJwtKeys);
   only_for(section, "jwt", kLifetimeKeys);
   only_for(section, "api_key", kApiKeyKeys);
+  only_for(section, "client_cert", kClientCertKeys);
   if (!section.has("url")) {
     error(section.place(), fmt::format("[auth.{}] has no 'url' to ask", shown(out.name)),
           "url = \"http://127.0.0.1:9000/verify\"");

@@ -70,6 +70,11 @@ bool Checker::looks_right(const Text& path, FileKind kind, const std::string& co
                       has_key ? "it holds a private key: are the two files swapped?" : "");
       }
       return true;
+    case FileKind::crl:
+      if (!holds("-----BEGIN X509 CRL-----") || !holds("-----END X509 CRL-----")) {
+        return refuse("holds no list of revoked certificates in PEM", "openssl crl -inform DER -in LIST -out PEM-LIST");
+      }
+      return true;
     case FileKind::private_key:
       if (holds("BEGIN ENCRYPTED PRIVATE KEY") || holds("Proc-Type: 4,ENCRYPTED")) {
         return refuse("is protected by a passphrase", "openssl pkey -in KEY -out PLAIN-KEY");

@@ -218,6 +218,11 @@ void Checker::listener_tls(const Section& section, ListenerSettings& out) {
     error(section.place("client_ca"), "'client_ca' has no effect without 'client_auth'",
           "set client_auth = \"required\" or \"optional\"");
   }
+  tls.client_crl = read(section, "crl_file", FileKind::crl);
+  if (tls.client_auth == ClientAuth::off && section.has("crl_file") && !section.refused("client_auth")) {
+    error(section.place("crl_file"), "'crl_file' has no effect without 'client_auth'",
+          "set client_auth = \"required\" or \"optional\", and client_ca");
+  }
   out.tls = std::move(tls);
 }
 

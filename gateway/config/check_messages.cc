@@ -28,10 +28,11 @@ void Checker::messages(const Section& section, RouteSettings& out) {
   const std::vector<Section> rules = section.tables("message");
   const upstream::BackendSettings* own = find_backend(out.backend);
   if (rules.empty()) {
+    const bool guarded = !section.tables("message_rule").empty();
     for (const std::string_view key : {"inspect", "oversize"}) {
-      if (!section.has(key) || own == nullptr || own->keyed_by_content()) continue;
+      if (!section.has(key) || own == nullptr || own->keyed_by_content() || (guarded && key == "inspect")) continue;
       reporter_.warning(section.place(key), fmt::format("'{}' has no effect: no message of this route is read", key),
-                        "rules ([[route.message]]) and keys (\"json:/room\") read messages");
+                        "rules ([[route.message]], [[route.message_rule]]) and keys (\"json:/room\") read messages");
     }
     return;
   }

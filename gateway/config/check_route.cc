@@ -56,6 +56,7 @@ void Checker::route(const Section& section) {
   out.rate_limit = references(who, "rate_limit", section, "rate_limit", limits_);
   out.websocket.reject_with_close = section.text("reject") == "close";
   out.close_on_server_down = section.text("on_server_down") == "close";
+  access(section, out);
   strip_prefix(section, out);
   header_rules(section.table("request_headers"), true, out, out.request_headers);
   header_rules(section.table("response_headers"), false, out, out.response_headers);
@@ -63,6 +64,7 @@ void Checker::route(const Section& section) {
   websocket(section.table("websocket"), out.websocket);
   route_http(section.table("http"), out);
   messages(section, out);
+  message_rules(section, out);
   route_limits(section, out);
   if (section.has("survive")) survive(section, out);
   route_effects(section, out);
@@ -87,21 +89,33 @@ void Checker::route_host(const Section& section, RouteSettings& out) {
 }
 
 void Checker::route_path(const Section& section, RouteSettings& out) {
-  const std::string path = section.text("path");
+  const std::string written = section.text("path");
+  std::string why;
+  auto bound = policy::BoundPath::parse(written, why);
+  if (!bound) {
+    return error(section.place("path"), fmt::format("'path' = \"{}\" {}", shown(written), why),
+                 "write \"/rooms/{claim:room}\", or \"/rooms/{claim:room}/*\" for all below it");
+  }
+  std::string path = written;
+  // The rest is judged with a plain segment in place of each bound one.
+  for (std::size_t open = path.find('{'); open != std::string::npos; open = path.find('{')) {
+    path.replace(open, path.find('}', open) - open + 1, "claim");
+  }
   const bool prefix = path.ends_with("/*");
   const std::string base = prefix ? path.substr(0, path.size() - 1) : path;
   const auto canonical = http::canonical_path(base);
   if (!path.starts_with('/') || base.find('*') != std::string::npos) {
-    error(section.place("path"), fmt::format("'path' = \"{}\" is no path", shown(path)),
+    error(section.place("path"), fmt::format("'path' = \"{}\" is no path", shown(written)),
           "write \"/chat\" for exactly that, \"/chat/*\" for all below it, \"/*\" for everything");
   } else if (!canonical) {
-    error(section.place("path"), fmt::format("'path' = \"{}\" can match no request", shown(path)),
+    error(section.place("path"), fmt::format("'path' = \"{}\" can match no request", shown(written)),
           "requests whose path holds such octets are refused");
   } else if (*canonical != base) {
-    error(section.place("path"), fmt::format("'path' = \"{}\" is not in canonical form", shown(path)),
-          fmt::format("write \"{}{}\"", *canonical, prefix ? "*" : ""));
+    error(section.place("path"), fmt::format("'path' = \"{}\" is not in canonical form", shown(written)),
+          bound->bindings.empty() ? fmt::format("write \"{}{}\"", *canonical, prefix ? "*" : "") : "");
   } else {
-    out.path = path;
+    out.path = written;
+    out.bindings = std::move(bound->bindings);
   }
 }
 
@@ -212,6 +226,7 @@ void Checker::route_effects(const Section& section, RouteSettings& out) {
   const Section ws = section.table("websocket");
   auths_beside(section, out);
   first_message_beside(section, out);
+  certificates_asked_for(section, out);
   for (const std::string& name : out.auth) {
     const policy::AuthSettings* const auth = find_auth(name);
     if (!auth) continue;
@@ -241,20 +256,24 @@ void Checker::route_effects(const Section& section, RouteSettings& out) {
   const bool tcp = backend != nullptr && !backend->servers.empty() &&
                    upstream::bridged(backend->servers.front().scheme);
   const bool per_message = backend != nullptr && backend->unit == upstream::Unit::message;
-  if (tcp || per_message) {
+  const bool guarded = !out.message_rules.empty();
+  if (tcp || per_message || guarded) {
     out.websocket.forward_pings = false;
     if (ws.good("ping") && ws.text("ping") == "forward") {
-      reporter_.warning(ws.place("ping"), fmt::format("pings are answered by the gateway before {}",
-                                                      tcp ? "tcp backends" : "unit = \"message\""));
+      reporter_.warning(ws.place("ping"), fmt::format("pings are answered by the gateway {}",
+                                                      tcp           ? "before tcp backends"
+                                                      : per_message ? "before unit = \"message\""
+                                                                    : "on routes with message_rule"));
     }
   }
-  if (tcp || per_message || drops || out.websocket.validate_utf8) {
+  if (tcp || per_message || drops || guarded || out.websocket.validate_utf8) {
     out.websocket.pass_compression = false;
     if (ws.good("compression") && ws.text("compression") == "pass") {
       reporter_.warning(ws.place("compression"),
                         fmt::format("compression is off because of {}", tcp           ? "the tcp backend"
                                                                         : per_message ? "unit = \"message\""
                                                                         : drops       ? "a limit that drops"
+                                                                        : guarded     ? "message_rule"
                                                                                       : "validate_utf8"));
     }
   }
@@ -274,6 +293,7 @@ void Checker::route_duplicates(const Section& section, const RouteSettings& rout
     return;
   }
   if (route.path.empty()) return;
+  path_beside(section, route);
   const auto range = route_paths_.equal_range(route.host + route.path);
   for (auto it = range.first; it != range.second; ++it) {
     const RouteSettings& other = settings_.routes[it->second];

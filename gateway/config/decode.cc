@@ -51,6 +51,9 @@ const char* expected(const Key& key) {
     case Type::rate: return "a rate such as \"50/s\"";
     case Type::percent: return "a percentage such as \"125%\"";
     case Type::texts: return "a string or a list of strings";
+    case Type::scalar: return "a string, a number or a boolean";
+    case Type::number: return "a number";
+    case Type::scalars: return "a list of strings, numbers and booleans";
     case Type::date: return "a date, a time and an offset such as 2027-01-01T00:00:00Z";
     case Type::table:
     case Type::free: return "a table";
@@ -102,7 +105,8 @@ class Decoder {
     if (table.path.empty()) return "top level";
     std::string path(table.path);
     if (const std::size_t at = path.find("NAME"); at != std::string::npos) path.replace(at, 4, shown(name_));
-    const bool listed = path == "listener" || path == "route" || path == "key" || path == "route.message" || path == "listener.tls.certificate";
+    const bool listed = path == "listener" || path == "route" || path == "key" || path == "route.message" ||
+                        path == "route.access" || path == "route.message_rule" || path == "listener.tls.certificate";
     return listed ? fmt::format("[[{}]]", path) : fmt::format("[{}]", path);
   }
 
@@ -230,6 +234,19 @@ class Decoder {
     }
   }
 
+  static bool is_number(const Node& node) { return node.kind == Node::Kind::integer || node.kind == Node::Kind::real; }
+  static bool is_scalar(const Node& node) {
+    return node.kind == Node::Kind::text || node.kind == Node::Kind::boolean || is_number(node);
+  }
+
+  void scalars(const Key& key, Node& node) {
+    if (node.kind != Node::Kind::array) return wrong_type(key, node);
+    for (Node& item : node.items) {
+      if (item.bad || is_scalar(item)) continue;
+      refuse(item, item.place, fmt::format("'{}' must be {}, found {} in it", key.name, expected(key), what(item)));
+    }
+  }
+
   void list(const Key& key, Node& node) {
     if (node.kind != Node::Kind::array) return wrong_type(key, node);
     for (Node& item : node.items) {
@@ -303,6 +320,13 @@ class Decoder {
       case Type::rate:
       case Type::percent: return quantity(key, node);
       case Type::texts: return texts(key, node);
+      case Type::scalar:
+        if (!is_scalar(node)) wrong_type(key, node);
+        return;
+      case Type::number:
+        if (!is_number(node)) wrong_type(key, node);
+        return;
+      case Type::scalars: return scalars(key, node);
       case Type::table:
         if (node.kind != Node::Kind::table) return wrong_type(key, node);
         return table(*key.table, node);

@@ -63,7 +63,10 @@ Node convert(const toml::node& from, std::uint32_t file) {
       out.kind = Node::Kind::boolean;
       out.integer = from.as_boolean()->get() ? 1 : 0;
       break;
-    case toml::node_type::floating_point: out.kind = Node::Kind::real; break;
+    case toml::node_type::floating_point:
+      out.kind = Node::Kind::real;
+      out.text = fmt::format("{}", from.as_floating_point()->get());
+      break;
     default:
       out.kind = Node::Kind::date;
       if (from.is_date_time()) out.instant = instant_of(from.as_date_time()->get());

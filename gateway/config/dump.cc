@@ -114,6 +114,40 @@ std::string text(const upstream::TargetSettings& target) {
   return out;
 }
 
+std::string joined(const std::vector<policy::Scalar>& values) {
+  std::vector<std::string> texts;
+  for (const policy::Scalar& value : values) texts.push_back(value.text);
+  return joined(texts, "nothing");
+}
+
+std::string text(const policy::ClaimRule& rule) {
+  constexpr std::string_view kTests[] = {"present", "equals", "contains", "any of", "all of", "a number in bounds"};
+  std::string out = fmt::format("claim {} {}", rule.claim.text(), kTests[static_cast<std::size_t>(rule.test)]);
+  if (!rule.values.empty()) out += " " + joined(rule.values);
+  return out;
+}
+
+std::string text(const policy::AccessRule& rule) {
+  std::vector<std::string> parts;
+  if (rule.claim) parts.push_back(text(*rule.claim));
+  if (!rule.scopes.empty()) parts.push_back("scopes " + joined(rule.scopes, ""));
+  for (const net::Cidr& block : rule.cidr) parts.push_back("from " + block.text());
+  for (const auto& origin : rule.origins) parts.push_back("origin " + text(origin));
+  if (!rule.subprotocols.empty()) parts.push_back("subprotocols " + joined(rule.subprotocols, ""));
+  if (!rule.auths.empty()) parts.push_back("auth " + joined(rule.auths, ""));
+  return joined(parts, "");
+}
+
+std::string text(const policy::MessageAccess& rule) {
+  std::string out = rule.to_client ? "of the server" : "of the client";
+  if (rule.opcode != 0) out += rule.opcode == 1 ? ", text" : ", binary";
+  if (rule.max_size != 0) out += fmt::format(", max_size {}", rule.max_size);
+  if (rule.pointer) {
+    out += fmt::format(", {} is {}", rule.pointer->text(), rule.claim ? "claim " + rule.claim->text() : joined(rule.values));
+  }
+  return out + (rule.action == policy::MessageAccess::Action::drop ? ", else drop" : ", else close");
+}
+
 std::string text(const RouteSettings& route) {
   const WebSocketSettings& ws = route.websocket;
   std::string origins;
@@ -138,6 +172,8 @@ std::string text(const RouteSettings& route) {
                      or_word(route.http.response_timeout, "off"), or_word(route.http.idle_timeout, "off"));
   out += fmt::format("    subprotocols {}, origins {}\n", joined(ws.subprotocols, "any"),
                      origins.empty() ? "any" : origins);
+  for (const policy::AccessRule& rule : route.access) out += "    access " + text(rule) + "\n";
+  for (const policy::MessageAccess& rule : route.message_rules) out += "    messages " + text(rule) + "\n";
   if (!route.strip_prefix.empty()) out += fmt::format("    strip_prefix {}\n", route.strip_prefix);
   if (!route.request_headers.empty()) out += fmt::format("    request_headers {}\n", text(route.request_headers));
   if (!route.response_headers.empty()) out += fmt::format("    response_headers {}\n", text(route.response_headers));
@@ -231,6 +267,12 @@ std::string text(const policy::AuthSettings& auth, const policy::RefreshSettings
                            auth.first_message.max);
 }
 
+std::string text(const policy::ClientCertSettings& settings) {
+  return fmt::format("client_cert, subject {}, trust_domains {}",
+                     policy::ClientCertSettings::kSubjectNames[static_cast<std::size_t>(settings.subject)],
+                     joined(settings.trust_domains, "any"));
+}
+
 std::string text(const policy::AuthSettings& auth) {
   std::vector<std::string> from;
   for (const auto& carrier : auth.from) {
@@ -241,7 +283,8 @@ std::string text(const policy::AuthSettings& auth) {
   for (const auto& [claim, header] : auth.forward) forward.push_back(fmt::format("{} as {}", claim, header));
   return fmt::format(
       "{}\n    from {}, forward {}, failures {}, {}\n",
-      auth.type == policy::AuthSettings::Type::external ? text(auth.external)
+      auth.type == policy::AuthSettings::Type::external      ? text(auth.external)
+      : auth.type == policy::AuthSettings::Type::client_cert ? text(auth.client_cert)
       : auth.keys                                       ? fmt::format("api_key, keys {}", auth.keys->size())
                                                         : text(auth.jwt),
       joined(from, "none"),

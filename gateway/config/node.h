@@ -24,7 +24,7 @@ struct Node {
   enum class Kind : std::uint8_t { text, integer, real, boolean, date, array, table };
   Kind kind = Kind::table;
   Place place;
-  std::string text;             // Kind::text, after ${VAR} was expanded
+  std::string text;             // Kind::text, after ${VAR} was expanded; Kind::real, the shortest way to write it
   std::int64_t integer = 0;     // Kind::integer and boolean
   std::optional<WallTime> instant;  // Kind::date: what it names, when that does not depend on where it is read
   std::vector<Node> items;      // Kind::array

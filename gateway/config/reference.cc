@@ -135,6 +135,9 @@ const char* type_name(const Key& key) {
     case Type::percent: return "percentage";
     case Type::choice: return key.table != nullptr ? "string or table" : "string";
     case Type::texts: return "string or list";
+    case Type::scalar: return "string, number or boolean";
+    case Type::number: return "number";
+    case Type::scalars: return "list of strings, numbers, booleans";
     case Type::pairs: return "table";
     case Type::entries: return "list";
     default: return "table";

@@ -1,4 +1,4 @@
-// Routes: host + path → route. Exact host > wildcard host > none; then exact path > longest prefix.
+// Routes: host + path → route. Exact host > wildcard host > none; then exact path > path with bindings > longest prefix.
 // The settings behind it must outlive it.
 #pragma once
 
@@ -29,13 +29,23 @@ class Routes {
   };
   template <typename T>
   using Map = std::unordered_map<std::string, T, Hash, std::equal_to<>>;
+  // A path with segments that claims decide, "*" here, which stand for any that are not empty.
+  struct BoundPath {
+    std::vector<std::string> segments;
+    bool prefix = false;                // and something below
+    std::uint32_t route = 0;
+    bool matches(const std::vector<std::string_view>& path) const;
+  };
   // The routes of one host. A prefix is kept with its trailing slash.
   struct Paths {
     Map<std::vector<std::uint32_t>> exact;
+    std::vector<BoundPath> bound;  // the most specific first
     Map<std::vector<std::uint32_t>> prefixes;
     std::size_t longest_prefix = 0;
   };
 
+  static BoundPath bound_path(const RouteSettings& route, std::uint32_t index);
+  bool on(std::uint32_t index, std::string_view listener) const;
   int first(const std::vector<std::uint32_t>& candidates, std::string_view listener) const;
   int find(const Paths& paths, std::string_view listener, std::string_view path) const;
 

@@ -214,6 +214,11 @@ constexpr Key kListenerTls[] = {
      .type = file,
      .meaning = "Certificates that sign client certificates, PEM.",
      .example = "\"clients-ca.crt\""},
+    {.name = "crl_file",
+     .type = file,
+     .meaning = "Lists of revoked client certificates, PEM, one for each authority in client_ca and below. With one that is missing or "
+                "has expired no certificate is taken. Read again when it changes; sessions are not resumed.",
+     .example = "\"clients.crl\""},
     {.name = "strict_sni",
      .type = boolean,
      .fallback = "false",
@@ -506,9 +511,10 @@ constexpr Table kRefreshTable{"auth.NAME.refresh", "Fresh tokens for live WebSoc
 constexpr Key kAuth[] = {
     {.name = "type",
      .type = choice,
-     .meaning = "What is checked: tokens, keys of which a file holds the digests, or whatever a service of yours makes of the request. "
+     .meaning = "What is checked: tokens, keys of which a file holds the digests, whatever a service of yours makes of the request, or "
+                "the certificate that the client shows in the TLS handshake (client_auth of [listener.tls]). "
                 "algorithms to max_lifetime and require are for jwt.",
-     .values = "jwt|api_key|external",
+     .values = "jwt|api_key|external|client_cert",
      .example = "\"jwt\"",
      .required = true},
     {.name = "algorithms",
@@ -557,6 +563,17 @@ constexpr Key kAuth[] = {
      .type = file,
      .meaning = "For api_key: the file of keys, TOML, as `sluice hash-key` writes its entries.",
      .example = "\"keys.toml\""},
+    {.name = "subject",
+     .type = choice,
+     .fallback = "\"cn\"",
+     .meaning = "For client_cert: which name of the certificate is the subject: the common name, the whole distinguished name (RFC "
+                "2253), the alternative name of that kind, which must be the only one, or a SPIFFE id.",
+     .values = "cn|dn|san_dns|san_uri|san_email|spiffe"},
+    {.name = "trust_domains",
+     .type = texts,
+     .fallback = "[]",
+     .meaning = "For client_cert with subject = \"spiffe\": the trust domains whose ids are taken; none: all that client_ca signs.",
+     .example = "[\"example.org\"]"},
     {.name = "failures",
      .type = rate,
      .meaning = "How many checks of one address (IPv6: of one /64) may fail in that time, counted from the first, before it is "
@@ -1030,6 +1047,90 @@ constexpr Table kMessageTable{"route.message",
                               "route's backend. Needs unit = \"message\" there.",
                               kMessage};
 
+constexpr Key kMessageRule[] = {
+    {.name = "direction",
+     .type = choice,
+     .fallback = "\"client\"",
+     .meaning = "Whose messages: the client's, or the server's.",
+     .values = "client|server"},
+    {.name = "opcode", .type = choice, .meaning = "They must be of this kind.", .values = "text|binary", .example = "\"text\""},
+    {.name = "max_size",
+     .type = size,
+     .meaning = "They must not be larger. (`max_message` of [route.websocket] bounds larger ones.)",
+     .least = 1,
+     .most = 32 * kKiB - 1,
+     .example = "\"4KiB\""},
+    {.name = "pointer",
+     .type = text,
+     .meaning = "They must be JSON in a text message no larger than `inspect`, in which at this pointer (RFC 6901) stands what one "
+                "of the next three keys says.",
+     .example = "\"/room\""},
+    {.name = "equals", .type = scalar, .meaning = "This, of the same type.", .example = "\"lobby\""},
+    {.name = "any_of", .type = scalars, .meaning = "One of these.", .example = "[\"say\", \"leave\"]"},
+    {.name = "equals_claim",
+     .type = text,
+     .meaning = "What this claim of the client's is, or one of a list. A name or a pointer, as in [[route.access]].",
+     .example = "\"room\""},
+    {.name = "action",
+     .type = choice,
+     .fallback = "\"close\"",
+     .meaning = "What becomes of one that is not so: it closes the connection with 1008, or is dropped. No octet of it passes.",
+     .values = "close|drop"},
+};
+constexpr Table kMessageRuleTable{"route.message_rule",
+                                  "What each message of a connection must be. All rules of a direction must hold; the first that "
+                                  "does not says what happens. Before ws servers; there is no compression then, and pings are "
+                                  "answered by the gateway.",
+                                  kMessageRule};
+
+constexpr Key kAccess[] = {
+    {.name = "claim",
+     .type = text,
+     .meaning = "Name of a claim, or a JSON pointer to one further down. One of the keys up to `max` says what it must be; one that "
+                "is not there, or is null, is none of that.",
+     .example = "\"/realm_access/roles\""},
+    {.name = "present", .type = boolean, .fallback = "false", .meaning = "It is there, whatever it is."},
+    {.name = "equals",
+     .type = scalar,
+     .meaning = "It is this, of the same type, and no list. Numbers compare by value and exactly, 5 and 5.0 are one.",
+     .example = "\"admin\""},
+    {.name = "contains", .type = scalar, .meaning = "It is a list with this in it.", .example = "\"editors\""},
+    {.name = "any_of",
+     .type = scalars,
+     .meaning = "It is one of these, or a list with one of them in it.",
+     .example = "[\"admin\", \"editor\"]"},
+    {.name = "all_of", .type = scalars, .meaning = "It is a list with all of these in it.", .example = "[\"read\", \"write\"]"},
+    {.name = "min",
+     .type = number,
+     .meaning = "It is a number and not less; with `max`, not more, either. Compared as decimals, digit by digit, however large.",
+     .example = "18"},
+    {.name = "max", .type = number, .meaning = "It is a number and not more.", .example = "2.5"},
+    {.name = "scopes",
+     .type = texts,
+     .meaning = "Every one of these stands in `scope` (words between spaces) or `scp` (a list), whichever there is.",
+     .example = "[\"chat:read\"]"},
+    {.name = "cidr",
+     .type = texts,
+     .meaning = "The client's address is in one of these blocks.",
+     .example = "[\"10.0.0.0/8\"]"},
+    {.name = "origin",
+     .type = texts,
+     .meaning = "There is an Origin, and it is one of these. (`origins` of [route.websocket] lets those in who send none.)",
+     .example = "[\"https://chat.example.com\"]"},
+    {.name = "subprotocol",
+     .type = texts,
+     .meaning = "The client offers some of these subprotocols, and no other.",
+     .example = "[\"chat.v2\"]"},
+    {.name = "auth",
+     .type = texts,
+     .meaning = "Names of [auth] tables: one of them said who it is.",
+     .example = "[\"staff\"]"},
+};
+constexpr Table kAccessTable{"route.access",
+                             "What must be true of a request beyond a good credential; otherwise 403. All tables of a route must "
+                             "hold, and all that stands in each.",
+                             kAccess};
+
 constexpr Key kRoute[] = {
     {.name = "name",
      .type = text,
@@ -1041,7 +1142,8 @@ constexpr Key kRoute[] = {
      .example = "\"chat.example.com\""},
     {.name = "path",
      .type = text,
-     .meaning = "\"/chat\" is exactly that, \"/chat/*\" all below it, \"/*\" everything.",
+     .meaning = "\"/chat\" is exactly that, \"/chat/*\" all below it, \"/*\" everything. \"/rooms/{claim:room}\" and "
+                "\"/rooms/{claim:room}/*\" are for clients whose claim is that segment, or a list with it.",
      .example = "\"/*\"",
      .required = true},
     {.name = "listener",
@@ -1087,7 +1189,8 @@ constexpr Key kRoute[] = {
      .meaning = "Text that is too large to be read: by the rules that need no reading and the fallback, or close 1009.",
      .values = "fallback|close"},
     {.name = "message", .type = tables, .table = &kMessageTable},
-    {.name = "access", .type = table, .later = "*"},
+    {.name = "access", .type = tables, .table = &kAccessTable},
+    {.name = "message_rule", .type = tables, .table = &kMessageRuleTable},
     {.name = "request_headers", .type = table, .table = &kRequestHeadersTable},
     {.name = "response_headers", .type = table, .table = &kResponseHeadersTable},
     {.name = "target", .type = table, .table = &kTargetTable},
@@ -1097,7 +1200,7 @@ constexpr Key kRoute[] = {
 };
 constexpr Table kRouteTable{
     "route",
-    "What is served where. Exact host before wildcard before none; then exact path before the "
+    "What is served where. Exact host before wildcard before none; then exact path before one with {claim:...} before the "
     "longest prefix. At least one.",
     kRoute};
 

@@ -25,6 +25,9 @@ enum class Type : std::uint8_t {
   date,      // an instant: 2027-01-01T00:00:00Z
   choice,    // one of `values`; also a table of `table` when that is set
   texts,     // a string or a list of strings, each one of `values` when these are set
+  scalar,    // a string, a number or a boolean
+  number,    // an integer or a number with a fraction
+  scalars,   // a list of strings, numbers and booleans
   table,     // [name]
   tables,    // [[name]]
   named,     // [name.NAME]

@@ -16,9 +16,11 @@
 #include "net/address.h"
 #include "net/tls_profile.h"
 #include "policy/access.h"
+#include "policy/access_rules.h"
 #include "policy/header_rules.h"
 #include "policy/auth.h"
 #include "policy/limiter.h"
+#include "policy/message_access.h"
 #include "store/redis_settings.h"
 #include "upstream/backend.h"
 #include "upstream/message_rules.h"
@@ -121,10 +123,12 @@ struct FixedAnswer {
 struct RouteSettings {
   std::string name;       // default host + path
   std::string host;       // lower case; empty: any; "*.example.com" wildcard
-  std::string path;       // "/chat" exact, "/chat/*" prefix, "/*" all
+  std::string path;       // "/chat" exact, "/chat/*" prefix, "/*" all, "/rooms/{claim:room}" bound
+  std::vector<policy::PathBinding> bindings;  // of the path's segments
   std::vector<std::string> listeners;  // empty: all
   std::string backend;    // name
   std::vector<std::string> auth;  // names, in the order in which they are asked
+  std::vector<policy::AccessRule> access;  // all of which must hold
   std::vector<std::string> rate_limit;  // names
   bool close_on_server_down = false;    // on_server_down = "keep" | "close"
   std::string strip_prefix;             // taken off the path on the way up; empty: none
@@ -135,6 +139,7 @@ struct RouteSettings {
   std::optional<upstream::TargetSettings> target;  // servers that clients name; else the backend's own
   std::vector<upstream::MessageRule> messages;  // in order: the first that matches decides
   std::uint32_t inspect = 32 * 1024;    // most octets of a message that rules and keys may read
+  std::vector<policy::MessageAccess> message_rules;  // all of which must hold of each message
   bool close_oversized = false;         // oversize = "fallback" | "close"
   std::optional<FixedAnswer> answer;
   std::optional<SurviveSettings> survive;

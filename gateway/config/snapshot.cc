@@ -84,9 +84,11 @@ RoutePlan plan_of(const Snapshot& snapshot, const CompiledRoute& route) {
   }
   // Nor where another server may take over, which knows nothing of a ping or a window of its predecessor.
   const bool one_websocket_each = !tcp && plan.when == RouteWhen::once && !route.settings->survive;
-  plan.forward_control = one_websocket_each && route.settings->websocket.forward_pings;
+  // Nor where messages are read before they pass: no frame goes ahead of one that is held.
+  const bool reads = !route.settings->message_rules.empty();
+  plan.forward_control = one_websocket_each && route.settings->websocket.forward_pings && !reads;
   plan.pass_deflate = one_websocket_each && route.settings->websocket.pass_compression &&
-                      !route.settings->websocket.validate_utf8 && !drops_messages(snapshot, route) && !brings_tokens(route);
+                      !route.settings->websocket.validate_utf8 && !drops_messages(snapshot, route) && !brings_tokens(route) && !reads;
   return plan;
 }
 

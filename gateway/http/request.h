@@ -2,6 +2,7 @@
 // plain HTTP. Built by the Front, owned by the Session until the upstream has answered.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -9,6 +10,7 @@
 #include "http/head.h"
 #include "http/path.h"
 #include "net/address.h"
+#include "net/tls_certificate.h"
 
 namespace sluice::http {
 
@@ -18,6 +20,7 @@ struct TlsFacts {
   std::string sni;           // as sent, lower case; empty when none
   std::string alpn;
   bool client_cert = false;  // verified
+  std::shared_ptr<const net::ClientCertificate> certificate;  // the same in full, when client_cert
   std::string client_subject;  // RFC 2253 text, when client_cert
   std::string client_name;     // its CN, when client_cert
   std::string client_san;      // first URI or DNS subjectAltName, when client_cert

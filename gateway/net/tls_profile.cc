@@ -98,6 +98,28 @@ bool use_certificate(CryptoContext& context, SSL_CTX* ctx, const CertificateSett
   return true;
 }
 
+// False and `why` when the text holds no list or one that cannot be read.
+bool add_crls(CryptoContext& context, X509_STORE* store, const std::string& text, std::string& why) {
+  const BioPtr bio = memory(text);
+  std::size_t count = 0;
+  while (true) {
+    X509_CRL* raw = X509_CRL_new_ex(context.raw(), nullptr);
+    check(raw != nullptr, "X509_CRL_new_ex");
+    if (PEM_read_bio_X509_CRL(bio.get(), &raw, nullptr, nullptr) == nullptr) {
+      X509_CRL_free(raw);
+      break;
+    }
+    X509_STORE_add_crl(store, raw);
+    X509_CRL_free(raw);
+    ++count;
+  }
+  const bool ended = ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
+  if (!ended) why = "crl_file cannot be read: " + openssl_reason();
+  if (ended && count == 0) why = "crl_file holds no list of revoked certificates";
+  ERR_clear_error();
+  return ended && count > 0;
+}
+
 }  // namespace
 
 struct TlsProfile::Impl {
@@ -207,7 +229,7 @@ CtxPtr TlsProfile::Impl::make_context(CryptoContext& context, const TlsSettings&
   // Tickets are bound to the certificate and the client-certificate policy that they were issued under (T10): a resumed
   // handshake asks for no certificate, so one that was let in without must not lead to where one is required.
   const char policy = static_cast<char>('0' + static_cast<int>(settings.client_auth));
-  const Sha256 id = sha256(as_bytes(certificate.certificate + settings.client_ca + policy));
+  const Sha256 id = sha256(as_bytes(certificate.certificate + settings.client_ca + settings.client_crl + policy));
   SSL_CTX_set_session_id_context(raw, id.data(), static_cast<unsigned>(id.size()));
 
   std::vector<std::string> names;
@@ -232,6 +254,12 @@ CtxPtr TlsProfile::Impl::make_context(CryptoContext& context, const TlsSettings&
     if (count == 0) {
       why = "client_ca holds no certificate";
       return nullptr;
+    }
+    if (!settings.client_crl.empty() && !add_crls(context, store, settings.client_crl, why)) return nullptr;
+    if (!settings.client_crl.empty()) {
+      X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
+      SSL_CTX_set_options(raw, SSL_OP_NO_TICKET);
+      SSL_CTX_set_num_tickets(raw, 0);
     }
     const bool required = settings.client_auth == TlsSettings::ClientAuth::required;
     SSL_CTX_set_verify(raw, SSL_VERIFY_PEER | (required ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0), nullptr);

@@ -31,6 +31,10 @@ struct TlsSettings {
   std::vector<std::string> alpn{"http/1.1"};
   ClientAuth client_auth = ClientAuth::off;
   std::string client_ca;  // PEM text
+  // PEM text: lists of the revoked certificates of every authority in client_ca and below; empty: nothing is asked. Where
+  // one is missing or has expired, nobody with a certificate gets in. Sessions are not resumed then, so that each handshake is
+  // held against the list.
+  std::string client_crl;
   bool strict_sni = false;  // refuse names that no certificate covers
 };
 

@@ -141,6 +141,24 @@ void TlsStream::close() {
   SocketStream::close();
 }
 
+namespace {
+
+bool is_fault_of_crl(long verify) {
+  switch (verify) {
+    case X509_V_ERR_UNABLE_TO_GET_CRL:
+    case X509_V_ERR_UNABLE_TO_GET_CRL_ISSUER:
+    case X509_V_ERR_UNABLE_TO_DECRYPT_CRL_SIGNATURE:
+    case X509_V_ERR_CRL_SIGNATURE_FAILURE:
+    case X509_V_ERR_CRL_NOT_YET_VALID:
+    case X509_V_ERR_CRL_HAS_EXPIRED:
+    case X509_V_ERR_ERROR_IN_CRL_LAST_UPDATE_FIELD:
+    case X509_V_ERR_ERROR_IN_CRL_NEXT_UPDATE_FIELD: return true;
+    default: return false;
+  }
+}
+
+}  // namespace
+
 Io TlsStream::fatal(int code) {
   if (code == SSL_ERROR_ZERO_RETURN) {
     ended_ = true;
@@ -151,6 +169,7 @@ Io TlsStream::fatal(int code) {
     const unsigned long error = ERR_peek_last_error();
     if (verify != X509_V_OK) {
       failure_ = X509_verify_cert_error_string(verify);
+      crl_unusable_ = is_fault_of_crl(verify);
     } else if (const char* reason = ERR_reason_error_string(error)) {
       failure_ = reason;
     } else {
@@ -310,6 +329,11 @@ std::string TlsStream::sni() const {
 
 bool TlsStream::has_client_certificate() const {
   return SSL_get0_peer_certificate(ssl_) != nullptr && SSL_get_verify_result(ssl_) == X509_V_OK;
+}
+
+std::shared_ptr<const ClientCertificate> TlsStream::client_certificate() const {
+  const X509* certificate = SSL_get0_peer_certificate(ssl_);
+  return certificate ? std::make_shared<const ClientCertificate>(read_certificate(*certificate)) : nullptr;
 }
 
 std::string TlsStream::client_subject() const {

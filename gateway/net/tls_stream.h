@@ -4,10 +4,12 @@
 // write: octets of both roles' handshakes move inside them, every WANT_* stays inside.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <string_view>
 
 #include "net/tcp_stream.h"
+#include "net/tls_certificate.h"
 
 struct ssl_st;
 struct bio_st;
@@ -35,6 +37,9 @@ class TlsStream final : public SocketStream {
   std::string client_subject() const;   // RFC 2253 text
   std::string client_name() const;      // the first CN of the subject in UTF-8; empty when none
   std::string client_san() const;       // first URI, else first DNS name, of those in visible ASCII; empty when none
+  std::shared_ptr<const ClientCertificate> client_certificate() const;  // of a client that has one
+  // The handshake has failed because of the list of revoked certificates, not of the client: it has expired, say.
+  bool crl_unusable() const { return crl_unusable_; }
   // The ciphertext that waits for the kernel: what the connection keeps beyond OpenSSL's own.
   std::size_t owed() const override { return out_.size(); }
   bool keeps() const override { return true; }
@@ -58,6 +63,7 @@ class TlsStream final : public SocketStream {
   const char* failure_ = "";
   std::uint32_t silent_ = 0;  // octets received since the last plaintext
   bool established_ = false;
+  bool crl_unusable_ = false;
   bool finishing_ = false;  // shutdown(SHUT_WR) once out_ is empty
   bool ended_ = false;      // close_notify or end of the socket seen
 };

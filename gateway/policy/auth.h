@@ -12,6 +12,7 @@
 #include "base/time.h"
 #include "http/head.h"
 #include "policy/api_keys.h"
+#include "policy/client_cert.h"
 #include "policy/endpoints.h"
 #include "policy/external_auth.h"
 #include "policy/failures.h"
@@ -50,9 +51,9 @@ struct RefreshSettings {
 };
 
 struct AuthSettings {
-  enum class Type : std::uint8_t { jwt, api_key, external };
+  enum class Type : std::uint8_t { jwt, api_key, external, client_cert };
   // As in `type`, in metrics and in what is shown of a connection.
-  static constexpr std::array<std::string_view, 3> kTypeNames{"jwt", "api_key", "external"};
+  static constexpr std::array<std::string_view, 4> kTypeNames{"jwt", "api_key", "external", "client_cert"};
   Type type = Type::jwt;
   std::string name;
   std::vector<Carrier> from;
@@ -69,6 +70,7 @@ struct AuthSettings {
   JwtSettings jwt;                      // of type jwt
   std::shared_ptr<const ApiKeys> keys;  // of type api_key
   ExternalSettings external;            // of type external
+  ClientCertSettings client_cert;       // of type client_cert
 
   // How long after its expiry an identity still counts.
   std::int64_t leeway_seconds() const { return type == Type::jwt ? jwt.leeway_seconds : 0; }

@@ -147,7 +147,10 @@ Authenticator::Authenticator(std::vector<Method> methods, bool tickets) : method
 Result<Credential> Authenticator::find(const http::Request& request,
                                        const std::vector<std::string_view>& subprotocols) const {
   for (const Method& method : methods_) {
-    if (method.external) return Credential{{}, &method, nullptr, false};
+    if (method.external) return Credential{{}, &method, nullptr, nullptr, false};
+    if (method.settings->type == AuthSettings::Type::client_cert && request.tls.certificate) {
+      return Credential{{}, &method, nullptr, request.tls.certificate.get(), false};
+    }
     for (const Carrier& carrier : method.settings->from) {
       if (carrier.kind == Kind::ticket && !tickets_) continue;
       Found found = in_carrier(carrier, request, subprotocols);
@@ -208,9 +211,11 @@ Result<const Method*> Authenticator::method_for(const Carrier& carrier, std::str
 Result<Authenticated> Authenticator::verify(const Credential& credential, WallTime now) const {
   const Method& method = *credential.method;
   bool remembered = false;
-  Identity identity = method.settings->type == AuthSettings::Type::api_key
-                          ? TRY(method.settings->keys->verify(credential.text.reveal(), now))
-                          : TRY(verify_token(method, credential.text.reveal(), now, remembered));
+  using Type = AuthSettings::Type;
+  const Type type = method.settings->type;
+  Identity identity = type == Type::client_cert ? TRY(identify(*credential.certificate, method.settings->client_cert, now))
+                      : type == Type::api_key   ? TRY(method.settings->keys->verify(credential.text.reveal(), now))
+                                                : TRY(verify_token(method, credential.text.reveal(), now, remembered));
   return Authenticated{std::move(identity), method.settings, credential.carrier, credential.marker_only, remembered};
 }
 

@@ -29,7 +29,8 @@ struct Method {
 struct Credential {
   Secret text;
   const Method* method = nullptr;
-  const Carrier* carrier = nullptr;  // null: an external check looks itself
+  const Carrier* carrier = nullptr;  // null: an external check looks itself, or it is a certificate
+  const net::ClientCertificate* certificate = nullptr;  // the request's, of type client_cert
   bool marker_only = false;  // it stood in Sec-WebSocket-Protocol and no real subprotocol was offered beside it
 };
 
@@ -52,9 +53,9 @@ class Authenticator {
   // a bad one is an Error without fall-through. Of several tables with that carrier, the one of the token's issuer
   // checks it. Authorization: scheme Bearer only, another scheme counts as no credential there. The same carrier twice
   // → dup_token. None → no_token, unless the last of the tables is an external check, which is asked
-  // whatever there is. An issuer of none of them → bad_token. When the request has no Origin field, cookie
-  // carriers are skipped. `subprotocols` is the offer of the handshake. Kubernetes' form that is not exactly base64url, or
-  // beside which no real subprotocol is offered → bad_token.
+  // whatever there is. A certificate of the connection's is a carrier, too, of a table of type client_cert. An issuer of none
+  // of them → bad_token. When the request has no Origin field, cookie carriers are skipped. `subprotocols` is the offer of the
+  // handshake. Kubernetes' form that is not exactly base64url, or beside which no real subprotocol is offered → bad_token.
   Result<Credential> find(const http::Request& request, const std::vector<std::string_view>& subprotocols) const;
 
   // The first of the tables that takes a credential from a first message; null: none does.
@@ -64,9 +65,8 @@ class Authenticator {
   // A fresh token for who stands on that [auth], which is one of the tables.
   Credential fresh(const AuthSettings& auth, Secret token) const;
 
-  // Of a carrier of tickets the text is a ticket; its record names the [auth] of which it is good (named()).
-
-  // Not of an external one, nor of a ticket. Errors as of the method: Jwt::verify, ApiKeys::verify.
+  // Not of an external one, nor of a ticket, whose record names the [auth] of which it is good (named()). Errors as of the
+  // method: Jwt::verify, ApiKeys::verify, identify.
   Result<Authenticated> verify(const Credential& credential, WallTime now) const;
 
   // After verify() has said unknown_key or keys_unavailable: Jwt::wait. And after that was in vain: Jwt::give_up.

@@ -145,6 +145,25 @@ void add_faults(Families& out, const Routes& routes) {
   }
 }
 
+void add_access(Families& out, const Routes& routes) {
+  const auto denied_by = [](const Route& route, std::size_t part) {
+    return sum_of(route.copies, [part](const RouteTally& t) -> auto& { return t.access_denied[part]; });
+  };
+  auto denied = out.counter("sluice_access_denied_total", "Requests refused by access rules, by what did not hold.");
+  auto messages = out.counter("sluice_denied_messages_total", "Messages that a rule of the route denied.");
+  for (const Route& route : routes) {
+    for (std::size_t i = 0; i < policy::kAccessPartNames.size(); ++i) {
+      denied.add_used({{"route", route.name}, {"rule", policy::kAccessPartNames[i]}}, denied_by(route, i));
+    }
+    for (std::size_t way = 0; way < 2; ++way) {
+      for (std::size_t closed = 0; closed < 2; ++closed) {
+        messages.add_used({{"route", route.name}, {"direction", kDirections[way]}, {"action", closed ? "close" : "drop"}},
+                          sum_of(route.copies, [way, closed](const RouteTally& t) -> auto& { return t.denied_messages[way][closed]; }));
+      }
+    }
+  }
+}
+
 void add_rules(Families& out, const Routes& routes, const Tallies& tallies) {
   const auto rules = tallies.rules();
   if (rules.empty()) return;
@@ -172,6 +191,7 @@ void add_routes(Families& out, const Tallies& tallies) {
   add_lives(out, routes);
   add_messages(out, routes);
   add_faults(out, routes);
+  add_access(out, routes);
   add_survivors(out, routes);
   add_rules(out, routes, tallies);
 }

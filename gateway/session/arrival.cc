@@ -69,6 +69,10 @@ Step Arrival::advance() {
       if (log::enabled(Level::debug)) {
         log::event(Level::debug, "tls_failed", {{"client_ip", ends_.peer.ip()}, {"error", stream_->failure()}});
       }
+      if (stream_->crl_unusable()) {  // nobody gets in until there is another
+        log::event(Level::error, "crl_unusable",
+                   {{"listener", runtime_->listeners[listener_].compiled->settings->name}, {"error", stream_->failure()}});
+      }
       return Step::done;
     }
   }
@@ -84,6 +88,7 @@ Step Arrival::advance() {
     facts.client_subject = stream_->client_subject();
     facts.client_name = stream_->client_name();
     facts.client_san = stream_->client_san();
+    facts.certificate = stream_->client_certificate();
   }
   house_.adopt(front(house_, std::move(admission_), std::move(stream_), std::move(runtime_), listener_, ends_,
                      std::move(facts)));

@@ -190,7 +190,7 @@ bool Session::on_client_close(const ws::CloseContent& close) {
   closing_until(rules().close_timeout);
   if (ending_) return false;
   const bool away = this->away();
-  // One inside of a message that is held to be read is read before the octets in front of it, so it cannot pass there.
+  // Where messages are read, nothing of the client's goes ahead of one that it has sent in part: the gateway says it.
   if (!per_message() && !tcp() && !away && !up_->looks_ahead()) {
     Leg& leg = *legs_.front();
     if (!leg.relaying() || leg.close_out) return false;
@@ -214,6 +214,13 @@ bool Session::on_leg_close(Leg& leg, const ws::CloseContent& close) {
   closing_until(rules().close_timeout);
   if (!per_message()) {
     if (client_close_out_ || client_close_due_ || client_gone_) return false;
+    if (guard(Direction::down)) {  // as on_client_close
+      client_close_due_ = true;
+      client_close_code_ = close.code;
+      rare().close_reason = close.reason;
+      boundary_deadline_ = std::min(boundary_deadline_, now() + kBoundaryWait);
+      return false;
+    }
     client_close_out_ = true;
     return true;
   }

@@ -79,7 +79,8 @@ bool H1Front::renew() {
     const config::ListenerSettings& listener = *now->listeners[i].compiled->settings;
     if (listener.name != before.name || listener.tls.has_value() != before.tls.has_value()) continue;
     const bool same = !listener.tls || (listener.tls->client_auth == before.tls->client_auth &&
-                                        listener.tls->client_ca == before.tls->client_ca);
+                                        listener.tls->client_ca == before.tls->client_ca &&
+                                        listener.tls->client_crl == before.tls->client_crl);
     if (!same || !listener.backend.empty()) return false;  // or it serves no requests any more
     waiting_->parser = http::HeadParser(http::HeadParser::Kind::request, listener.head);
     waiting_->runtime = now;

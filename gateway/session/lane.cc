@@ -1,6 +1,7 @@
 #include "session/lane.h"
 
 #include "session/limit_key.h"
+#include "session/message_guard.h"
 #include "session/session.h"
 #include "ws/control.h"
 
@@ -55,6 +56,9 @@ Verdict UpLane::admit(const relay::Run& run) {
   }
   const Verdict verdict = session_.ending_ ? Verdict::allow() : meter(run);
   if (!verdict.allowed()) return verdict;
+  if (run.begins && session_.guarded_) {
+    if (const auto denied = session_.denied_message(Direction::up)) return *denied;
+  }
   if (run.begins && session_.per_message() && session_.revival_ && !session_.revival_->begin()) {
     metered_ = meters.size();  // once is enough
     return Verdict::pending();
@@ -180,7 +184,7 @@ Verdict UpLane::control(const relay::Run& run) {
 
 // What will be swallowed is not waited for.
 relay::Appetite UpLane::appetite() {
-  return session_.client_close_in_ || session_.ending_ ? relay::Appetite{} : session_.appetite();
+  return session_.client_close_in_ || session_.ending_ ? relay::Appetite{} : session_.appetite(Direction::up);
 }
 
 void UpLane::inspect(const relay::Preview& message) {
@@ -208,6 +212,9 @@ bool UpLane::gives_up(const relay::Run& held) const {
 Verdict DownLane::admit(const relay::Run& run) {
   if (leg_.close_in) return Verdict::consume();
   if (run.control) return control(run);
+  if (run.begins && session_.guarded_) {
+    if (const auto denied = session_.denied_message(Direction::down)) return *denied;
+  }
   if (run.begins && session_.spread_ && session_.spread_->races &&
       std::exchange(session_.spread_->races->swallow, false)) {
     session_.route_->tally->discarded_race.add();
@@ -269,11 +276,15 @@ Verdict DownLane::control(const relay::Run& run) {
 }
 
 relay::Appetite DownLane::appetite() {
-  const relay::Appetite& client = session_.spread_->appetite;
-  return {.text = client.text, .binary = 0, .room = client.room};
+  return session_.appetite(Direction::down);
 }
 
-void DownLane::inspect(const relay::Preview& message) { session_.read_answer(leg_, message); }
+void DownLane::inspect(const relay::Preview& message) {
+  if (MessageGuard* const guard = session_.guard(Direction::down); guard && !guard->read(Direction::down, message)) return;
+  if (session_.spread_ && session_.spread_->races) session_.read_answer(leg_, message);
+}
+
+bool DownLane::guarded() const { return session_.guard(Direction::down) != nullptr; }
 
 net::Stream* DownLane::route(const relay::Run& run) {
   if (!session_.per_message() || session_.enter_gate(leg_, run.begins)) return &session_.client_;

@@ -71,6 +71,8 @@ class DownLane final : public relay::RelayHost {
   net::Stream* route(const relay::Run& run) override;
   bool gives_up(const relay::Run& held) const override;
   void settled() override;
+  // Whether rules want to see the messages.
+  bool guarded() const;
 
  private:
   Verdict control(const relay::Run& run);

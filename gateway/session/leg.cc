@@ -266,6 +266,7 @@ void Leg::relay_through(std::unique_ptr<relay::Framer> framer, Session& session)
   framer_ = std::move(framer);
   lane_.emplace(session, *this);
   relay_.emplace(*stream_, *framer_, *lane_, house_.place.pool);
+  if (lane_->guarded()) relay_->inspect_messages();
   last_in = house_.loop.now();
 }
 

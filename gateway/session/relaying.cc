@@ -106,9 +106,13 @@ void Session::pump_down(Leg& leg, relay::Budget& budget) {
     case Why::from_error: on_leg_end(leg, false); break;
     case Why::to_error: on_client_end(); break;
     case Why::denied:
-      route_->tally->invalid[static_cast<std::size_t>(leg.relay().error().code)].add();
       leg.close_in = leg.deaf = true;
-      leg.close_code = 1002;
+      if (leg.relay().error().code == Errc::message_denied) {  // it has broken no protocol
+        leg.close_code = 1008;
+      } else {
+        route_->tally->invalid[static_cast<std::size_t>(leg.relay().error().code)].add();
+        leg.close_code = 1002;
+      }
       end(leg.relay().error(), Side::gateway);
       break;
   }

@@ -15,9 +15,10 @@ constexpr auto kBetween = std::chrono::seconds(1);  // from one check's beginnin
 
 // Where nobody else reads texts, only one that may be an object is held until it is whole.
 relay::Appetite Renewal::appetite(relay::Appetite others, MutableBytes room) const {
-  if (!auth_.refresh.in_band) return others;
-  if (others.text == 0) others.only = '{';
-  others.text = std::max(others.text, auth_.refresh.max);
+  if (auth_.refresh.in_band) {
+    if (others.text == 0) others.only = '{';
+    others.text = std::max(others.text, auth_.refresh.max);
+  }
   others.room = room.first(std::max(others.text, others.binary));
   return others;
 }

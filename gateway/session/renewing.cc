@@ -4,6 +4,8 @@
 
 #include "base/json.h"
 #include "base/log.h"
+#include "session/access_check.h"
+#include "session/message_guard.h"
 #include "session/session.h"
 
 namespace sluice::session {
@@ -29,13 +31,17 @@ Result<void> Session::judge_renewal(const policy::Authenticated& fresh) const {
     return fail(Errc::refresh_denied, Side::client, "the credential is of another issuer");
   }
   if (identity.subject != record_.subject()) return fail(Errc::refresh_denied, Side::client, "the credential is of another subject");
-  return {};
+  // The route may ask for more than a subject, and the fresh one say less than the one before.
+  return check_access(*route_, {.path = record_.path(), .identity = identity, .auth = fresh.auth->name});
 }
 
 Result<void> Session::renew(const policy::Authenticated& fresh, std::string_view by) {
   Result<void> renewed = judge_renewal(fresh);
   if (renewed) renewed = stand_on(fresh.identity, *auth_of_standing());
-  if (renewed) plan_warning();
+  if (renewed) {
+    if (guarded_) rare_->guard->renew(fresh.identity);
+    plan_warning();
+  }
   const Errc code = renewed ? Errc::none : renewed.error().code;
   house_.tally.refreshes[static_cast<std::size_t>(code)].add();
   const auto expiry = std::chrono::duration_cast<std::chrono::milliseconds>(fresh.identity.expiry.time_since_epoch());
@@ -59,14 +65,11 @@ void Session::start_renewing() {
   if (auth->refresh.in_band) up_->inspect_messages();
 }
 
-relay::Appetite Session::appetite() const {
-  const relay::Appetite others = spread_ ? spread_->appetite : relay::Appetite{};
-  return renewal() ? renewal()->appetite(others, {house_.place.turn.scratch.get(), relay::kMostHeld}) : others;
-}
-
+// Who reads first may keep it from the others: a token is no message of the route's, and one that is denied goes nowhere.
 void Session::inspect_up(const relay::Preview& message) {
   if (renewal() && renewal()->read(message)) return;
-  if (spread_ && route_->compiled->messages) read_message(message);
+  if (MessageGuard* const asked = guard(Direction::up); asked && !asked->read(Direction::up, message)) return;
+  if (route_->compiled->messages) read_message(message);
 }
 
 // The client's later messages pass while its token is checked.

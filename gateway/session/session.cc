@@ -8,6 +8,7 @@
 #include "http/h1_writer.h"
 #include "http/trace.h"
 #include "policy/access.h"
+#include "session/access_check.h"
 #include "session/access_log.h"
 #include "session/answers.h"
 #include "session/authentication.h"
@@ -218,6 +219,8 @@ Result<void> Session::judge_identified() {
   Opening& o = *opening_;
   const http::Request& request = o.request;
   if (o.has_identity) TRY_VOID(judge_identity());
+  TRY_VOID(check_access(*route_, o));
+  if (!plain()) guard_messages(o.authenticated.identity);
   TRY_VOID(judge_limits(false));
   const config::RouteSettings& rules = *route_->compiled->settings;
   o.request_fields = TRY(rules.request_headers.values(request, o.authenticated.identity));
@@ -619,6 +622,7 @@ void Session::start_relaying() {
   const bool deflate = o.agreement.deflate;
   up_framer_ = up_framer(deflate);
   up_.emplace(client_, *up_framer_, up_lane_, house_.place.pool);
+  if (guard(Direction::up)) up_->inspect_messages();
   leg.relay_through(down_framer(deflate), *this);
   target_ = &leg;
 

@@ -34,6 +34,7 @@
 namespace sluice::session {
 
 class Kick;
+class MessageGuard;
 struct ConnectionFilter;
 struct EndpointRuntime;
 struct ListenerAnswer;
@@ -86,6 +87,7 @@ class Session : public Recycled<Session> {
   Result<void> judge_subprotocols();
   Result<void> judge_limits(bool before_auth);
   std::vector<policy::Limiter*> limits_of_key() const;
+  void guard_messages(const policy::Identity& identity);  // by the route's rules, what the client is now known to be
   Result<void> judge_limit(policy::Limiter& limiter);
   Step choose();
   Step hold(Error error);            // no server can take the client now
@@ -150,7 +152,6 @@ class Session : public Recycled<Session> {
   Renewal* renewal() const { return rare_ ? rare_->renewal.get() : nullptr; }
   void plan_warning();
   bool warn(Instant time);
-  relay::Appetite appetite() const;                 // of the client's messages
   void inspect_up(const relay::Preview& message);
   void tend_renewal();
   void check_fresh(Secret token);
@@ -219,7 +220,10 @@ class Session : public Recycled<Session> {
   struct Rare {
     std::string close_reason;        // of the Close that is due to the client
     std::string pong;                // newest unanswered ping's payload
-    std::unique_ptr<Renewal> renewal;  // where its [auth] asks for one
+    std::unique_ptr<Renewal> renewal;     // where its [auth] asks for one
+    std::unique_ptr<MessageGuard> guard;  // where `guarded_`: on routes with rules for messages
+    Rare();
+    ~Rare();
   };
   Rare& rare() {
     if (!rare_) rare_ = std::make_unique<Rare>();
@@ -229,6 +233,9 @@ class Session : public Recycled<Session> {
   bool per_message() const { return route_->compiled->plan.when == config::RouteWhen::each_message; }
   bool away() const { return revival_ && revival_->away(); }
   const ws::TcpFraming& framing() const { return route_->compiled->cluster->settings().framing; }
+  MessageGuard* guard(Direction way) const;               // null: no message of that direction is guarded
+  relay::Appetite appetite(Direction way) const;          // of who reads messages of that direction
+  std::optional<Verdict> denied_message(Direction way);   // of the one that was read last; none: it may pass
   bool tcp() const { return route_->compiled->plan.up == config::FramerKind::ws_to_tcp; }
   void log_open(int status, const Error* error);
   void log_close();
@@ -261,6 +268,7 @@ class Session : public Recycled<Session> {
   Phase phase_ = Phase::admit;
   Phase after_flush_ = Phase::done;
   bool spent_ : 1 = false;
+  bool guarded_ : 1 = false;
   bool relaying_counted_ : 1 = false;
   bool gate_freed_ : 1 = false;
   bool served_ : 1 = false;            // an endpoint's answer has left, and its client's connection stays

@@ -88,8 +88,8 @@ void Session::start_reading(Leg& first) {
   Spread& s = *spread_;
   const config::MessageRouting* const routing = route_->compiled->messages.get();
   if (!routing) return;
-  s.appetite = {routing->rules.wanted_of_text(), routing->rules.wanted_of_binary(),
-                {house_.place.turn.scratch.get(), routing->rules.inspect()}};
+  s.appetite.text = routing->rules.wanted_of_text();
+  s.appetite.binary = routing->rules.wanted_of_binary();
   up_->inspect_messages();
   const bool races =
       std::ranges::any_of(routing->rules.rules(), [](const auto& rule) { return rule.aim == Aim::race; });

@@ -52,7 +52,7 @@ struct Spread : Choice {
   std::size_t first_pumped = 0;
   std::size_t last_resort = 0;
 
-  relay::Appetite appetite;         // of the client's messages, where they are read
+  relay::Appetite appetite;         // of the client's messages, where they are read; room is the Session's
   // Since the first message that went to several legs. Two, because a message for others is aimed while the octets of the one
   // before have not been written.
   std::array<std::unique_ptr<Fan>, 2> fans;

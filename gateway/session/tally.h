@@ -9,6 +9,7 @@
 #include "base/counters.h"
 #include "base/error.h"
 #include "base/time.h"
+#include "policy/access_rules.h"
 #include "policy/auth.h"
 #include "policy/revocations.h"
 
@@ -89,6 +90,8 @@ struct RouteTally {
   Counter discarded_race;     // messages_discarded_total{reason="race"}: another server had answered
   Counter unread;             // messages too large for what reads them
   Counter fan_skipped;        // servers that a message for all did not go to
+  std::array<Counter, policy::kAccessPartNames.size()> access_denied;  // [AccessPart]
+  std::array<std::array<Counter, 2>, 2> denied_messages;  // [Direction][dropped, closed]: by rules for messages
   Counter slow_consumers;
   std::array<Counter, kRevivedNames.size()> revivals;  // [Revived]
   std::array<Counter, kDroppedNames.size()> dropped;   // [Dropped]

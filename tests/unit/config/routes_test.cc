@@ -9,6 +9,8 @@ RouteSettings route(std::string host, std::string path, std::vector<std::string>
   RouteSettings out;
   out.host = std::move(host);
   out.path = std::move(path);
+  std::string why;
+  out.bindings = policy::BoundPath::parse(out.path, why)->bindings;
   out.listeners = std::move(listeners);
   return out;
 }
@@ -38,6 +40,29 @@ TEST(Routes, ExactPathGoesBeforeTheLongestPrefix) {
   EXPECT_EQ(routes.find("l", "h", "/chat/rooms/12"), 2);
   EXPECT_EQ(routes.find("l", "h", "/chatter"), 0);
   EXPECT_EQ(routes.find("l", "h", "/"), 0);
+}
+
+TEST(Routes, AClaimInThePathGoesBetweenExactAndPrefix) {
+  const std::vector<RouteSettings> settings{route("", "/rooms/*"),         route("", "/rooms/{claim:room}"),
+                                            route("", "/rooms/lobby"),     route("", "/rooms/{claim:room}/*"),
+                                            route("", "/rooms/{claim:a}/{claim:b}"), route("", "/rooms/x/{claim:b}")};
+  const Routes routes(settings);
+  EXPECT_EQ(routes.find("l", "h", "/rooms/lobby"), 2);
+  EXPECT_EQ(routes.find("l", "h", "/rooms/a"), 1);
+  EXPECT_EQ(routes.find("l", "h", "/rooms/"), 0) << "no claim is empty";
+  EXPECT_EQ(routes.find("l", "h", "/rooms"), -1);
+  EXPECT_EQ(routes.find("l", "h", "/rooms/a/"), 3);
+  EXPECT_EQ(routes.find("l", "h", "/rooms/a/b"), 4);
+  EXPECT_EQ(routes.find("l", "h", "/rooms/x/b"), 5);
+  EXPECT_EQ(routes.find("l", "h", "/rooms/a/b/c"), 3);
+  EXPECT_EQ(routes.find("l", "h", "/other/a"), -1);
+}
+
+TEST(Routes, AClaimOnAnotherListenerIsNotInTheWay) {
+  const std::vector<RouteSettings> settings{route("", "/{claim:a}", {"one"}), route("", "/*")};
+  const Routes routes(settings);
+  EXPECT_EQ(routes.find("one", "h", "/x"), 0);
+  EXPECT_EQ(routes.find("two", "h", "/x"), 1);
 }
 
 TEST(Routes, ExactPathMatchesNothingBelowIt) {

@@ -218,6 +218,74 @@ TEST_F(TlsProfileTest, AsksForAClientCertificate) {
   EXPECT_FALSE(without.server().established());
 }
 
+// A list of the certificates that client_certificate() has revoked, which is its own authority; it ends then.
+std::string revoked(std::vector<long> serials, long ends_in) {
+  BIO* in = BIO_new_mem_buf(client_certificate().certificate.data(), -1);
+  X509* issuer = PEM_read_bio_X509(in, nullptr, nullptr, nullptr);
+  X509_CRL* list = X509_CRL_new();
+  X509_CRL_set_version(list, 1);
+  X509_CRL_set_issuer_name(list, X509_get_subject_name(issuer));
+  ASN1_TIME* when = X509_gmtime_adj(nullptr, -60);
+  X509_CRL_set1_lastUpdate(list, when);
+  for (const long serial : serials) {
+    X509_REVOKED* one = X509_REVOKED_new();
+    ASN1_INTEGER* number = ASN1_INTEGER_new();
+    ASN1_INTEGER_set(number, serial);
+    X509_REVOKED_set_serialNumber(one, number);
+    X509_REVOKED_set_revocationDate(one, when);
+    X509_CRL_add0_revoked(list, one);
+    ASN1_INTEGER_free(number);
+  }
+  X509_gmtime_adj(when, ends_in);
+  X509_CRL_set1_nextUpdate(list, when);
+  X509_CRL_sign(list, test::p256_key().raw(), EVP_sha256());
+  BIO* out = BIO_new(BIO_s_mem());
+  PEM_write_bio_X509_CRL(out, list);
+  char* at = nullptr;
+  const long size = BIO_get_mem_data(out, &at);
+  std::string text(at, static_cast<std::size_t>(size));
+  for (BIO* bio : {in, out}) BIO_free(bio);
+  ASN1_TIME_free(when);
+  X509_CRL_free(list);
+  X509_free(issuer);
+  return text;
+}
+
+TEST_F(TlsProfileTest, HoldsClientCertificatesAgainstTheListOfRevokedOnes) {
+  TlsSettings settings = served({own_certificate()});
+  settings.client_auth = TlsSettings::ClientAuth::required;
+  settings.client_ca = client_certificate().certificate;
+  TlsClientSettings with{.ca = own_certificate().certificate, .certificate = client_certificate().certificate, .key = {}};
+  with.key = client_certificate().key;
+  struct Case {
+    std::string list;
+    bool good, unusable;
+  };
+  for (const Case& one : {Case{revoked({}, 600), true, false}, Case{revoked({2, 3}, 600), true, false},
+                          Case{revoked({2, 1}, 600), false, false}, Case{revoked({}, -30), false, true}}) {
+    settings.client_crl = one.list;
+    auto asking = profile(crypto, settings);
+    Pair pair(bench, client(crypto, with)->connect("gw.test"), asking->accept());
+    EXPECT_EQ(pair.shake() && !pair.b.failed, one.good) << pair.server().failure();
+    EXPECT_TRUE(one.good || bench.until([&] { return pair.b.failed; }));
+    EXPECT_EQ(pair.server().crl_unusable(), one.unusable) << pair.server().failure();
+  }
+}
+
+TEST_F(TlsProfileTest, RefusesAListThatItCannotRead) {
+  TlsSettings settings = served({own_certificate()});
+  settings.client_auth = TlsSettings::ClientAuth::required;
+  settings.client_ca = client_certificate().certificate;
+  const std::string good = revoked({}, 600);
+  for (const std::string& text : {std::string("nothing"), std::string("-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n"),
+                                  good + "-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n", good.substr(0, good.size() / 2)}) {
+    settings.client_crl = text;
+    std::string why;
+    EXPECT_FALSE(TlsProfile::make(crypto, settings, fresh_ticket_keys(), why));
+    EXPECT_NE(why.find("crl_file"), std::string::npos) << why;
+  }
+}
+
 TEST_F(TlsProfileTest, TakesClientsWithoutACertificateWhenItIsOptional) {
   TlsSettings settings = served({own_certificate()});
   settings.client_auth = TlsSettings::ClientAuth::optional;
