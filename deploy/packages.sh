@@ -4,7 +4,7 @@
 BUILD_PACKAGES=(
   g++ cmake ninja-build ccache pkg-config
   libevent-dev libssl-dev libtomlplusplus-dev prometheus-cpp-dev libfmt-dev libspdlog-dev libsimdjson-dev
-  nlohmann-json3-dev libcli11-dev libxxhash-dev libc-ares-dev zlib1g-dev
+  nlohmann-json3-dev libcli11-dev libxxhash-dev libc-ares-dev libhiredis-dev zlib1g-dev
 )
 
 TEST_PACKAGES=(

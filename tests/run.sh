@@ -38,7 +38,7 @@ for tool in cmake ninja g++ node npm nginx redis-server strace ss openssl curl c
 done
 /usr/bin/python3 -c 'import pytest, websockets, cryptography' || missing+=("python3 modules")
 [ -e /usr/include/boost/beast.hpp ] || missing+=("Boost.Beast")
-for module in ws undici playwright-core @novnc/novnc @xterm/xterm mqtt @neondatabase/serverless socket.io socket.io-client @microsoft/signalr; do
+for module in ws undici playwright-core @novnc/novnc @xterm/xterm mqtt @neondatabase/serverless socket.io socket.io-client @microsoft/signalr jose oidc-provider; do
   [ -d "tests/e2e/node_modules/$module" ] || missing+=("npm $module")
 done
 if [ ${#missing[@]} -ne 0 ]; then

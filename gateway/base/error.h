@@ -33,6 +33,7 @@ enum class Stage : std::uint8_t {
   X(head_timeout, head, 408, 0, info, false)                 \
   X(body_too_large, head, 413, 0, info, false)               \
   X(body_timeout, head, 408, 0, info, false)                 \
+  X(bad_body, head, 400, 0, info, false)                     \
   X(proxy_hdr, proxy_hdr, 0, 0, info, false)                 \
   X(proxy_untrusted, proxy_hdr, 0, 0, info, false)           \
   X(proxy_timeout, proxy_hdr, 0, 0, info, false)             \
@@ -64,6 +65,11 @@ enum class Stage : std::uint8_t {
   X(auth_forbidden, auth, 403, 4403, info, false)            \
   X(auth_unavailable, auth, 503, 1013, warn, false)          \
   X(revoked, auth, 403, 4403, info, false)                   \
+  X(refresh_denied, auth, 403, 4403, info, false)            \
+  X(store_unavailable, auth, 503, 1013, warn, false)         \
+  X(bad_ticket, auth, 401, 4401, info, false)                \
+  X(bad_logout, auth, 400, 0, info, false)                   \
+  X(no_connection, auth, 404, 0, info, false)                \
   X(rl_ip, ratelimit, 429, 4429, info, false)                \
   X(rl_auth, ratelimit, 429, 4429, info, false)              \
   X(rl_user, ratelimit, 429, 4429, info, false)              \

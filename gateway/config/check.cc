@@ -38,11 +38,13 @@ void Checker::run(const Section& top) {
   log(top.table("log"));
   admin(top.table("admin"));
   revocation(top.table("revocation"));
+  if (const Section table = top.table("redis")) redis(table);
   for (const auto& [name, section] : top.named("rate_limit")) limit(name, section);
   for (const auto& [name, section] : top.named("auth")) auth(name, section);
   for (const auto& [name, section] : top.named("backend")) backend(name, section);
   for (const Section& section : top.tables("listener")) listener(section);
   listeners_together();
+  for (const auto& [name, section] : top.named("auth")) endpoints(name, section.table("endpoints"));
   for (const Section& section : top.tables("route")) route(section);
   const Place whole{};
   if (!top.has("listener"))

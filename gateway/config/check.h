@@ -26,7 +26,7 @@ void interpret(const Section& top, Reporter& reporter, Settings& settings);
 // ---- parts of it, in check_*.cc
 // --------------------------------------------------------------------------------------
 
-enum class FileKind : std::uint8_t { certificate, private_key, public_key, jwks, secret, token, targets, api_keys, crl };
+enum class FileKind : std::uint8_t { certificate, private_key, public_key, jwks, secret, token, password, targets, api_keys, crl };
 
 class Checker {
  public:
@@ -41,6 +41,8 @@ class Checker {
   void log(const Section& section);
   void admin(const Section& section);
   void revocation(const Section& section);
+  void redis(const Section& section);
+  bool redis_url(const Text& url, store::RedisSettings& out);
   void listener(const Section& section);
   void listener_limits(const Section& section, ListenerSettings& out);
   void proxy_protocol(const Section& section, ListenerSettings& out);
@@ -57,7 +59,11 @@ class Checker {
   void api_keys(const Section& section, policy::AuthSettings& out);
   void client_cert(const Section& section, policy::AuthSettings& out);
   void certificates_asked_for(const Section& section, const RouteSettings& route);
+  bool key_limit(const Text& name);
   void auth_failures(const Section& section, policy::AuthSettings& out);
+  void endpoints(const std::string& name, const Section& section);
+  void endpoint(const Section& section, policy::EndpointSettings::Kind kind, policy::AuthSettings& auth);
+  void endpoint_of_type(const Section& section, policy::EndpointSettings::Kind kind, const policy::AuthSettings& auth);
   void key_source(const Section& section, bool hmac, policy::KeySourceSettings& out);
   void key_url(const Text& text, const policy::KeySourceSettings& source, std::string_view key);
   void jwks_serves(const Section& section, const policy::JwtSettings& jwt);
@@ -93,7 +99,8 @@ class Checker {
   void upstream_socket(const Section& section, upstream::BackendSettings& out);
   void upstream_tls(const Section& section, Place servers, upstream::BackendSettings& out);
   // Of a table that is there. `spoken`: there is somebody whom the gateway speaks TLS to.
-  void client_tls(const Section& section, bool spoken, upstream::UpstreamTls& out);
+  void client_tls(const Section& section, bool spoken, upstream::UpstreamTls& out,
+                  std::string_view whom = "wss://, https:// and tls:// servers");
   void route(const Section& section);
   void route_host(const Section& section, RouteSettings& out);
   bool ruled_field(const Text& name, bool request, bool set);

@@ -120,9 +120,21 @@ void Checker::api_keys(const Section& section, policy::AuthSettings& out) {
     error(section.place(), fmt::format("[auth.{}] needs 'keys_file'", shown(out.name)), "keys_file = \"keys.toml\"");
   } else if (std::string content = read(section, "keys_file", FileKind::api_keys); !content.empty()) {
     const std::string path = resolve({section.text("keys_file"), section.place("keys_file")});
-    keys = read_key_file(reporter_.add_source(path, std::move(content)), reporter_);
+    keys = read_key_file(reporter_.add_source(path, std::move(content)), reporter_,
+                         [this](const Text& name) { return key_limit(name); });
   }
   out.keys = std::make_shared<const policy::ApiKeys>(std::move(keys));
+}
+
+// A limit that is named by a key is one of its holder.
+bool Checker::key_limit(const Text& name) {
+  if (!refers("a key", "rate_limit", name, limits_)) return false;
+  using LimitKey = policy::LimitSettings::Key;
+  const policy::LimitSettings* const limit = find_limit(name.text);
+  if (!limit || limit->key == LimitKey::claim || limit->key == LimitKey::connection) return true;
+  error(name.place, fmt::format("limit '{}' does not count by a claim", shown(name.text)),
+        "a key names limits with key = \"claim:sub\" or \"connection\"");
+  return false;
 }
 
 void Checker::auth_failures(const Section& section, policy::AuthSettings& out) {
@@ -226,11 +238,13 @@ void Checker::carriers(const Section& section, policy::AuthSettings& out) {
       carrier.kind = Kind::query;
     } else if (kind == "subprotocol") {
       carrier.kind = Kind::subprotocol;
+    } else if (kind == "ticket") {
+      carrier.kind = Kind::ticket;
     } else {
-      const std::string help = did_you_mean(kind, {"header", "cookie", "query", "subprotocol"});
+      const std::string help = did_you_mean(kind, {"header", "cookie", "query", "subprotocol", "ticket"});
       error(text.place, fmt::format("'from' has the unknown carrier \"{}\"", shown(text.text)),
             (help.empty() ? "" : help + " ") +
-                "allowed: header:NAME, cookie:NAME, query:NAME, subprotocol:MARKER");
+                "allowed: header:NAME, cookie:NAME, query:NAME, subprotocol:MARKER, ticket:NAME");
       continue;
     }
     if (!is_token(carrier.name)) {

@@ -486,8 +486,8 @@ void Checker::upstream_tls(const Section& section, Place servers, upstream::Back
   if (section) client_tls(section, out.encrypted() || out.servers.empty(), out.tls);
 }
 
-void Checker::client_tls(const Section& section, bool spoken, upstream::UpstreamTls& out) {
-  if (!spoken) error(section.place(), "'tls' is only for wss://, https:// and tls:// servers");
+void Checker::client_tls(const Section& section, bool spoken, upstream::UpstreamTls& out, std::string_view whom) {
+  if (!spoken) error(section.place(), fmt::format("'tls' is only for {}", whom));
   out.ca = read(section, "ca", FileKind::certificate);
   out.certificate = read(section, "cert", FileKind::certificate);
   out.key = Secret(read(section, "key", FileKind::private_key));

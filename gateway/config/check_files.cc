@@ -14,7 +14,8 @@ constexpr std::size_t kLargest = 1024 * 1024;  // of a certificate, key or set o
 constexpr std::size_t kLargestKeyFile = 8 * kLargest;  // of API keys: some 50,000
 
 bool is_private(FileKind kind) {
-  return kind == FileKind::private_key || kind == FileKind::secret || kind == FileKind::token;
+  return kind == FileKind::private_key || kind == FileKind::secret || kind == FileKind::token ||
+         kind == FileKind::password;
 }
 
 std::string without_newline(std::string text) {
@@ -50,7 +51,7 @@ std::string Checker::read(const Section& section, std::string_view key, FileKind
                       fmt::format("chmod 600 {}", path));
   }
   if (kind == FileKind::secret && file.content.ends_with('\n')) file.content.pop_back();
-  if (kind == FileKind::token) file.content = without_newline(std::move(file.content));
+  if (kind == FileKind::token || kind == FileKind::password) file.content = without_newline(std::move(file.content));
   return looks_right(named, kind, file.content) ? std::move(file.content) : std::string();
 }
 
@@ -101,6 +102,7 @@ bool Checker::looks_right(const Text& path, FileKind kind, const std::string& co
       }
       if (content.size() < 16) return refuse("is shorter than 16 octets", "openssl rand -hex 32 > TOKEN");
       return true;
+    case FileKind::password: return true;  // what is good enough is its server's matter
     case FileKind::jwks: return true;  // read as JSON by check_auth.cc
     case FileKind::api_keys: return true;  // read by key_file.cc
     case FileKind::targets: return true;  // read line by line by check_target.cc

@@ -249,9 +249,21 @@ std::string text(const policy::ClientCertSettings& settings) {
                      joined(settings.trust_domains, "any"));
 }
 
+std::string text(const policy::EndpointSettings& endpoints) {
+  if (!endpoints.any()) return {};
+  std::string out = "    endpoints";
+  for (std::size_t i = 0; i < endpoints.paths.size(); ++i) {
+    if (!endpoints.paths[i].empty()) out += fmt::format(" {} {},", policy::EndpointSettings::kKindNames[i], endpoints.paths[i]);
+  }
+  return out + fmt::format(" listener {}, host {}, origins {}, ticket_ttl {}, ticket_bind_ip {}, logout_ttl {}\n",
+                           joined(endpoints.listeners, "all"), endpoints.host.empty() ? "any" : endpoints.host,
+                           endpoints.origins.size(), duration_text(endpoints.ticket_ttl), endpoints.ticket_bind_ip,
+                           duration_text(endpoints.logout_ttl));
+}
+
 std::string text(const policy::AuthSettings& auth) {
   std::vector<std::string> from;
-  constexpr std::string_view kKinds[] = {"header", "cookie", "query", "subprotocol"};
+  constexpr std::string_view kKinds[] = {"header", "cookie", "query", "subprotocol", "ticket"};
   for (const auto& carrier : auth.from) {
     from.push_back(fmt::format("{}:{}", kKinds[static_cast<std::size_t>(carrier.kind)], carrier.name));
   }
@@ -266,7 +278,8 @@ std::string text(const policy::AuthSettings& auth) {
       joined(from, "none"),
       joined(forward, "none"),
       auth.failures.count == 0 ? "off" : fmt::format("{} per {}", auth.failures.count, duration_text(auth.failures.per)),
-      auth.close_on_expiry ? fmt::format("close {} on expiry", auth.expiry_close_code) : "keep on expiry");
+      auth.close_on_expiry ? fmt::format("close {} on expiry", auth.expiry_close_code) : "keep on expiry") +
+         text(auth.endpoints);
 }
 
 }  // namespace
@@ -286,6 +299,11 @@ std::string dump(const Settings& settings) {
              : std::string("admin: off\n");
   out += fmt::format("revocation: file {}, max {}\n", settings.revocation.file.empty() ? "none" : settings.revocation.file,
                      settings.revocation.max);
+  if (settings.redis.enabled()) {
+    out += fmt::format("redis: {}, password {}, prefix {}, timeout {}, on_store_failure {}\n", settings.redis.url,
+                       mask(settings.redis.password), settings.redis.prefix, duration_text(settings.redis.timeout),
+                       settings.redis.closed ? "closed after " + duration_text(settings.redis.stale_after) : "open");
+  }
   for (const auto& listener : settings.listeners)
     out += fmt::format("listener {}: {}", listener.name, text(listener));
   out += "routes, the first that matches in this order:\n";

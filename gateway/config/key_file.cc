@@ -33,6 +33,11 @@ constexpr Key kKey[] = {
      .required = true},
     {.name = "claims", .type = Type::free, .meaning = "What else is known of the holder."},
     {.name = "expires", .type = Type::date, .meaning = "From when on the key is refused."},
+    {.name = "rate_limit",
+     .type = Type::texts,
+     .fallback = "[]",
+     .meaning = "Limits of whoever has the name, in place of those of a route that count the same by a claim.",
+     .example = "[\"gold\"]"},
     {.name = "disabled", .type = Type::boolean, .fallback = "false", .meaning = "The key is refused."},
 };
 constexpr Table kKeyTable{"key", "One API key.", kKey};
@@ -58,11 +63,11 @@ bool write_claim(const Node& node, JsonWriter& out) {
 
 class KeyReader {
  public:
-  explicit KeyReader(Reporter& reporter) : reporter_(reporter) {}
+  KeyReader(Reporter& reporter, const std::function<bool(const Text&)>& limit) : reporter_(reporter), limit_(limit) {}
 
   void entry(const Section& section) {
     policy::ApiKey key;
-    const bool sound = identify(section, key) & claims(section, key) & !section.refused("expires");
+    const bool sound = identify(section, key) & claims(section, key) & !section.refused("expires") && limits(section, key);
     if (const Node* expires = section.node("expires")) key.expires = expires->instant;
     key.disabled = section.boolean("disabled");
     if (sound) keys_.push_back(std::move(key));
@@ -125,18 +130,38 @@ class KeyReader {
     return true;
   }
 
+  // They are those of a name: several keys of one say the same.
+  bool limits(const Section& section, policy::ApiKey& key) {
+    if (section.refused("rate_limit")) return false;
+    for (const Text& name : section.texts("rate_limit")) {
+      if (!limit_(name)) return false;
+      if (std::ranges::find(key.rate_limit, name.text) != key.rate_limit.end()) {
+        return fault(name.place, fmt::format("'rate_limit' names '{}' twice", shown(name.text)));
+      }
+      key.rate_limit.push_back(name.text);
+    }
+    const auto [before, first] = limits_.emplace(key.name, std::pair(key.rate_limit, section.place()));
+    if (first || before->second.first == key.rate_limit) return true;
+    return fault(section.place(section.has("rate_limit") ? "rate_limit" : "name"),
+                 fmt::format("'{}' has other limits in line {}", shown(key.name), before->second.second.line),
+                 "limits are those of a name: write the same into each of its entries");
+  }
+
   Reporter& reporter_;
+  const std::function<bool(const Text&)>& limit_;
+  std::map<std::string, std::pair<std::vector<std::string>, Place>> limits_;  // by name
   std::vector<policy::ApiKey> keys_;
   std::map<policy::ApiKeyPrefix, Place> known_;
 };
 
 }  // namespace
 
-std::vector<policy::ApiKey> read_key_file(std::uint32_t file, Reporter& reporter) {
+std::vector<policy::ApiKey> read_key_file(std::uint32_t file, Reporter& reporter,
+                                          const std::function<bool(const Text&)>& limit) {
   Node tree;
   if (!parse_document(file, reporter, tree)) return {};
   decode(kFileTable, tree, reporter);
-  KeyReader reader(reporter);
+  KeyReader reader(reporter, limit);
   for (const Section& section : Section(kFileTable, &tree, tree.place).tables("key")) reader.entry(section);
   return reader.take();
 }

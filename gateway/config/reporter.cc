@@ -46,6 +46,13 @@ std::string masked(std::string line) {
     const std::size_t end = std::min(line.find_first_of(" \t\"',]}", at), line.size());
     line.replace(at + kKey.size(), end - at - kKey.size(), "********");
   }
+  // Nor the password of a URL: //USER:PASSWORD@HOST.
+  for (std::size_t at = line.find("://"); at != std::string::npos; at = line.find("://", at + 3)) {
+    const std::size_t end = line.rfind('@');
+    const std::size_t colon = line.find(':', at + 3);
+    if (end == std::string::npos || colon > end) continue;
+    line.replace(colon + 1, end - colon - 1, "********");
+  }
   return line;
 }
 

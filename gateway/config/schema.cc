@@ -115,6 +115,60 @@ constexpr Key kRevocation[] = {
 };
 constexpr Table kRevocationTable{"revocation", "Revocations that are given a time to live.", kRevocation};
 
+constexpr Key kRedisTls[] = {
+    {.name = "ca",
+     .type = file,
+     .meaning = "Certificates that the server is verified against, PEM; default: the system's.",
+     .example = "\"internal-ca.crt\""},
+    {.name = "cert",
+     .type = file,
+     .meaning = "The gateway's own certificate, PEM.",
+     .example = "\"gateway.crt\""},
+    {.name = "key", .type = file, .meaning = "Its private key, PEM.", .example = "\"gateway.key\""},
+    {.name = "server_name",
+     .type = text,
+     .meaning = "SNI and verified name; default: the URL's host.",
+     .example = "\"redis.internal\""},
+};
+constexpr Table kRedisTlsTable{"redis.tls", "TLS towards a rediss server, which is always verified.", kRedisTls};
+
+constexpr Key kRedis[] = {
+    {.name = "url",
+     .type = text,
+     .meaning = "Its server: redis://[USER@]HOST[:PORT][/DATABASE], rediss:// for TLS, or unix:/PATH. The name is resolved "
+                "whenever the gateway connects.",
+     .example = "\"rediss://sluice@redis.internal:6380/0\"",
+     .required = true},
+    {.name = "password_file",
+     .type = file,
+     .meaning = "Password of the user that the URL names, or of the server; one trailing newline is removed.",
+     .example = "\"redis.password\""},
+    {.name = "timeout",
+     .type = duration,
+     .fallback = "\"50ms\"",
+     .meaning = "How long a client waits for an answer of the server; then it is told that the store is away.",
+     .least = kMs,
+     .most = 10 * kSecond},
+    {.name = "prefix",
+     .type = text,
+     .fallback = "\"sluice\"",
+     .meaning = "What its keys and its channel begin with: gateways with the same one share what they know."},
+    {.name = "on_store_failure",
+     .type = choice,
+     .fallback = "\"open\"",
+     .meaning = "While the server is away, routes with auth judge by what this gateway knows (open), or refuse new "
+                "connections with 503 (closed). Open connections go on.",
+     .values = "open|closed"},
+    {.name = "stale_after",
+     .type = duration,
+     .fallback = "\"5s\"",
+     .meaning = "For how long the server may be away before on_store_failure = \"closed\" refuses anybody.",
+     .most = kHour},
+    {.name = "tls", .type = table, .table = &kRedisTlsTable},
+};
+constexpr Table kRedisTable{
+    "redis", "What several gateways share, in a Redis server of version 6.2 or later: revocations and one-time tickets.", kRedis};
+
 constexpr Key kCertificate[] = {
     {.name = "cert",
      .type = file,
@@ -361,6 +415,55 @@ constexpr Key kAuthTls[] = {
 };
 constexpr Table kAuthTlsTable{"auth.NAME.tls", "TLS towards an external check by https, which is always verified.", kAuthTls};
 
+constexpr Key kEndpoints[] = {
+    {.name = "ticket",
+     .type = text,
+     .meaning = "Path where a POST with a credential of this [auth] is answered with a one-time ticket: "
+                "{\"ticket\": \"...\", \"expires_in\": 30}. `from` needs ticket:NAME.",
+     .example = "\"/tickets\""},
+    {.name = "refresh",
+     .type = text,
+     .meaning = "Path where a POST of {\"connection\": \"ID\"} with a newer credential of the same subject prolongs that connection.",
+     .example = "\"/refresh\""},
+    {.name = "logout",
+     .type = text,
+     .meaning = "Path where the issuer posts logout tokens (OpenID Connect Back-Channel Logout). Needs `issuer` and `audience`.",
+     .example = "\"/logout\""},
+    {.name = "origins",
+     .type = texts,
+     .fallback = "[]",
+     .meaning = "Origins of the pages that may ask, and read the answer. Empty: pages of the host that is asked.",
+     .example = "[\"https://chat.example.com\"]"},
+    {.name = "listener",
+     .type = texts,
+     .fallback = "[]",
+     .meaning = "Names of the listeners that have these paths; empty: all.",
+     .example = "[\"tls\"]"},
+    {.name = "host",
+     .type = text,
+     .meaning = "The host that has these paths; default: any.",
+     .example = "\"chat.example.com\""},
+    {.name = "ticket_ttl",
+     .type = duration,
+     .fallback = "\"30s\"",
+     .meaning = "For how long a ticket can be used.",
+     .least = kSecond,
+     .most = 300 * kSecond},
+    {.name = "ticket_bind_ip",
+     .type = boolean,
+     .fallback = "false",
+     .meaning = "A ticket is good for the client address that it was issued to only."},
+    {.name = "logout_ttl",
+     .type = duration,
+     .meaning = "For how long tokens from before a logout are refused; default: `max_lifetime`, else 24h.",
+     .least = kSecond,
+     .most = 366 * kDay,
+     .example = "\"24h\""},
+};
+constexpr Table kEndpointsTable{"auth.NAME.endpoints",
+                                "Paths on the listeners that the gateway answers itself, before any route is looked for. All take POST.",
+                                kEndpoints};
+
 constexpr Key kAuth[] = {
     {.name = "type",
      .type = choice,
@@ -435,7 +538,7 @@ constexpr Key kAuth[] = {
      .least = 1,
      .most = 1'000'000,
      .example = "\"10/m\""},
-    {.name = "endpoints", .type = table, .later = "*"},
+    {.name = "endpoints", .type = table, .table = &kEndpointsTable},
     {.name = "issuer",
      .type = text,
      .meaning = "Value that `iss` must have; not checked when not set.",
@@ -460,7 +563,7 @@ constexpr Key kAuth[] = {
      .type = texts,
      .fallback = "[\"header:Authorization\"]",
      .meaning = "Where the token or key may stand, in this order: header:NAME, cookie:NAME, query:NAME, "
-                "subprotocol:MARKER. The first that holds one decides; all are removed before the backend. For api_key the "
+                "subprotocol:MARKER, ticket:NAME (a one-time ticket in that query parameter). The first that holds one decides; all are removed before the backend. For api_key the "
                 "default is header:X-API-Key."},
     {.name = "on_expiry",
      .type = choice,
@@ -1518,7 +1621,7 @@ constexpr Key kRoot[] = {
     {.name = "listener", .type = tables, .table = &kListenerTable},
     {.name = "auth", .type = named, .table = &kAuthTable},
     {.name = "rate_limit", .type = named, .table = &kRateLimitTable},
-    {.name = "redis", .type = table, .later = "*"},
+    {.name = "redis", .type = table, .table = &kRedisTable},
     {.name = "route", .type = tables, .table = &kRouteTable},
     {.name = "backend", .type = named, .table = &kBackendTable},
 };

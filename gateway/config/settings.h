@@ -21,6 +21,7 @@
 #include "policy/auth.h"
 #include "policy/limiter.h"
 #include "policy/message_access.h"
+#include "store/redis_settings.h"
 #include "upstream/backend.h"
 #include "upstream/message_rules.h"
 #include "upstream/target_rules.h"
@@ -153,6 +154,7 @@ struct Settings {
   std::vector<std::string> access_fields;  // empty: all
   AdminSettings admin;
   RevocationSettings revocation;
+  store::RedisSettings redis;
   std::vector<ListenerSettings> listeners;
   std::vector<RouteSettings> routes;
   std::vector<upstream::BackendSettings> backends;

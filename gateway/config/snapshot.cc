@@ -24,9 +24,10 @@ std::shared_ptr<policy::KeySource> source_for(const policy::AuthSettings& auth, 
 }
 
 bool drops_messages(const Snapshot& snapshot, const CompiledRoute& route) {
-  return std::ranges::any_of(route.limits, [&](const auto& limiter) {
+  const auto drops = [&](const auto& limiter) {
     return snapshot.limit(*limiter).on_limit == policy::LimitSettings::Action::drop;
-  });
+  };
+  return std::ranges::any_of(route.limits, drops) || std::ranges::any_of(route.key_limits, drops);
 }
 
 using Clusters = std::map<std::string, std::shared_ptr<const upstream::Cluster>>;
@@ -96,7 +97,7 @@ std::vector<net::Address> own_addresses(const Settings& settings) {
 }  // namespace
 
 Snapshot::Snapshot(Settings settings, Memory& memory, std::uint64_t generation)
-    : settings_(std::move(settings)), router_(settings_.routes), revocations_(memory.revocations), generation_(generation) {
+    : settings_(std::move(settings)), router_(settings_.routes), revocations_(memory.revocations), tickets_(memory.tickets), logouts_(memory.logouts), generation_(generation) {
   for (const policy::LimitSettings& limit : settings_.limits) limiters_[limit.name] = limiter_for(limit, memory);
   for (const policy::AuthSettings& auth : settings_.auths) {
     if (auth.failures.count == 0) continue;
@@ -105,7 +106,7 @@ Snapshot::Snapshot(Settings settings, Memory& memory, std::uint64_t generation)
         known != memory.failures.end() ? known->second : std::make_shared<policy::Failures>(auth.failures);
   }
   for (const policy::AuthSettings& auth : settings_.auths) {
-    const bool used = std::ranges::any_of(settings_.routes, [&](const RouteSettings& route) {
+    const bool used = auth.endpoints.any() || std::ranges::any_of(settings_.routes, [&](const RouteSettings& route) {
       return std::ranges::find(route.auth, auth.name) != route.auth.end();
     });
     if (used && auth.jwt.source.remote()) key_sources_[auth.name] = source_for(auth, memory);
@@ -131,6 +132,7 @@ Snapshot::Snapshot(Settings settings, Memory& memory, std::uint64_t generation)
       check(found != settings_.auths.end(), "an auth that nobody defined");
       compiled.auths.push_back(&*found);
       std::ranges::copy(found->from, std::back_inserter(compiled.carriers));
+      if (found->keys) add_key_limits(*found->keys, compiled);
     }
     for (const policy::AuthSettings& auth : settings_.auths) {
       // Identity headers of every [auth] are ours on every route: a route without auth must not let them
@@ -143,6 +145,15 @@ Snapshot::Snapshot(Settings settings, Memory& memory, std::uint64_t generation)
     compiled.messages = routing_of(compiled, by_name);
     compiled.plan = plan_of(*this, compiled);
     routes_.push_back(std::move(compiled));
+  }
+}
+
+void Snapshot::add_key_limits(const policy::ApiKeys& keys, CompiledRoute& route) const {
+  for (const policy::ApiKey& key : keys.keys()) {
+    for (const std::string& name : key.rate_limit) {
+      const auto& limiter = limiters_.at(name);
+      if (std::ranges::find(route.key_limits, limiter) == route.key_limits.end()) route.key_limits.push_back(limiter);
+    }
   }
 }
 

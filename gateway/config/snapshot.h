@@ -12,6 +12,8 @@
 #include "config/settings.h"
 #include "policy/limiter.h"
 #include "policy/revocations.h"
+#include "policy/seen.h"
+#include "policy/tickets.h"
 #include "upstream/cluster.h"
 #include "upstream/target_rules.h"
 
@@ -47,6 +49,7 @@ struct CompiledRoute {
   std::vector<const policy::AuthSettings*> auths;    // in the order in which they are asked; empty: everybody may come
   std::vector<policy::Carrier> carriers;             // of all of them
   std::vector<std::shared_ptr<policy::Limiter>> limits;
+  std::vector<std::shared_ptr<policy::Limiter>> key_limits;  // that API keys name: of some clients
   std::vector<std::string> owned_fields;  // identity headers: client copies and aliases are stripped
 };
 
@@ -69,6 +72,8 @@ struct Memory {
   std::map<std::string, std::shared_ptr<policy::Limiter>> limiters;
   std::map<std::string, std::shared_ptr<policy::Failures>> failures;  // by [auth]
   std::shared_ptr<policy::Revocations> revocations = std::make_shared<policy::Revocations>();
+  std::shared_ptr<policy::Tickets> tickets = std::make_shared<policy::Tickets>();
+  std::shared_ptr<policy::Seen> logouts = std::make_shared<policy::Seen>();
 };
 
 class Snapshot {
@@ -92,13 +97,19 @@ class Snapshot {
   const Routes& router() const { return router_; }
   // What this configuration says of a limit; the limiter itself has the numbers that are in force.
   const policy::LimitSettings& limit(const policy::Limiter& limiter) const;
+  // By its name, which is one that is defined.
+  policy::Limiter& limiter(const std::string& name) const { return *limiters_.at(name); }
   // Null: those of this [auth] are not counted.
   policy::Failures* failures(const std::string& auth) const;
   // Those of the process.
   const policy::Revocations& revocations() const { return *revocations_; }
+  policy::Tickets& tickets() const { return *tickets_; }  // likewise
+  policy::Seen& logouts() const { return *logouts_; }     // logout tokens; likewise
   std::uint64_t generation() const { return generation_; }
 
  private:
+  void add_key_limits(const policy::ApiKeys& keys, CompiledRoute& route) const;
+
   Settings settings_;
   Routes router_;
   std::map<std::string, std::shared_ptr<policy::Limiter>> limiters_;  // by name
@@ -108,6 +119,8 @@ class Snapshot {
   std::vector<CompiledListener> listeners_;
   std::vector<CompiledRoute> routes_;
   std::shared_ptr<const policy::Revocations> revocations_;
+  std::shared_ptr<policy::Tickets> tickets_;
+  std::shared_ptr<policy::Seen> logouts_;
   std::uint64_t generation_;
 };
 

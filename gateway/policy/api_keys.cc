@@ -23,6 +23,7 @@ ApiKeys::ApiKeys(std::vector<ApiKey> keys) : keys_(std::move(keys)) {
   by_prefix_.reserve(keys_.size());
   for (std::size_t i = 0; i < keys_.size(); ++i) {
     check(by_prefix_.emplace(keys_[i].prefix, i).second, "two API keys with one prefix");
+    if (!keys_[i].rate_limit.empty()) limited_.emplace(keys_[i].name, i);
   }
 }
 
@@ -45,6 +46,11 @@ Result<Identity> ApiKeys::verify(std::string_view text, WallTime now) const {
   identity.expires = key->expires.has_value();
   identity.expiry = key->expires.value_or(WallTime{});
   return identity;
+}
+
+const std::vector<std::string>* ApiKeys::limits_of(const std::string& name) const {
+  const auto found = limited_.find(name);
+  return found == limited_.end() ? nullptr : &keys_[found->second].rate_limit;
 }
 
 bool ApiKeys::is_name(std::string_view text) {

@@ -32,6 +32,8 @@ struct ApiKey {
   Json claims;           // an object; its `sub` is the name
   std::optional<WallTime> expires;
   bool disabled = false;
+  // Names of limits that hold for whoever has the name, in place of those of a route that count the same unit by a claim.
+  std::vector<std::string> rate_limit;
 };
 
 class ApiKeys {
@@ -40,7 +42,7 @@ class ApiKeys {
   // Of a key that was made elsewhere: a shorter one could be guessed by whoever has read the file.
   static constexpr std::size_t kMinForeign = 32;
 
-  // No two of `keys` may have the same prefix.
+  // No two of `keys` may have the same prefix, and those of one name have the same limits.
   explicit ApiKeys(std::vector<ApiKey> keys);
 
   // Errors: bad_token (unknown, wrong and disabled alike), token_expired (from `expires` on, there is no leeway). It does
@@ -48,6 +50,9 @@ class ApiKeys {
   Result<Identity> verify(std::string_view text, WallTime now) const;
 
   std::size_t size() const { return keys_.size(); }
+  const std::vector<ApiKey>& keys() const { return keys_; }
+  // Null: that name has no limits of its own.
+  const std::vector<std::string>* limits_of(const std::string& name) const;
 
   // What may stand as a name: 1 to 128 characters of visible ASCII without a quote or a backslash, so that it needs no
   // escapes in a file and may be forwarded in a field.
@@ -67,6 +72,7 @@ class ApiKeys {
   };
   std::vector<ApiKey> keys_;
   std::unordered_map<ApiKeyPrefix, std::size_t, PrefixHash> by_prefix_;
+  std::unordered_map<std::string, std::size_t> limited_;  // by name
 };
 
 }  // namespace sluice::policy

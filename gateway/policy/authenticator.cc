@@ -78,7 +78,8 @@ Found in_carrier(const Carrier& carrier, const http::Request& request, const std
       // Every browser names its Origin when it opens a WebSocket or sends anything that may change something. Without
       // one there is nothing to check a cookie's use against, so the cookie is no credential.
       return request.head->find("Origin") || is_safe(request) ? in_cookies(*request.head, carrier.name) : Found{};
-    case Kind::query: return in_query(request.target.query, carrier.name);
+    case Kind::query:
+    case Kind::ticket: return in_query(request.target.query, carrier.name);
     case Kind::subprotocol: return in_subprotocols(offer, carrier.name);
   }
   return {};
@@ -116,7 +117,7 @@ Result<Identity> verify_token(const Method& method, std::string_view token, Wall
 
 }  // namespace
 
-Authenticator::Authenticator(std::vector<Method> methods) : methods_(std::move(methods)) {
+Authenticator::Authenticator(std::vector<Method> methods, bool tickets) : methods_(std::move(methods)), tickets_(tickets) {
   for (const Method& method : methods_) std::ranges::copy(method.settings->from, std::back_inserter(carriers_));
 }
 
@@ -128,6 +129,7 @@ Result<Credential> Authenticator::find(const http::Request& request,
       return Credential{{}, &method, nullptr, request.tls.certificate.get(), false};
     }
     for (const Carrier& carrier : method.settings->from) {
+      if (carrier.kind == Kind::ticket && !tickets_) continue;
       Found found = in_carrier(carrier, request, subprotocols);
       if (found.count == 0) continue;
       if (found.count > 1)
@@ -149,6 +151,7 @@ Result<const Method*> Authenticator::method_for(const Carrier& carrier, std::str
     return std::ranges::find(method.settings->from, carrier) != method.settings->from.end();
   };
   const auto first = std::ranges::find_if(methods_, has);
+  if (carrier.kind == Kind::ticket) return &*first;  // until its record says whose it is
   if (std::find_if(first + 1, methods_.end(), has) == methods_.end()) return &*first;
   const std::string issuer = TRY(Jwt::claimed_issuer(text));
   const auto found = std::ranges::find_if(methods_, [&](const Method& method) {
@@ -167,6 +170,11 @@ Result<Authenticated> Authenticator::verify(const Credential& credential, WallTi
                       : type == Type::api_key   ? TRY(method.settings->keys->verify(credential.text.reveal(), now))
                                                 : TRY(verify_token(method, credential.text.reveal(), now, remembered));
   return Authenticated{std::move(identity), method.settings, credential.carrier, credential.marker_only, remembered};
+}
+
+const Method* Authenticator::named(std::string_view auth) const {
+  const auto found = std::ranges::find_if(methods_, [&](const Method& method) { return method.settings->name == auth; });
+  return found == methods_.end() ? nullptr : &*found;
 }
 
 std::unique_ptr<KeySource::Wait> Authenticator::wait(const Credential& credential, Instant now,
@@ -205,6 +213,7 @@ Scrubbed scrub(const std::vector<Carrier>& carriers, const http::Request& reques
         scrubbed.cookie_changed = true;
         break;
       case Kind::query:
+      case Kind::ticket:
         if (http::query_value(scrubbed.query, carrier.name).count == 0) break;
         scrubbed.query = http::without_query(scrubbed.query, carrier.name);
         scrubbed.query_changed = true;
@@ -247,9 +256,12 @@ bool is_secret(std::string_view raw_name, const std::vector<Carrier>& carriers) 
   const auto is_name = [&](std::string_view secret) { return http::same_name(secret, name); };
   return std::any_of(kSecretNames.begin(), kSecretNames.end(), is_name) ||
          std::any_of(carriers.begin(), carriers.end(), [&](const Carrier& carrier) {
-           return carrier.kind == Kind::query && is_name(carrier.name);
+           return (carrier.kind == Kind::query || carrier.kind == Kind::ticket) && is_name(carrier.name);
          });
 }
+
+// A compact JWS or JWE: in base64url, the object that is its header begins so. Wherever a client puts one, it is a credential.
+bool is_token(std::string_view value) { return value.starts_with("eyJ") && std::ranges::count(decoded(value), '.') >= 2; }
 
 }  // namespace
 
@@ -261,7 +273,7 @@ std::string redact_query(std::string_view query, const std::vector<Carrier>& car
     const std::size_t end = std::min(query.find_first_of("&;"), query.size());
     const std::string_view pair = query.substr(0, end);
     const std::size_t equals = pair.find('=');
-    if (equals != std::string_view::npos && is_secret(pair.substr(0, equals), carriers)) {
+    if (equals != std::string_view::npos && (is_secret(pair.substr(0, equals), carriers) || is_token(pair.substr(equals + 1)))) {
       out.append(pair.substr(0, equals)).append("=[redacted]");
     } else {
       out.append(pair);

@@ -44,19 +44,23 @@ struct Authenticated {
 
 class Authenticator {
  public:
-  explicit Authenticator(std::vector<Method> methods);
+  // `tickets`: one-time tickets count as credentials.
+  explicit Authenticator(std::vector<Method> methods, bool tickets = true);
   Authenticator(const Authenticator&) = delete;
   Authenticator& operator=(const Authenticator&) = delete;
 
   // The first carrier that holds a credential decides, in the order of the route's [auth] tables and of each one's `from`;
   // a bad one is an Error without fall-through. Of several tables with that carrier, the one of the token's issuer
-  // checks it. Authorization: scheme Bearer only, another scheme counts as no credential there. The same carrier twice
+  // checks it. The certificate of the connection is a carrier, too, of the first table of type client_cert.
+  // Authorization: scheme Bearer only, another scheme counts as no credential there. The same carrier twice
   // → dup_token. None → no_token, unless the last of the tables is an external check, which is asked
-  // whatever there is. A certificate of the connection's is a carrier, too, of a table of type client_cert. An issuer of none of them → bad_token. When the request has no Origin field, cookie
+  // whatever there is. An issuer of none of them → bad_token. When the request has no Origin field, cookie
   // carriers are skipped. `subprotocols` is the offer of the handshake.
   Result<Credential> find(const http::Request& request, const std::vector<std::string_view>& subprotocols) const;
 
-  // Not of an external one. Errors as of the method: Jwt::verify, ApiKeys::verify, identify.
+  // Of a carrier of tickets the text is a ticket; its record names the [auth] of which it is good (named()).
+
+  // Not of an external one, nor of a ticket. Errors as of the method: Jwt::verify, ApiKeys::verify, identify.
   Result<Authenticated> verify(const Credential& credential, WallTime now) const;
 
   // After verify() has said unknown_key or keys_unavailable: Jwt::wait. And after that was in vain: Jwt::give_up.
@@ -67,6 +71,8 @@ class Authenticator {
   Result<Authenticated> check(const http::Request& request, const std::vector<std::string_view>& subprotocols,
                               WallTime now) const;
 
+  // The method of that [auth]; null: it is none of these.
+  const Method* named(std::string_view auth) const;
   // The method that a route without any credential is told of.
   const Method& first() const { return methods_.front(); }
 
@@ -74,6 +80,7 @@ class Authenticator {
   Result<const Method*> method_for(const Carrier& carrier, std::string_view text) const;
   std::vector<Method> methods_;
   std::vector<Carrier> carriers_;  // of all of them
+  bool tickets_;
 };
 
 // What must not go upstream: applies every carrier of the route's [auth] tables to the request.
@@ -89,7 +96,7 @@ Scrubbed scrub(const std::vector<Carrier>& carriers, const http::Request& reques
                const std::vector<std::string_view>& subprotocols);
 
 // The query for log lines: the values of all carriers' parameters, and of any parameter named access_token, token,
-// ticket, api_key, key, secret, password, code or sig, replaced by [redacted].
+// ticket, api_key, key, secret, password, code or sig, and what is shaped like a token whatever its name, replaced by [redacted].
 std::string redact_query(std::string_view query, const std::vector<Carrier>& carriers);
 
 }  // namespace sluice::policy

@@ -85,9 +85,7 @@ Result<ExternalAuth::Answer> ExternalAuth::judge(const http::ClientAnswer& answe
   const http::Head& head = answer.head;
   Answer out;
   if (head.status == 401 || head.status == 403) {
-    No& no = out.no.emplace();
-    no.status = head.status;
-    no.body = answer.body;
+    No& no = out.no.emplace(No{head.status, {}, answer.body});
     for (const http::Field& field : head.fields) {
       const auto wanted = [&](const std::string& name) { return http::same_name(name, field.name); };
       if (std::ranges::any_of(settings_.refusal_headers, wanted) || http::same_name(field.name, "Content-Type")) {

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <mutex>
 
+#include "base/hex.h"
 #include "base/result.h"
+#include "net/crypto.h"
 
 namespace sluice::policy {
 
@@ -56,7 +58,20 @@ bool Revocations::refuses(const net::Address& client, WallTime now) const {
 
 // ---- the main thread -----------------------------------------------------------------------------------------------------
 
-const Revocation* Revocations::add(Revocation revocation) {
+// Of octets with their lengths: two that differ anywhere have different texts.
+std::string Revocations::id_of(const Revocation& revocation) {
+  std::string text;
+  for (const std::string_view part : {revocation.kind_name(), std::string_view(revocation.name), std::string_view(revocation.value),
+                                      std::string_view(revocation.auth), std::string_view(revocation.issuer),
+                                      std::string_view(revocation.allow_newer ? "newer" : "")}) {
+    text += std::to_string(part.size()) + ':';
+    text += part;
+  }
+  const net::Sha256 digest = net::sha256(as_bytes(text));
+  return to_hex(Bytes(digest).first(16));
+}
+
+Revocations::Entry Revocations::made_of(Revocation revocation) const {
   Entry made{std::move(revocation), {}, 0};
   Revocation& what = made.what;
   if (what.kind == Revocation::Kind::ip) {
@@ -67,8 +82,21 @@ const Revocation* Revocations::add(Revocation revocation) {
   } else {
     made.mark = claim_mark(what.claim(), what.value, seed_);
   }
+  if (what.id.empty()) what.id = id_of(what);
+  return made;
+}
+
+const Revocation* Revocations::find_same(const Revocation& revocation) const {
+  const Entry* const found = same(made_of(revocation));
+  return found ? &found->what : nullptr;
+}
+
+const Revocation* Revocations::add(Revocation revocation) {
+  Entry made = made_of(std::move(revocation));
+  Revocation& what = made.what;
   const std::lock_guard lock(mutex_);
-  if (Entry* const before = same(made)) {
+  if (const Entry* const found = same(made)) {
+    Entry* const before = &entries_.at(found->what.id);
     ends_.erase({before->what.expires, before});
     what.id = before->what.id;
     what.expires = std::max(what.expires, before->what.expires);
@@ -91,15 +119,15 @@ const Revocation* Revocations::add(Revocation revocation) {
   return &entry->what;
 }
 
-Revocations::Entry* Revocations::same(const Entry& entry) {
+const Revocations::Entry* Revocations::same(const Entry& entry) const {
   if (entry.listed()) {
     const auto found = std::ranges::find_if(blocks_, [&](const Entry* one) { return same_meaning(one->what, entry.what); });
-    return found == blocks_.end() ? nullptr : &entries_.at((*found)->what.id);
+    return found == blocks_.end() ? nullptr : *found;
   }
   const auto [first, last] = marks_.equal_range(entry.mark);
   const auto found =
       std::find_if(first, last, [&](const Marks::value_type& one) { return same_meaning(one.second->what, entry.what); });
-  return found == last ? nullptr : &entries_.at(found->second->what.id);
+  return found == last ? nullptr : found->second;
 }
 
 void Revocations::drop(std::map<std::string, Entry>::iterator at) {

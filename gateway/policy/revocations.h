@@ -26,7 +26,7 @@ struct Revocation {
   enum class Kind : std::uint8_t { sub, jti, sid, claim, ip, connection };
   static constexpr std::array<std::string_view, 6> kKindNames{"sub", "jti", "sid", "claim", "ip", "connection"};
 
-  std::string id;       // of this entry
+  std::string id;       // of this entry; add() makes one where there is none: of what it says, the same in every process
   Kind kind = Kind::sub;
   std::string name;     // of the claim; only with Kind::claim
   std::string value;    // text of the claim, an address, a block of addresses, or the id of a connection
@@ -65,6 +65,8 @@ class Revocations {
   bool refuses(const net::Address& client, WallTime now) const;
   // Of the marks of this process.
   std::uint64_t seed() const { return seed_; }
+  // What other gateways revoked may be missing here, and nobody is to be let in while that is so.
+  bool stale() const { return stale_.load(std::memory_order_acquire); }
   // In force, and ended ones that expire() has not dropped yet.
   std::size_t size() const { return size_.load(std::memory_order_acquire); }
 
@@ -75,6 +77,11 @@ class Revocations {
   const Revocation* add(Revocation revocation);
   bool remove(const std::string& id);
   const Revocation* find(const std::string& id) const;
+  // The entry that says the same, whatever its id and its times.
+  const Revocation* find_same(const Revocation& revocation) const;
+  // 128 bits of a digest of what it says, not of its times: the same in every process.
+  static std::string id_of(const Revocation& revocation);
+  void set_stale(bool stale) { stale_.store(stale, std::memory_order_release); }
   // Drops those that have ended.
   void expire(WallTime now);
   // Those that end last come first.
@@ -90,11 +97,13 @@ class Revocations {
   using Marks = std::unordered_multimap<std::uint64_t, const Entry*>;
 
   std::uint64_t mark_of(const net::Address& address) const { return hash64(address.octets(), ~seed_); }
-  Entry* same(const Entry& entry);
+  Entry made_of(Revocation revocation) const;
+  const Entry* same(const Entry& entry) const;
   void drop(std::map<std::string, Entry>::iterator at);
 
   const std::uint64_t seed_;
   std::size_t most_ = kMost;
+  std::atomic<bool> stale_{false};
   std::atomic<std::size_t> size_{0};  // so that an empty table costs no lock
   mutable std::shared_mutex mutex_;   // written by main, read by workers
   std::map<std::string, Entry> entries_;  // by id

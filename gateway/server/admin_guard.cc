@@ -182,20 +182,21 @@ std::expected<AdminQuestion, AdminRefusal> AdminGuard::judge(const http::Head& h
 }
 
 std::expected<AdminQuestion, AdminRefusal> AdminGuard::judge_command(const http::Head& head) const {
+  auto command = AdminCommand::at(head.target);
+  const bool revoke = head.target == kRevoke;
+  if (!command && !revoke && (!head.target.starts_with(kRevocation) || head.target.size() == kRevocation.size())) {
+    return std::unexpected(AdminRefusal{404, "no such path"});
+  }
+  if (command && head.method != "PUT") return std::unexpected(AdminRefusal{405, "only PUT", "PUT"});
+  if (revoke && head.method != "POST") return std::unexpected(AdminRefusal{405, "only POST", "POST"});
+  if (!command && !revoke && head.method != "DELETE") return std::unexpected(AdminRefusal{405, "only DELETE", "DELETE"});
+  if (!token_ && !bind_.is_unix()) return std::unexpected(AdminRefusal{403, "needs admin.token_file, or a unix socket"});
   AdminQuestion question;
-  if (auto command = AdminCommand::at(head.target)) {
-    if (head.method != "PUT") return std::unexpected(AdminRefusal{405, "only PUT", "PUT"});
+  if (command) {
     question.kind = Kind::command;
     question.command = std::move(*command);
     return with_body(head, AdminCommand::kMostBody, std::move(question));
   }
-  const bool revoke = head.target == kRevoke;
-  if (!revoke && (!head.target.starts_with(kRevocation) || head.target.size() == kRevocation.size())) {
-    return std::unexpected(AdminRefusal{404, "no such path"});
-  }
-  if (revoke && head.method != "POST") return std::unexpected(AdminRefusal{405, "only POST", "POST"});
-  if (!revoke && head.method != "DELETE") return std::unexpected(AdminRefusal{405, "only DELETE", "DELETE"});
-  if (!token_ && !bind_.is_unix()) return std::unexpected(AdminRefusal{403, "needs admin.token_file, or a unix socket"});
   if (revoke) {
     question.kind = Kind::revoke;
     return with_body(head, RevokeCommand::kMostBody, std::move(question));

@@ -37,7 +37,7 @@ class AdminGuard {
 
   // `local` is the address that the connection came to. In this order: the shape of the request (400), Host
   // (421), pages of other origins (403), the token (401), what it carries (413, 415, 400), the path (404),
-  // the method (405), and whether commands about people are taken at all (403): only with a token, or by a unix socket.
+  // the method (405), and whether commands are taken at all (403): only with a token, or by a unix socket.
   std::expected<AdminQuestion, AdminRefusal> judge(const http::Head& head, const net::Address& local) const;
 
  private:

@@ -70,6 +70,7 @@ std::string Metrics::scrape(const ProcessFacts& facts, const config::Snapshot& s
   add_backends(out, snapshot, now);
   add_limits(out, snapshot);
   add_keys(out, facts.keys);
+  if (facts.redis) add_redis(out, *facts.redis);
   add_servers(out, tallies_, snapshot, now);
   add_names(out, snapshot, now);
   add_routes(out, tallies_);

@@ -5,11 +5,13 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 
 #include "base/time.h"
 #include "config/snapshot.h"
 #include "server/key_fetcher.h"
+#include "server/shared_store.h"
 #include "server/tallies.h"
 
 namespace sluice::server {
@@ -30,6 +32,7 @@ struct ProcessFacts {
   std::uint64_t connections_limit = 0;
   std::uint64_t revocations = 0;
   std::vector<KeyFacts> keys{};  // of every [auth] whose keys are fetched
+  std::optional<SharedStoreFacts> redis{};  // where there is a [redis]
 };
 
 class Metrics {

@@ -7,6 +7,7 @@
 #include "config/snapshot.h"
 #include "server/key_fetcher.h"
 #include "server/metrics_families.h"
+#include "server/shared_store.h"
 #include "server/tallies.h"
 
 namespace sluice::server {
@@ -34,6 +35,7 @@ void add_workers(Families& out, const Tallies& tallies);
 void add_backends(Families& out, const config::Snapshot& snapshot, Instant now);
 void add_limits(Families& out, const config::Snapshot& snapshot);
 void add_keys(Families& out, const std::vector<KeyFacts>& keys);
+void add_redis(Families& out, const SharedStoreFacts& facts);
 void add_names(Families& out, const config::Snapshot& snapshot, Instant now);
 void add_servers(Families& out, const Tallies& tallies, const config::Snapshot& snapshot, Instant now);
 void add_routes(Families& out, const Tallies& tallies);

@@ -142,6 +142,9 @@ void add_limits(Families& out, const config::Snapshot& snapshot) {
   };
   gather(snapshot.listeners());
   gather(snapshot.routes());
+  for (const config::CompiledRoute& route : snapshot.routes()) {
+    for (const auto& limiter : route.key_limits) limiters[limiter->settings().name] = limiter.get();
+  }
   auto decisions = out.counter("sluice_ratelimit_decisions_total", "What limits decided.");
   auto keys = out.gauge("sluice_ratelimit_keys", "Keys that a limit remembers.");
   for (const auto& [name, limiter] : limiters) {

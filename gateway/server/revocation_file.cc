@@ -13,6 +13,7 @@
 
 #include "base/hash.h"
 #include "base/json.h"
+#include "server/revocation_text.h"
 
 namespace sluice::server {
 
@@ -34,53 +35,6 @@ std::string sum_of(std::string_view text) {
 
 std::string line_of(const std::string& json) { return sum_of(json) + " " + json + "\n"; }
 
-std::string encode(const Revocation& what) {
-  JsonWriter out;
-  out.begin_object();
-  out.field("id", what.id).field("kind", what.kind_name());
-  if (!what.name.empty()) out.field("name", what.name);
-  out.field("value", what.value);
-  if (!what.auth.empty()) out.field("auth", what.auth);
-  if (!what.issuer.empty()) out.field("issuer", what.issuer);
-  if (what.allow_newer) out.field("allow_newer", true);
-  out.field("made", std::int64_t{what.made.time_since_epoch().count()});
-  out.field("expires", std::int64_t{what.expires.time_since_epoch().count()});
-  if (what.code != 0) out.field("code", std::uint64_t{what.code});
-  if (!what.reason.empty()) out.field("reason", what.reason);
-  out.end_object();
-  return out.take();
-}
-
-bool take_text(const Json& json, std::string_view name, std::string& out) {
-  const Json* const found = json.find(name);
-  if (!found) return true;
-  out = found->text();
-  return found->is(Json::Type::string);
-}
-
-bool take_time(const Json& json, std::string_view name, WallTime& out) {
-  const Json* const found = json.find(name);
-  if (!found || !found->is(Json::Type::integer)) return false;
-  out = WallTime(std::chrono::milliseconds(found->integer()));
-  return true;
-}
-
-std::optional<Revocation> decode(const Json& json) {
-  Revocation what;
-  std::string kind;
-  const bool good = take_text(json, "id", what.id) && take_text(json, "kind", kind) && take_text(json, "name", what.name) &&
-                    take_text(json, "value", what.value) && take_text(json, "auth", what.auth) &&
-                    take_text(json, "issuer", what.issuer) && take_text(json, "reason", what.reason) &&
-                    take_time(json, "made", what.made) && take_time(json, "expires", what.expires);
-  const auto known = std::ranges::find(Revocation::kKindNames, std::string_view(kind));
-  if (!good || what.id.empty() || known == Revocation::kKindNames.end()) return std::nullopt;
-  what.kind = static_cast<Revocation::Kind>(known - Revocation::kKindNames.begin());
-  if (what.kind == Revocation::Kind::ip && !net::Cidr::parse(what.value)) return std::nullopt;
-  if (const Json* const newer = json.find("allow_newer")) what.allow_newer = newer->boolean();
-  if (const Json* const code = json.find("code")) what.code = static_cast<std::uint16_t>(code->integer());
-  return what;
-}
-
 // One line without its end, taken into `held`.
 bool take_line(std::string_view line, std::map<std::string, Revocation>& held) {
   if (line.size() <= kSum || line[kSum] != ' ') return false;
@@ -92,7 +46,7 @@ bool take_line(std::string_view line, std::map<std::string, Revocation>& held) {
     held.erase(removed->text());
     return removed->is(Json::Type::string);
   }
-  auto what = decode(*json);
+  auto what = revocation_of(*json);
   if (!what) return false;
   std::string id = what->id;
   held.insert_or_assign(std::move(id), std::move(*what));
@@ -209,7 +163,7 @@ bool RevocationFile::append(const std::string& line) {
   return true;
 }
 
-bool RevocationFile::add(const Revocation& revocation) { return append(line_of(encode(revocation))); }
+bool RevocationFile::add(const Revocation& revocation) { return append(line_of(revocation_text(revocation))); }
 
 bool RevocationFile::remove(const std::string& id) {
   JsonWriter out;
@@ -226,7 +180,7 @@ bool RevocationFile::rewrite(const std::vector<const Revocation*>& live) {
   std::size_t size = 0;
   bool good = true;
   for (const Revocation* const one : live) {
-    text += line_of(encode(*one));
+    text += line_of(revocation_text(*one));
     if (text.size() < kMostLine) continue;
     good = good && write_all(fd.get(), text);
     size += std::exchange(text, {}).size();

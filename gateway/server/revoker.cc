@@ -6,7 +6,6 @@
 
 #include "base/json.h"
 #include "base/log.h"
-#include "http/trace.h"
 
 namespace sluice::server {
 
@@ -15,6 +14,9 @@ namespace {
 using policy::Revocation;
 
 constexpr auto kLookAfter = std::chrono::seconds(10);
+constexpr std::size_t kMostTelling = 16;  // kicks of other gateways that are on their way at a time
+constexpr std::size_t kMostSingly = 16;   // entries that are added to the file one by one: each waits for the disk
+constexpr std::string_view kByOthers = "cluster";
 
 std::string date(WallTime time) { return log::timestamp(time.time_since_epoch().count()); }
 
@@ -106,22 +108,24 @@ void Revoker::revoke(const RevokeCommand& command, std::string_view by, std::mov
   what.made = what.expires = loop_.wall();
   bool stored = true;
   if (command.ttl) {
-    what.id = http::random_hex(8);
     what.expires = what.made + std::chrono::ceil<std::chrono::milliseconds>(*command.ttl);
     const Revocation* const entry = table_->add(what);
     if (!entry) return done(error_of(503, "no room: as many revocations are in force as there may be"));
     what = *entry;
     stored = store(what);
   }
+  if (share_) share_->made(what, command.ttl.has_value());
   auto kick = std::make_shared<const session::Kick>(std::move(what), table_->seed());
-  tell_(kick, [this, kick, stored, lasts = command.ttl.has_value(), by = std::string(by), done = std::move(done)](
+  const bool lives = command.ttl.has_value();
+  const char* const action = command.action ? command.action : lives ? "revoke" : "kick";
+  tell_(kick, [this, kick, stored, lasts = lives, action, by = std::string(by), done = std::move(done)](
                   std::size_t closed) mutable {
     const Revocation& hit = kick->revocation();
     auto fields = fields_of(hit);
     const std::string expires = date(hit.expires);
     if (lasts) fields.emplace_back("expires", expires);
     fields.emplace_back("closed", std::uint64_t{closed});
-    log::audit(lasts ? "revoke" : "kick", by, fields);
+    log::audit(action, by, fields);
     JsonWriter out;
     out.begin_object();
     if (!stored) out.field("error", "in force, but the disk did not take it: a restart would forget it");
@@ -143,12 +147,75 @@ AdminReply Revoker::restore(const std::string& id, std::string_view by) {
     return error_of(500, "still in force: the disk did not take it");
   }
   table_->remove(id);
+  if (share_) share_->removed(what);
   log::audit("restore", by, fields_of(what));
   JsonWriter out;
   out.begin_object().field("id", id);
   write_what(out, what);
   out.end_object();
   return {200, out.take()};
+}
+
+void Revoker::apply(std::vector<Revocation> entries) {
+  table_->expire(loop_.wall());
+  std::vector<Revocation> news;
+  bool full = false;
+  for (Revocation& one : entries) {
+    if (one.expires <= loop_.wall()) continue;
+    const Revocation* const known = table_->find_same(one);
+    if (known && known->made >= one.made && known->expires >= one.expires) continue;
+    if (const Revocation* const entry = table_->add(one)) {
+      news.push_back(*entry);
+    } else {
+      full = true;
+      news.push_back(std::move(one));  // its live connections can be closed all the same
+    }
+  }
+  if (full) log::event(Level::error, "revocations_full", {{"in_force", std::uint64_t{table_->size()}}});
+  if (!path_.empty() && !news.empty()) {
+    if (news.size() > kMostSingly) {
+      if (!file_.rewrite(table_->list(table_->size()))) say_lost();
+    } else {
+      for (const Revocation& one : news) {
+        if (!one.id.empty() && !store(one)) break;
+      }
+    }
+  }
+  for (Revocation& one : news) kicks_.push_back(std::make_shared<const session::Kick>(std::move(one), table_->seed()));
+  tell_next();
+}
+
+void Revoker::apply_kick(Revocation what, Instant before) {
+  kicks_.push_back(std::make_shared<const session::Kick>(std::move(what), table_->seed(), before));
+  tell_next();
+}
+
+void Revoker::tell_next() {
+  if (std::exchange(in_turn_, true)) return;  // it was called back at once
+  while (telling_ < kMostTelling && !kicks_.empty()) {
+    auto kick = std::move(kicks_.front());
+    kicks_.pop_front();
+    ++telling_;
+    tell_(kick, [this, kick](std::size_t closed) {
+      --telling_;
+      if (closed > 0) {
+        auto fields = fields_of(kick->revocation());
+        fields.emplace_back("closed", std::uint64_t{closed});
+        log::audit(kick->revocation().id.empty() ? "kick" : "revoke", kByOthers, fields);
+      }
+      tell_next();
+    });
+  }
+  in_turn_ = false;
+}
+
+void Revoker::withdraw(const Revocation& what) {
+  const Revocation* const entry = table_->find_same(what);
+  if (!entry || entry->made > what.made) return;
+  const Revocation gone = *entry;
+  if (!path_.empty() && !forget(*entry)) say_lost();
+  table_->remove(gone.id);
+  log::audit("restore", kByOthers, fields_of(gone));
 }
 
 std::string Revoker::list(std::size_t limit) {

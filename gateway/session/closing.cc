@@ -134,7 +134,7 @@ bool Session::kick(const Kick& kick) {
   const bool answers = phase_ == Phase::answer && after_flush_ == Phase::relay;
   const bool relays = phase_ == Phase::relay && !ending_;
   if (!opens && !answers && !relays && phase_ != Phase::exchange) return false;
-  if (!kick.hits(standing_.get(), client, id)) return false;
+  if (!kick.hits(standing_.get(), client, id, born_)) return false;
   house_.tally.revoked[static_cast<std::size_t>(kick.revocation().kind)].add();
   const Error error{Errc::revoked, Side::gateway, false, "revoked while it was connected"};
   if (relays) {

@@ -6,7 +6,8 @@
 
 namespace sluice::session {
 
-Kick::Kick(policy::Revocation revocation, std::uint64_t seed) : revocation_(std::move(revocation)) {
+Kick::Kick(policy::Revocation revocation, std::uint64_t seed, Instant before)
+    : revocation_(std::move(revocation)), before_(before) {
   if (revocation_.of_identity()) {
     mark_ = policy::claim_mark(revocation_.claim(), revocation_.value, seed);
     issuer_ = policy::claim_mark("iss", revocation_.issuer, seed);
@@ -16,7 +17,8 @@ Kick::Kick(policy::Revocation revocation, std::uint64_t seed) : revocation_(std:
   }
 }
 
-bool Kick::hits(const Standing* standing, std::string_view client, std::string_view id) const {
+bool Kick::hits(const Standing* standing, std::string_view client, std::string_view id, Instant born) const {
+  if (born >= before_) return false;
   if (block_) {
     const auto address = net::Address::parse(client, 0);
     return address && block_->contains(*address);

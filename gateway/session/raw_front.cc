@@ -277,7 +277,7 @@ void RawFront::drain() {
 }
 
 bool RawFront::kick(const Kick& kick) {
-  if (!judged_ || logged_ || !kick.hits(nullptr, record_.client(), record_.id())) return false;
+  if (!judged_ || logged_ || !kick.hits(nullptr, record_.client(), record_.id(), record_.started)) return false;
   house_.tally.revoked[static_cast<std::size_t>(kick.revocation().kind)].add();
   act(end({Errc::revoked, Side::gateway, false, "revoked while it was connected"}, Side::gateway));
   return true;

@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <array>
+#include <fstream>
 #include <string_view>
 #include <utility>
 
@@ -21,6 +22,8 @@ namespace {
 constexpr std::size_t kChunk = 256 * 1024;
 constexpr std::uint8_t kMask[4] = {0x37, 0xfa, 0x21, 0x3d};
 constexpr std::size_t kMaxAnswer = 16 * 1024;
+
+Bytes octets_of(const std::string& text) { return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()}; }
 
 // What the BIO of every connection reads from and writes to while one connection has its turn: no connection
 // owns a buffer.
@@ -104,13 +107,21 @@ Target Target::from(Options& options) {
   unsigned char digest[SHA_DIGEST_LENGTH];
   SHA1(reinterpret_cast<const unsigned char*>(proof.data()), proof.size(), digest);
   target.accept = base64(digest, sizeof digest);
-  target.request = "GET " + options.text("path", "/echo") +
+  const std::string head = "GET " + options.text("path", "/echo") +
                    " HTTP/1.1\r\nHost: " + options.text("host", "localhost") +
                    "\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: " + key +
                    "\r\nSec-WebSocket-Version: 13\r\n";
+  // What stands before a token, as a field.
+  const std::string field = options.text("credential", "Authorization: Bearer ");
   const std::string token = options.text("token", "");
-  if (!token.empty()) target.request += "Authorization: Bearer " + token + "\r\n";
-  target.request += "\r\n";
+  const std::string tokens = options.text("tokens", "");
+  if (tokens.empty()) {
+    target.requests.push_back(head + (token.empty() ? "" : field + token + "\r\n") + "\r\n");
+  } else {
+    std::ifstream file(tokens);
+    for (std::string line; std::getline(file, line);) target.requests.push_back(head + field + line + "\r\n\r\n");
+    if (target.requests.empty()) fail("no token in " + tokens);
+  }
   return target;
 }
 
@@ -201,7 +212,7 @@ void Client::connected() {
   phase_ = target_.tls ? Phase::kTls : Phase::kUpgrade;
   if (!target_.tls)
     return write(
-        Bytes(reinterpret_cast<const std::uint8_t*>(target_.request.data()), target_.request.size()));
+        octets_of(target_.next_request()));
   SSL_do_handshake(ssl_);
   pending_.swap(wire().out);
 }
@@ -233,7 +244,7 @@ bool Client::decrypt(Bytes ciphertext) {
     if (phase_ == Phase::kTls && SSL_is_init_finished(ssl_)) {
       resumed_ = SSL_session_reused(ssl_) != 0;
       phase_ = Phase::kUpgrade;
-      write(Bytes(reinterpret_cast<const std::uint8_t*>(target_.request.data()), target_.request.size()));
+      write(octets_of(target_.next_request()));
       if (phase_ == Phase::kClosed) return false;
     }
     if (n <= 0) {

@@ -11,6 +11,7 @@
 #include <functional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "blob.h"
 #include "frame.h"
@@ -25,10 +26,14 @@ using Bytes = std::span<const std::uint8_t>;
 struct Target {
   std::uint16_t port = 0;
   bool tls = false;
-  std::string request;   // the whole upgrade request
+  std::vector<std::string> requests;  // whole upgrade requests; connections take them in turn
   std::string accept;    // the Sec-WebSocket-Accept that belongs to it
   unsigned sources = 1;  // source addresses 127.0.0.1, .2, ...: one has 28,000 ports
   static Target from(Options& options);
+  const std::string& next_request() const { return requests[turn_++ % requests.size()]; }
+
+ private:
+  mutable std::size_t turn_ = 0;
 };
 
 // The TLS settings of all connections: TLS 1.3, AES-128-GCM, X25519, any certificate.

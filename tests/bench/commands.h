@@ -11,5 +11,6 @@ int run_rtt(Options& options);         // rtt.cc
 int run_handshakes(Options& options);  // handshakes.cc
 int run_idle(Options& options);        // idle.cc
 int run_stall(Options& options);       // stall.cc
+int run_mint(Options& options);        // mint.cc; prints tokens, measures nothing
 
 }  // namespace bench

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # compare.sh: Sluice against Debian's nginx and HAProxy as well-tuned WebSocket proxies, everything on loopback.
 #
-#   tests/bench/compare.sh [cpu|deep|syscalls|handshakes|memory|stalled|bridge|http|messages|all]...
+#   tests/bench/compare.sh [cpu|deep|syscalls|handshakes|auth|memory|stalled|bridge|http|messages|all]...
 #
 # The proxy runs on the first core, load and backend on the second; targets alternate within a round. README.md tells what
 # the tables mean. Environment: ROUNDS (7), DURATION (seconds of one CPU measurement, 1.0), WARMUP (0.2), BUILD
@@ -66,14 +66,14 @@ install_needed() {
   source "$root/deploy/packages.sh"
   local needed=(nginx haproxy websockify wrk strace iproute2 openssl python3-minimal util-linux procps)
   if [[ ! -x $BUILD/tests/bench/sluice_load || ! -x $BUILD/sluice ]]; then
-    needed+=("${BUILD_PACKAGES[@]}" libgtest-dev libgmock-dev)
+    needed+=("${BUILD_PACKAGES[@]}" libgtest-dev libgmock-dev libbenchmark-dev)
   fi
   install_packages "${needed[@]}" >&2
 }
 
 build_programs() {
   [[ -z ${NO_BUILD:-} ]] || return 0
-  local wanted=(sluice_load sluice_echo)
+  local wanted=(sluice_load sluice_echo bench_auth)
   [[ -f $root/gateway/main.cc ]] && wanted+=(sluice)
   if [[ ! -f $BUILD/build.ninja ]]; then (cd "$root" && cmake --preset release -B "$BUILD" >&2); fi
   cmake --build "$BUILD" --target "${wanted[@]}" >&2
@@ -315,6 +315,60 @@ servers = ["tcp://127.0.0.1:$tcp_port"]
 END
 }
 
+# Routes that differ in how a client says who it is, and in nothing else.
+sluiceauth_configuration() {
+  local name=$1 tls=$2 plain=$3 admin=$4 method routes=""
+  for method in hs256 es256 rs256 eddsa; do
+    routes+="
+[auth.$method]
+type = \"jwt\"
+algorithms = [\"$(algorithm_of $method)\"]
+$([[ $method == hs256 ]] && printf 'secret_file = "%s/hs256.secret"' "$work" || printf 'public_key_file = "%s/%s.pub"' "$work" $method)
+issuer = \"https://id.example.com/\"
+audience = \"chat\"
+forward = { sub = \"X-User-Id\" }
+[[route]]
+path = \"/$method\"
+auth = \"$method\"
+backend = \"echo\"
+"
+  done
+  cat >"$work/$name.conf" <<END
+version = 1
+[server]
+workers = 1
+drain_timeout = "1s"
+[log]
+level = "warn"
+access = "${access:-$work/$name.access.log}"
+[admin]
+bind = "127.0.0.1:$admin"
+[[listener]]
+name = "tls"
+bind = "127.0.0.1:$tls"
+[[listener.tls.certificate]]
+cert = "$work/server.crt"
+key = "$work/server.key"
+[[listener]]
+name = "plain"
+bind = "127.0.0.1:$plain"
+$routes
+[auth.api_key]
+type = "api_key"
+keys_file = "$work/keys.toml"
+failures = "off"
+[[route]]
+path = "/api_key"
+auth = "api_key"
+backend = "echo"
+[[route]]
+path = "/none"
+backend = "echo"
+[backend.echo]
+servers = ["ws://127.0.0.1:$echo_port"]
+END
+}
+
 # ---- targets -------------------------------------------------------------------------------------------------------
 kind_of() { printf '%s' "${1%%-*}"; }
 
@@ -349,7 +403,7 @@ start_target() {
     haproxy) taskset -c "$proxy_cpu" haproxy -db -f "$work/$name.conf" >"$work/$name.out" 2>&1 & ;;
     haproxytcp) taskset -c "$proxy_cpu" haproxy -db -f "$work/$name.conf" >"$work/$name.out" 2>&1 & ;;
     websockify) (taskset -pc "$proxy_cpu" "$BASHPID" >/dev/null && websockify_run "$tls" $((tls + 1))) >"$work/$name.out" 2>&1 & ;;
-    sluice) taskset -c "$proxy_cpu" "$BUILD/sluice" run --config "$work/$name.conf" >"$work/$name.out" 2>&1 & ;;
+    sluice | sluiceauth) taskset -c "$proxy_cpu" "$BUILD/sluice" run --config "$work/$name.conf" >"$work/$name.out" 2>&1 & ;;
   esac
   pid=$!
   started "$pid"
@@ -455,6 +509,54 @@ run_handshakes() {
     done
   done
   table handshakes
+}
+
+algorithm_of() {
+  case $1 in eddsa) printf EdDSA ;; *) printf '%s' "${1^^}" ;; esac
+}
+
+# Keys of each kind and more tokens of each than the gateway has room to remember; one API key.
+make_identities() {
+  local method prefix secret
+  openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out "$work/es256.key" 2>/dev/null
+  openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out "$work/rs256.key" 2>/dev/null
+  openssl genpkey -algorithm ED25519 -out "$work/eddsa.key" 2>/dev/null
+  for method in es256 rs256 eddsa; do openssl pkey -in "$work/$method.key" -pubout -out "$work/$method.pub"; done
+  cp "$work/hs256.secret" "$work/hs256.key"
+  for method in hs256 es256 rs256 eddsa; do
+    "$load" mint --algorithm "$(algorithm_of $method)" --key "$work/$method.key" >"$work/$method.tokens"
+    head -1 "$work/$method.tokens" >"$work/$method.token"
+  done
+  prefix=$(openssl rand -hex 8)
+  secret=sk_${prefix}_$(openssl rand 32 | base64url)
+  printf '%s\n' "$secret" >"$work/api_key.token"
+  printf '[[key]]\nname = "bench"\nprefix = "%s"\nsha256 = "%s"\n' "$prefix" \
+    "$(printf '%s' "$secret" | openssl dgst -sha256 -r | cut -d' ' -f1)" >"$work/keys.toml"
+}
+
+# What a check costs by itself, and what it leaves of the handshakes that there are without one.
+run_auth() {
+  local TARGETS=sluiceauth token="" tls round cell method field file
+  stop_all
+  make_identities
+  taskset -c "$proxy_cpu" "$BUILD/tests/bench/bench_auth"
+  start_all
+  for tls in 1 0; do
+    for round in $(seq "$ROUNDS"); do
+      for cell in none hs256 es256-cached es256 rs256-cached rs256 eddsa api_key none-again; do
+        method=${cell%%-*} field="Authorization: Bearer " file=$work/${cell%%-*}.tokens
+        case $cell in
+          none*) file="" ;;
+          *-cached) file=$work/$method.token ;;
+          api_key) file=$work/api_key.token field="X-API-Key: " ;;
+        esac
+        measure "auth-$( ((tls)) && echo wss || echo ws)" "$cell" "$round" sluiceauth handshakes "$tls" --path "/$method" \
+          --tokens "$file" --credential "$field" --seconds "$DURATION" --warmup "$WARMUP"
+      done
+    done
+  done
+  stop_all
+  table auth-wss auth-ws
 }
 
 run_memory() {
@@ -659,6 +761,7 @@ estimate() {
       cpu) seconds=$(awk "BEGIN {print $seconds + 10 * $ROUNDS * $n * ($DURATION + $WARMUP + 0.1)}") ;;
       deep) seconds=$(awk "BEGIN {print $seconds + 6 * $ROUNDS * $n * ($DURATION + $WARMUP + 0.1)}") ;;
       handshakes) seconds=$(awk "BEGIN {print $seconds + 2 * $ROUNDS * $n * ($DURATION + $WARMUP + 0.1)}") ;;
+      auth) seconds=$(awk "BEGIN {print $seconds + 45 + 16 * $ROUNDS * ($DURATION + $WARMUP + 0.2)}") ;;
       syscalls) seconds=$(awk "BEGIN {print $seconds + 20 * $single * 1.5}") ;;
       memory) seconds=$(awk "BEGIN {print $seconds + 4 * $single * 12}") ;;
       stalled) seconds=$(awk "BEGIN {print $seconds + 2 * $single * 12}") ;;
@@ -685,9 +788,9 @@ main() {
   (($# > 0)) || set -- all
   for section in "$@"; do
     case $section in
-      all) sections=(cpu deep syscalls handshakes memory stalled bridge http messages) ;;
-      cpu | deep | syscalls | handshakes | memory | stalled | bridge | http | messages) sections+=("$section") ;;
-      *) die "usage: compare.sh [cpu|deep|syscalls|handshakes|memory|stalled|bridge|http|messages|all]..." ;;
+      all) sections=(cpu deep syscalls handshakes auth memory stalled bridge http messages) ;;
+      cpu | deep | syscalls | handshakes | auth | memory | stalled | bridge | http | messages) sections+=("$section") ;;
+      *) die "usage: compare.sh [cpu|deep|syscalls|handshakes|auth|memory|stalled|bridge|http|messages|all]..." ;;
     esac
   done
   (($(nproc --all) >= 2)) || die "two cores are needed: one for the proxy, one for load and backend"

@@ -208,6 +208,24 @@ def messages_table(section, rows):
     print_table(["", "per connection", "per message", "ratio", "bar", "", "ratio of the second process"], lines)
 
 
+AUTH_NAMES = {"none": "no auth", "hs256": "HS256", "es256-cached": "ES256, known", "es256": "ES256", "rs256-cached": "RS256, known",
+              "rs256": "RS256", "eddsa": "EdDSA", "api_key": "API key", "none-again": "no auth, again"}
+AUTH_BARS = {("auth-wss", "es256"): 0.80}
+
+
+def auth_table(section, cells):
+    """Every line against the one without auth of the same rounds. "Known": the gateway remembers the token."""
+    print(f"\n## Handshakes with upgrade per second of Sluice's CPU, {section[5:]}→ws, by how clients say who they are\n")
+    lines = []
+    without = series(cells["none"], "sluiceauth", "per_cpu_second")
+    for cell, targets in cells.items():
+        ours, each = (series(targets, "sluiceauth", name) for name in ("per_cpu_second", "us_per_handshake"))
+        ratio, bar = paired(ours, without), AUTH_BARS.get((section, cell))
+        lines.append([AUTH_NAMES[cell], f"{show(median(ours.values()), 0)} {spread(ours)}", show(median(each.values()), 1), show(ratio, 2),
+                      f"≥ {bar:.2f}" if bar else "-", verdict(meets(ratio, bar, False))])
+    print_table(["", "handshakes", "µs each", "/ no auth", "bar", ""], lines)
+
+
 def main():
     rows = load(sys.argv[1])
     for section in sys.argv[2:]:
@@ -221,6 +239,8 @@ def main():
             bridge_memory_table(rows[section])
         elif section.startswith("bridge-"):
             bridge_table(section, rows[section])
+        elif section.startswith("auth-"):
+            auth_table(section, rows[section])
         elif section == "stalled":
             stalled_table(rows[section])
         elif section.startswith("messages-"):

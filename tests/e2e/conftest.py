@@ -11,7 +11,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "support"))
 
 import tokens  # noqa: E402
-from fixtures import authority, start_gateway  # noqa: E402,F401
+from fixtures import authority, fresh_gateway, start_gateway  # noqa: E402,F401
 from gateway import AUTH, BASE  # noqa: E402
 from ports import free_port  # noqa: E402
 from servers import redis_server, serving, websockets_server  # noqa: E402

@@ -6,6 +6,7 @@ import secrets
 
 import pytest
 
+import canary
 from evil import Backend, head_teller
 from gateway import AUTH, BASE, wait_for
 from rawws import check_101
@@ -16,7 +17,7 @@ from wire import TEXT
 def make(name, more=""):
     """A key and its entry, after docs/how-to/api-keys.md."""
     prefix = secrets.token_hex(8)
-    text = f"sk_{prefix}_{secrets.token_urlsafe(32)}"
+    text = canary.note(f"sk_{prefix}_{secrets.token_urlsafe(32)}")
     digest = hashlib.sha256(text.encode()).hexdigest()
     return text, f'[[key]]\nname = "{name}"\nprefix = "{prefix}"\nsha256 = "{digest}"\n{more}'
 
@@ -184,3 +185,34 @@ def test_whoever_guesses_is_held_back(start):
     gateway.write_config(gateway.config_path.read_text().replace('"10/m"', '"11/m"'))
     gateway.reload()
     assert status(gateway, key(KEY)) == 101, "but it takes other numbers"
+
+
+GOLD = """
+[rate_limit.each]
+key = "claim:sub"
+unit = "connections"
+limit = 1
+[rate_limit.gold]
+key = "claim:sub"
+unit = "connections"
+limit = 2
+"""
+
+
+def test_a_key_has_limits_of_its_own_from_the_reload_on(fresh_gateway, backend):
+    config = CONFIG.replace("@failures@", "off").replace("@teller@", str(backend.port))
+    config = config.replace('path = "/machines"\n', 'path = "/machines"\nrate_limit = ["each"]\n') + GOLD
+    gateway = fresh_gateway(config, start=False)
+    file = gateway.folder / "keys.toml"
+    file.write_text(ENTRY)
+    gateway.start()
+    with gateway.connect("/machines", key(KEY)):
+        assert status(gateway, key(KEY)) == 429
+        fresh = gateway.folder / "keys.new"
+        fresh.write_text(ENTRY + 'rate_limit = ["gold"]\n')
+        fresh.rename(file)
+        wait_for(lambda: status(gateway, key(KEY)) == 101)
+        # What it opened before counts in the limit of before.
+        wait_for(lambda: gateway.metric("sluice_connections") == 1)
+        with gateway.connect("/machines", key(KEY)), gateway.connect("/machines", key(KEY)):
+            assert status(gateway, key(KEY)) == 429

@@ -10,7 +10,7 @@ import pytest
 
 import tokens
 from evil import Backend, after_101, answer, echo, label, sink
-from gateway import AUTH, BASE, wait_for
+from gateway import AUTH, COMMANDED, wait_for
 from ports import free_port
 from rawws import check_101
 from wire import BINARY, CLOSE, CONT, PING, PONG, TEXT, close_payload, frame
@@ -26,7 +26,7 @@ def urls(*backends, weights=None):
 
 
 def config(servers, balance='"round_robin"', more="", route=""):
-    return BASE + f"""
+    return COMMANDED + f"""
 [[route]]
 path = "/*"
 backend = "app"

@@ -8,14 +8,14 @@ import threading
 import pytest
 
 from evil import Backend, answer, label
-from gateway import BASE, wait_for
+from gateway import COMMANDED, wait_for
 from ports import free_port
 from rawws import RawClient
 from wire import accept_key
 
 
 def config(servers, more="", route=""):
-    return BASE + f"""
+    return COMMANDED + f"""
 [[route]]
 path = "/*"
 backend = "app"

@@ -11,18 +11,15 @@ import pytest
 import tokens
 from crowd import CountingEcho, Member, read_frame
 from evil import Backend, frame_echo, tcp_echo
-from gateway import AUTH, BASE, SLOWER, wait_for
+from gateway import AUTH, COMMANDED, SLOWER, wait_for
 from ports import free_port
 from wire import CLOSE, TEXT, frame
 
-TOKEN = "an-admin-token-0123456789"
 CROWD = 3000
 
 
 def config(port, tcp_port=9, more=""):
-    base = BASE.replace('bind = "127.0.0.1:@admin@"', 'bind = "127.0.0.1:@admin@"\ntoken_file = "admin.token"\n'
-                        '[revocation]\nfile = "revocations"')
-    return base + AUTH + f"""
+    return COMMANDED + '[revocation]\nfile = "revocations"\n' + AUTH + f"""
 [[listener]]
 name = "raw"
 bind = "127.0.0.1:@raw@"
@@ -53,18 +50,9 @@ def octets(backends):
     return backends(Backend(tcp_echo))
 
 
-def start(fresh_gateway, text, **how):
-    gateway = fresh_gateway(text, start=False, **how)
-    token = gateway.folder / "admin.token"
-    token.write_text(TOKEN + "\n")
-    token.chmod(0o600)
-    gateway.admin_token = TOKEN
-    return gateway.start()
-
-
 @pytest.fixture
 def gateway(fresh_gateway, echo, octets):
-    return start(fresh_gateway, config(echo.port, octets.port), workers=2)
+    return fresh_gateway(config(echo.port, octets.port), workers=2)
 
 
 def bearer(**claims):
@@ -234,7 +222,7 @@ def test_over_a_restart_and_a_reload(gateway, listener):
 
 
 def test_a_damaged_file_stops_the_start(fresh_gateway, echo):
-    gateway = start(fresh_gateway, config(echo.port))
+    gateway = fresh_gateway(config(echo.port))
     revoke(gateway, sub="ann", ttl="1h")
     revoke(gateway, sub="bob", ttl="1h")
     gateway.stop()
@@ -246,10 +234,9 @@ def test_a_damaged_file_stops_the_start(fresh_gateway, echo):
 
 
 def test_one_file_one_gateway(fresh_gateway, echo):
-    first = start(fresh_gateway, config(echo.port))
+    first = fresh_gateway(config(echo.port))
     second = config(echo.port).replace('file = "revocations"', f'file = "{first.folder}/revocations"')
     other = fresh_gateway(second, start=False)
-    (other.folder / "admin.token").write_text(TOKEN + "\n")
     other.start(wait=False)
     assert other.wait_exit(10) == 2
     assert "another process uses it" in other.log_text()
@@ -274,7 +261,7 @@ def test_what_is_not_understood_is_refused(gateway):
 # 3,000 of 3,100 connections over two workers have the claim; every third comes by TLS, and others talk on meanwhile.
 def test_a_crowd_is_closed_within_a_second(fresh_gateway):
     port = free_port()
-    gateway = start(fresh_gateway, config(port), workers=2)
+    gateway = fresh_gateway(config(port), workers=2)
     crowd = CROWD // SLOWER
     bystanders = crowd // 30
 

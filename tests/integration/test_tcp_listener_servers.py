@@ -9,14 +9,14 @@ import time
 import pytest
 
 from evil import Backend, Peer, tcp_echo
-from gateway import BASE, wait_for
+from gateway import COMMANDED, wait_for
 from ports import free_port
 from rawws import RawClient
 
 
 def config(servers, more="", listener="", name="raw"):
     urls = ", ".join(one if one.startswith("{") else f'"{one}"' for one in servers)
-    return BASE + f"""
+    return COMMANDED + f"""
 [[listener]]
 name = "{name}"
 bind = "127.0.0.1:@raw@"

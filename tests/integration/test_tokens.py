@@ -1,4 +1,5 @@
-"""The token check: carriers, algorithms, claims, refusals, expiry, what goes upstream, and that no token leaks."""
+"""The token check: claims that go upstream, refusal by close, expiry, every algorithm, and that no token leaks. What tokens and
+carriers are refused, and why, is test_token_table.py."""
 
 import json
 import re
@@ -10,7 +11,7 @@ import tokens
 from evil import Backend, head_teller
 from gateway import AUTH, BASE, wait_for
 from rawws import check_101
-from tokens import AUDIENCE, ISSUER, SECRET, b64, claims, jwk, mint, private_key, public_pem
+from tokens import AUDIENCE, ISSUER, SECRET, claims, mint, private_key, public_pem
 from wire import TEXT
 
 CANARY = "canary-0f7a1c"
@@ -77,188 +78,19 @@ def answer(gateway, path="/chat", fields=()):
         return client.upgrade(path, fields)
 
 
-# ---- carriers
-def test_authorization_header(gateway):
-    with gateway.connect("/chat", bearer(mint())) as client:
-        _, fields = told(client)
-        assert values(fields, "X-User-Id") == ["alice"]
-        assert values(fields, "Authorization") == []
-
-
-def test_scheme_is_case_insensitive(gateway):
-    gateway.connect("/chat", [("Authorization", f"bearer {mint()}")]).close()
-
-
-def test_cookie(gateway):
-    token = mint()
-    fields = [("Cookie", f"theme=dark; session={token}; lang=de"), ("Origin", "http://localhost")]
-    with gateway.connect("/chat", fields) as client:
-        _, fields = told(client)
-        assert values(fields, "Cookie") == ["theme=dark; lang=de"]
-
-
-def test_cookie_is_skipped_for_other_sites(gateway):
-    """A cookie comes along from any page: without `origins` only the gateway's own host may use it."""
-    cookie = [("Cookie", f"session={mint()}")]
-    assert answer(gateway, "/chat", cookie + [("Origin", "https://evil.example")]).status in (401, 403)
-    assert answer(gateway, "/chat", cookie).status == 401, "without an Origin nobody knows which page it was"
-    with gateway.client() as client:
-        check_101(client.upgrade("/chat", cookie + [("Origin", "http://localhost")], host="localhost"))
-
-
-def test_query(gateway):
-    with gateway.connect(f"/chat?a=1&access_token={mint()}&b=2") as client:
-        line, _ = told(client)
-        assert line == "GET /chat?a=1&b=2 HTTP/1.1"
-    with gateway.connect(f"/chat?access_token={mint()}") as client:
-        assert told(client)[0] == "GET /chat HTTP/1.1"
-
-
-def test_subprotocol(gateway):
-    with gateway.client() as client:
-        head = check_101(client.upgrade("/chat", [("Sec-WebSocket-Protocol", f"bearer, {mint()}, chat.v2")]))
-        assert head.all("Sec-WebSocket-Protocol") == ["chat.v2"]
-        assert values(told(client)[1], "Sec-WebSocket-Protocol") == ["chat.v2"]
-
-
-def test_subprotocol_alone_answers_the_marker(gateway):
-    with gateway.client() as client:
-        head = check_101(client.upgrade("/chat", [("Sec-WebSocket-Protocol", f"bearer, {mint()}")]))
-        assert head.all("Sec-WebSocket-Protocol") == ["bearer"]
-        assert values(told(client)[1], "Sec-WebSocket-Protocol") == []
-
-
-def test_all_carriers_are_removed_upstream(gateway):
-    token = mint()
-    fields = bearer(token) + [("Cookie", f"session={token}")]
-    with gateway.connect(f"/chat?access_token={token}", fields) as client:
-        line, got = told(client)
-        assert token not in line and token not in json.dumps(got)
-
-
-def test_first_carrier_decides(gateway):
-    good = mint()
-    head = answer(gateway, f"/chat?access_token={good}", bearer("not.a.token"))
-    assert head.status == 401
-
-
-def test_one_carrier_twice(gateway):
-    token = mint()
-    assert answer(gateway, "/chat", bearer(token) * 2).status == 400
-    assert answer(gateway, f"/chat?access_token={token}&access_token={token}").status == 400
-
-
 # ---- refusals
-def test_no_token(gateway, backend):
-    count = backend.count
-    head = answer(gateway)
-    assert head.status == 401 and backend.count == count
-    challenge = head.get("WWW-Authenticate")
-    assert challenge.startswith("Bearer") and "error=" not in challenge
-
-
-def test_other_scheme_is_no_token(gateway):
-    head = answer(gateway, "/chat", [("Authorization", "Basic dXNlcjpwYXNz")])
-    assert head.status == 401
-
-
-BAD = {
-    "garbage": lambda: "not.a.token",
-    "empty": lambda: "",
-    "two parts": lambda: mint().rsplit(".", 1)[0],
-    "four parts": lambda: mint() + ".x",
-    "many dots": lambda: "." * 5000,
-    "json form": lambda: json.dumps({"payload": "x", "signatures": []}).replace(" ", ""),
-    "padding": lambda: mint() + "=",
-    "bad octets": lambda: mint() + "%",
-    "signature changed": lambda: mint()[:-4] + ("AAAA" if mint()[-4:] != "AAAA" else "BBBB"),
-    "signature empty": lambda: mint(signature=b""),
-    "signature short": lambda: mint(signature=b"x" * 31),
-    "other secret": lambda: mint(key=b"x" * 40),
-    "alg none": lambda: mint(header={"alg": "none"}, signature=b""),
-    "alg None": lambda: mint(header={"alg": "None"}, signature=b""),
-    "alg nOnE": lambda: mint(header={"alg": "nOnE"}),
-    "alg empty": lambda: mint(header={"alg": ""}),
-    "alg null": lambda: mint(header={"alg": None}),
-    "alg list": lambda: mint(header={"alg": ["HS256"]}),
-    "alg missing": lambda: mint(header={"alg": ...}),
-    "alg HS384 not listed": lambda: mint(algorithm="HS384"),
-    "alg lower case": lambda: mint(header={"alg": "hs256"}),
-    "crit b64": lambda: mint(header={"crit": ["b64"], "b64": False}),
-    "crit empty": lambda: mint(header={"crit": []}),
-    "b64 false": lambda: mint(header={"b64": False}),
-    "zip": lambda: mint(header={"zip": "DEF"}),
-    "typ other": lambda: mint(header={"typ": "JOSE"}),
-    "header no object": lambda: mint(raw_header=b'["HS256"]'),
-    "header twice alg": lambda: mint(raw_header=b'{"alg":"none","alg":"HS256"}'),
-    "body no object": lambda: mint(raw_body=b"[]"),
-    "body no json": lambda: mint(raw_body=b"{"),
-    "body not utf-8": lambda: mint(raw_body=b'{"sub":"\xff"}'),
-    "sub twice": lambda: mint(raw_body=json.dumps(claims()).encode()[:-1] + b',"sub":"root"}'),
-    "deep": lambda: mint(raw_body=json.dumps(claims()).encode()[:-1] + b',"d":' + b"[" * 40 + b"]" * 40 + b"}"),
-    "exp missing": lambda: mint(claims(exp=None)),
-    "exp past": lambda: mint(claims(exp=int(time.time()) - 60)),
-    "exp string": lambda: mint(claims(exp="9999999999")),
-    "exp negative": lambda: mint(claims(exp=-1)),
-    "exp exponent": lambda: mint(raw_body=json.dumps(claims(exp=7)).encode().replace(b'"exp": 7', b'"exp": 1e400')),
-    "exp huge exponent": lambda: mint(raw_body=json.dumps(claims(exp=7)).encode().replace(b'"exp": 7', b'"exp": 1e1000000000')),
-    "nbf future": lambda: mint(claims(nbf=int(time.time()) + 120)),
-    "iss other": lambda: mint(claims(iss="https://id.example.com")),
-    "iss missing": lambda: mint(claims(iss=None)),
-    "aud other": lambda: mint(claims(aud="chatter")),
-    "aud part": lambda: mint(claims(aud="cha")),
-    "aud missing": lambda: mint(claims(aud=None)),
-    "aud list of others": lambda: mint(claims(aud=["a", "b"])),
-}
-
-
-@pytest.mark.parametrize("name", BAD)
-def test_bad_token(gateway, backend, name):
-    count = backend.count
-    head = answer(gateway, "/chat", bearer(BAD[name]()))
-    assert backend.count == count
-    assert head.status == 401 or (name == "empty" and head.status in (400, 401)), (head.status, head.body)
-    if name != "empty":
-        assert 'error="invalid_token"' in head.get("WWW-Authenticate")
-    assert re.fullmatch(rb"[ -~\r\n]{0,256}", head.body)
-
-
 def test_all_faults_look_alike(gateway):
     """What is wrong with a token is for the log, not for its bearer."""
     bodies = set()
-    for name in ("garbage", "other secret", "iss other", "aud other", "alg nOnE"):
-        head = answer(gateway, "/chat", bearer(BAD[name]()))
+    for token in ("not.a.token", mint(key=b"x" * 40), mint(claims(iss="https://id.example.com")), mint(claims(aud="chatter")),
+                  mint(header={"alg": "nOnE"})):
+        head = answer(gateway, "/chat", bearer(token))
         body = re.sub(rb"[0-9a-f]{8,}", b"ID", head.body)
         bodies.add((body, head.get("WWW-Authenticate")))
     assert len(bodies) == 1, bodies
 
 
-def test_oversized_token(gateway):
-    assert answer(gateway, "/chat", bearer("a" * 20000)).status in (401, 431)
-
-
-@pytest.mark.parametrize("change", [dict(aud=["other", AUDIENCE]), dict(nbf=int(time.time()) - 5),
-                                    dict(exp=int(time.time()) + 5), dict(extra={"a": [1, 2, {"b": None}]})])
-def test_good_claims(gateway, change):
-    gateway.connect("/chat", bearer(mint(claims(**change)))).close()
-
-
-def test_leeway(gateway):
-    """Thirty seconds by default, none where the configuration says none."""
-    late = int(time.time()) - 15
-    gateway.connect("/chat", bearer(mint(claims(exp=late)))).close()
-    assert answer(gateway, "/scoped", bearer(mint(claims(exp=late, scope="chat")))).status == 401
-
-
 # ---- required claims, forwarded claims
-def test_required_claim(gateway):
-    head = answer(gateway, "/scoped", bearer(mint()))
-    assert head.status == 403 and 'error="insufficient_scope"' in head.get("WWW-Authenticate", "")
-    assert answer(gateway, "/scoped", bearer(mint(claims(scope="chatter")))).status == 403
-    gateway.connect("/scoped", bearer(mint(claims(scope="read chat")))).close()
-    gateway.connect("/scoped", bearer(mint(claims(scope=["chat", "x"])))).close()
-
-
 def test_forwarded_claims(gateway):
     body = claims(scope="read chat", roles=["a", "b"], level=7, admin=True)
     with gateway.connect("/scoped", bearer(mint(body))) as client:
@@ -266,18 +98,6 @@ def test_forwarded_claims(gateway):
         seen = {name: values(fields, name) for name in ("X-User-Id", "X-User-Scope", "X-Roles", "X-Level", "X-Admin")}
         assert seen == {"X-User-Id": ["alice"], "X-User-Scope": ["read chat"], "X-Roles": ["a b"], "X-Level": ["7"],
                         "X-Admin": ["true"]}
-
-
-@pytest.mark.parametrize("sub", ["a\r\nX-Admin: 1", "tab\there", "grüße", {"a": 1}, [1, ["x"]]])
-def test_claim_that_is_no_header_value(gateway, backend, sub):
-    count = backend.count
-    head = answer(gateway, "/scoped", bearer(mint(claims(sub=sub, scope="chat"))))
-    assert head.status in (401, 403) and backend.count == count
-
-
-@pytest.mark.parametrize("algorithm", ["HS256", "HS384", "HS512"])
-def test_hmac_algorithms(gateway, algorithm):
-    gateway.connect("/scoped", bearer(mint(claims(scope="chat"), algorithm=algorithm))).close()
 
 
 # ---- reject = "close"
@@ -397,18 +217,7 @@ path = "/{name}"
 auth = "{name.lower()}"
 backend = "teller"
 """
-    (folder / "jwks.json").write_text(json.dumps({"keys": [jwk(keys[n], n, f"key-{n}") for n in
-                                                           ("RS256", "ES256", "ES384", "EdDSA")]}))
     text += f"""
-[auth.set]
-type = "jwt"
-algorithms = ["RS256", "ES256", "ES384", "EdDSA"]
-jwks_file = "{folder}/jwks.json"
-from = ["header:Authorization"]
-[[route]]
-path = "/set"
-auth = "set"
-backend = "teller"
 [backend.teller]
 servers = ["ws://127.0.0.1:{backend.port}"]
 """
@@ -422,56 +231,6 @@ def test_algorithm(asymmetric, keys, algorithm):
     assert answer(asymmetric, f"/{algorithm}", bearer(changed)).status == 401
     other = private_key(algorithm)
     assert answer(asymmetric, f"/{algorithm}", bearer(mint(algorithm=algorithm, key=other))).status == 401
-
-
-@pytest.mark.parametrize("algorithm", ["RS256", "ES256", "EdDSA"])
-def test_public_key_is_no_hmac_secret(asymmetric, keys, algorithm):
-    for secret in (public_pem(keys[algorithm]), public_pem(keys[algorithm]).rstrip(b"\n"),
-                   json.dumps(jwk(keys[algorithm], algorithm, "k")).encode()):
-        assert answer(asymmetric, f"/{algorithm}", bearer(mint(key=secret))).status == 401
-
-
-def test_algorithm_is_pinned_to_the_key(asymmetric, keys):
-    assert answer(asymmetric, "/RS256", bearer(mint(algorithm="PS256", key=keys["RS256"]))).status == 401
-    assert answer(asymmetric, "/ES256", bearer(mint(algorithm="RS256", key=keys["RS256"]))).status == 401
-
-
-def test_ecdsa_signatures_of_odd_shape(asymmetric, keys):
-    n = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
-    order = n.to_bytes(32, "big")
-    from cryptography.hazmat.primitives import hashes
-    from cryptography.hazmat.primitives.asymmetric import ec
-    good = mint(algorithm="ES256", key=keys["ES256"])
-    der = keys["ES256"].sign(good.rsplit(".", 1)[0].encode(), ec.ECDSA(hashes.SHA256()))
-    for signature in (bytes(64), order * 2, order + b"\1" * 32, b"\1" * 32 + order, b"\1" * 63, b"\1" * 65, der):
-        forged = good.rsplit(".", 1)[0] + "." + b64(signature)
-        assert answer(asymmetric, "/ES256", bearer(forged)).status == 401
-
-
-@pytest.mark.parametrize("algorithm", ["RS256", "ES256", "ES384", "EdDSA"])
-def test_key_set(asymmetric, keys, algorithm):
-    kid = {"kid": f"key-{algorithm}"}
-    asymmetric.connect("/set", bearer(mint(algorithm=algorithm, key=keys[algorithm], header=kid))).close()
-    wrong = {"kid": "key-RS256" if algorithm != "RS256" else "key-ES256"}
-    assert answer(asymmetric, "/set", bearer(mint(algorithm=algorithm, key=keys[algorithm], header=wrong))).status == 401
-
-
-@pytest.mark.parametrize("header", [{"kid": "unknown"}, {"kid": "../../dev/null"}, {"kid": "' OR 1=1"},
-                                    {"kid": "\r\nDEL x"}, {"kid": 7}, {"kid": "k" * 500}])
-def test_key_ids_that_name_nothing(asymmetric, keys, header):
-    assert answer(asymmetric, "/set", bearer(mint(algorithm="RS256", key=keys["RS256"], header=header))).status == 401
-
-
-def test_keys_in_the_token_are_never_used(asymmetric, keys):
-    """CVE-2018-0114 and its kin: the token brings its own key, or an address of one."""
-    mine = private_key("RS256")
-    contacted = Backend(head_teller)
-    address = f"http://127.0.0.1:{contacted.port}/keys"
-    for header in ({"jwk": jwk(mine, "RS256", "mine"), "kid": "mine"}, {"jku": address}, {"x5u": address},
-                   {"jku": address, "kid": "key-RS256"}):
-        assert answer(asymmetric, "/set", bearer(mint(algorithm="RS256", key=mine, header=header))).status == 401
-    assert contacted.count == 0
-    contacted.stop()
 
 
 # ---- nothing leaks (T18)

@@ -142,5 +142,68 @@ TEST(ApiKeys, CountTheFailuresOfTokensTooWhenTold) {
   EXPECT_EQ(house.open(request).peer.status(), 429);
 }
 
+// ---- limits of one key
+
+policy::LimitSettings limit(const char* name, policy::LimitSettings::Unit unit, std::uint64_t number) {
+  policy::LimitSettings made;
+  made.name = name;
+  made.key = policy::LimitSettings::Key::claim;
+  made.claim = "sub";
+  made.unit = unit;
+  made.rate = made.burst = made.limit = number;
+  made.on_limit = unit == policy::LimitSettings::Unit::messages ? policy::LimitSettings::Action::drop
+                                                                : policy::LimitSettings::Action::reject;
+  return made;
+}
+
+using Unit = policy::LimitSettings::Unit;
+
+TEST(ApiKeys, HaveLimitsOfTheirOwnInPlaceOfTheRoutes) {
+  policy::ApiKey favoured = key();
+  favoured.rate_limit = {"gold"};
+  for (const bool gold : {false, true}) {
+    config::Settings settings = with_keys(gold ? favoured : key());
+    settings.limits = {limit("each", Unit::connections, 1), limit("gold", Unit::connections, 3)};
+    settings.routes[0].rate_limit = {"each"};
+    SimHouse house(settings);
+    std::vector<int> answers;
+    for (int i = 0; i < 4; ++i) answers.push_back(open(house, kText).peer.status());
+    EXPECT_EQ(answers, (gold ? std::vector{101, 101, 101, 429} : std::vector{101, 429, 429, 429}));
+  }
+}
+
+TEST(ApiKeys, KeepTheRoutesLimitsOfOtherUnits) {
+  policy::ApiKey favoured = key();
+  favoured.rate_limit = {"gold"};
+  config::Settings settings = with_keys(favoured);
+  settings.limits = {limit("each", Unit::handshakes, 2), limit("gold", Unit::connections, 3)};
+  settings.routes[0].rate_limit = {"each"};
+  SimHouse house(settings);
+  EXPECT_EQ(open(house, kText).peer.status(), 101);
+  EXPECT_EQ(open(house, kText).peer.status(), 101);
+  EXPECT_EQ(open(house, kText).peer.status(), 429);
+}
+
+TEST(ApiKeys, MeterMessagesOfTheirHolderOnly) {
+  policy::ApiKey slow = key();
+  slow.rate_limit = {"slow"};
+  policy::ApiKey other = key();
+  other.name = "other";
+  const std::string text = "sk_fedcba9876543210" + kText.substr(19);
+  other.digest = net::sha256(as_bytes(text));
+  other.prefix = *policy::ApiKeys::prefix_of(text);
+  config::Settings settings = with_keys(slow);
+  settings.auths[0].keys = std::make_shared<const policy::ApiKeys>(std::vector<policy::ApiKey>{slow, other});
+  settings.limits = {limit("slow", Unit::messages, 2)};
+  SimHouse house(settings);
+  for (const std::string& who : {kText, text}) {
+    Client& client = open(house, who);
+    ASSERT_EQ(client.peer.status(), 101);
+    for (int i = 0; i < 5; ++i) client.peer.text(std::to_string(i));
+    house.run();
+    EXPECT_EQ(house.last().peer.messages().size(), who == kText ? 2u : 5u);
+  }
+}
+
 }  // namespace
 }  // namespace sluice::test

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional
 
+import canary
 import tokens
 from certs import Authority
 from ports import free_port
@@ -42,6 +43,11 @@ key = "server.key"
 name = "plain"
 bind = "127.0.0.1:@plain@"
 """
+
+# With the token that commands of the admin API need: a gateway of such a configuration gets the file, and what is then
+# asked of it carries the token.
+ADMIN_TOKEN = "an-admin-token-0123456789"
+COMMANDED = BASE.replace('bind = "127.0.0.1:@admin@"', 'bind = "127.0.0.1:@admin@"\ntoken_file = "admin.token"')
 
 # One route to a server that is not there.
 NOWHERE = BASE + """
@@ -106,6 +112,11 @@ class Gateway:
         return self.ports.setdefault(name, free_port())
 
     def write_config(self, config: str) -> None:
+        if 'token_file = "admin.token"' in config:
+            token = self.folder / "admin.token"
+            token.write_text(ADMIN_TOKEN + "\n")
+            token.chmod(0o600)
+            self.admin_token = ADMIN_TOKEN
         config = config.replace("@workers@", str(self.workers))
         self.config_path.write_text(re.sub(r"@([a-z_0-9]+)@", lambda found: str(self.port(found[1])), config))
 
@@ -153,6 +164,7 @@ class Gateway:
             return
         code = self.process.poll()
         if code is None:
+            self._last_words()
             self.signal(signal.SIGTERM)
             try:
                 code = self.process.wait(4 * SLOWER)
@@ -165,9 +177,19 @@ class Gateway:
                     self.process.wait()
                     raise AssertionError(f"gateway did not stop after two SIGTERM\n{self.log_tail()}")
         self.process = None
+        canary.keep(self.folder)
         # Whatever else it ends on, a crash or the exit code of a sanitizer, is a fault.
         if not self.exit_seen:
             assert code in (0, 128 + signal.SIGTERM), f"gateway ended on {code}\n{self.log_tail(100)}"
+
+    def _last_words(self) -> None:
+        """What it would tell whoever looks after it, while it can."""
+        if canary.RUN:
+            for path in ("/metrics", "/api/v1/status", "/api/v1/backends", "/api/v1/connections"):
+                try:
+                    canary.said(self.admin(path)[1])
+                except OSError:
+                    return
 
     def reload(self) -> None:
         """SIGHUP, and back when the reload has been counted (well or badly)."""
@@ -212,11 +234,15 @@ class Gateway:
         headers = dict(headers or {})
         if self.admin_token:
             headers.setdefault("Authorization", f"Bearer {self.admin_token}")
+        canary.sent(headers.items())
         try:
             connection.request(method, path, body=body, headers=headers)
             answer = connection.getresponse()
             self.admin_headers = answer.headers
-            return answer.status, answer.read()
+            said = answer.read()
+            if path != "/metrics":  # asked for again and again: its last words are enough
+                canary.said(said)
+            return answer.status, said
         except http.client.HTTPException as fault:
             raise OSError(str(fault))
         finally:

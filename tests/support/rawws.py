@@ -7,6 +7,7 @@ import ssl
 import time
 from typing import Iterable, List, Optional, Tuple
 
+import canary
 from wire import (BINARY, CLOSE, CONT, PING, PONG, TEXT, Frame, Head, Timeout, Wire, accept_key, close_payload, frame)
 
 SAMPLE_KEY = "dGhlIHNhbXBsZSBub25jZQ=="
@@ -61,10 +62,13 @@ class RawClient(Wire):
                 self.read_body(head, timeout)
             except Timeout:
                 pass
+            if head.status >= 400 and not head.get("Via"):  # nobody else's answer
+                canary.said(head.raw + head.body)
         self.response = head
         return head
 
     def upgrade(self, path: str = "/", fields: Fields = (), **how) -> Head:
+        canary.sent(fields, path)
         return self.request(upgrade_request(path, fields, **how))
 
     # ---- frames of a well-behaved client

@@ -11,6 +11,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
+import canary
+
 ISSUER = "https://id.example.com/"
 AUDIENCE = "chat"
 SECRET = b"0123456789abcdef0123456789abcdef-test-only"
@@ -56,7 +58,7 @@ def mint(body: Optional[Dict[str, Any]] = None, *, algorithm: str = "HS256", key
     first = b64(raw_header if raw_header is not None else json.dumps(head).encode())
     second = b64(raw_body if raw_body is not None else json.dumps(claims() if body is None else body).encode())
     data = f"{first}.{second}".encode()
-    return f"{first}.{second}.{b64(sign(algorithm, key, data) if signature is None else signature)}"
+    return canary.note(f"{first}.{second}.{b64(sign(algorithm, key, data) if signature is None else signature)}")
 
 
 def private_key(algorithm: str):

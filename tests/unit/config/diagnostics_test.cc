@@ -201,7 +201,6 @@ INSTANTIATE_TEST_SUITE_P(
 INSTANTIATE_TEST_SUITE_P(
     NotYetSupported, Refusals,
     ::testing::Values(
-        Case{"[redis]\nurl = \"rediss://x\"\n", "9:2: error: 'redis' in top level is not yet supported"},
         Case{"[rate_limit.l]\nkey = \"ip\"\nrate = \"1/s\"\nscope = \"cluster\"\n",
              "12:9: error: 'scope' = \"cluster\" is not yet supported"},
         Case{"[rate_limit.l]\nkey = \"ip\"\nrate = \"1/s\"\nfallback = \"local\"\n",

@@ -26,7 +26,7 @@ struct Read {
 Read read(const std::string& text) {
   Reporter reporter;
   Read out;
-  out.keys = read_key_file(reporter.add_source("keys.toml", text), reporter);
+  out.keys = read_key_file(reporter.add_source("keys.toml", text), reporter, [](const Text&) { return true; });
   for (const Diagnostic& one : reporter.take()) out.faults += one.text();
   return out;
 }
@@ -59,6 +59,18 @@ TEST(KeyFile, GivesItsEntries) {
   EXPECT_FALSE(got.keys[1].expires);
 }
 
+TEST(KeyFile, GivesTheLimitsOfAName) {
+  const Read got = read(whole("rate_limit = [\"gold\", \"talk\"]\n") +
+                        entry("sha256 = \"" + std::string(64, 'b') + "\"\nrate_limit = [\"gold\", \"talk\"]\n") +
+                        entry("sha256 = \"" + std::string(64, 'c') + "\"\n", "other"));
+  EXPECT_EQ(got.faults, "");
+  const policy::ApiKeys keys(got.keys);
+  ASSERT_NE(keys.limits_of("billing"), nullptr);
+  EXPECT_THAT(*keys.limits_of("billing"), ::testing::ElementsAre("gold", "talk"));
+  EXPECT_EQ(keys.limits_of("other"), nullptr);
+  EXPECT_EQ(keys.limits_of("nobody"), nullptr);
+}
+
 TEST(KeyFile, MayHoldNoKeyAtAll) {
   const Read got = read("# all of them were withdrawn\n");
   EXPECT_EQ(got.faults, "");
@@ -89,6 +101,11 @@ TEST(KeyFile, SaysEveryFaultAtItsPlace) {
       {whole("claims = { a = \"" + std::string(9000, 'x') + "\" }\n"), "keys.toml:5:10: error: 'claims' are more than"},
       {whole("scope = \"x\"\n"), "keys.toml:5:1: error: unknown key 'scope' in [[key]]"},
       {whole() + whole(), "keys.toml:7:10: error: this key is listed twice\n"},
+      {whole("rate_limit = [\"a\", \"a\"]\n"), "keys.toml:5:20: error: 'rate_limit' names 'a' twice"},
+      {whole("rate_limit = [\"a\"]\n") + entry("sha256 = \"" + std::string(64, 'b') + "\"\nrate_limit = [\"b\"]\n"),
+       "keys.toml:9:14: error: 'billing' has other limits in line 1"},
+      {whole("rate_limit = [\"a\"]\n") + entry("sha256 = \"" + std::string(64, 'b') + "\"\n"),
+       "keys.toml:7:8: error: 'billing' has other limits in line 1"},
       {entry("sha256 = \"" + kDigest + "\"\n") + entry("sha256 = \"" + kDigest + "\"\n"),
        "keys.toml:6:10: error: this key is listed twice"},
   };
@@ -139,6 +156,20 @@ TEST(KeyFile, IsReadAndWatchedWithTheConfiguration) {
   EXPECT_EQ(auth.from[0], (policy::Carrier{policy::Carrier::Kind::header, "X-API-Key"}));
   EXPECT_EQ(auth.failures, (policy::FailureLimit{10, std::chrono::minutes(1)}));
   EXPECT_THAT(loaded.settings.watched, ::testing::Contains(folder.path("keys.toml")));
+}
+
+TEST(KeyFile, NamesLimitsOfTheConfiguration) {
+  const Folder folder;
+  const std::string limits = "[rate_limit.gold]\nkey = \"claim:sub\"\nunit = \"connections\"\nlimit = 5\n"
+                             "[rate_limit.address]\nkey = \"ip\"\nunit = \"connections\"\nlimit = 5\n";
+  const auto faults = [&](const std::string& names) {
+    folder.write("keys.toml", whole("rate_limit = [" + names + "]\n"));
+    return text_of(load(folder.write("sluice.toml", with_keys("type = \"api_key\"\nkeys_file = \"keys.toml\"\n") + limits)));
+  };
+  EXPECT_THAT(faults("\"gold\""), Not(HasSubstr("error"))) << "and it is used";
+  EXPECT_THAT(faults("\"gold\""), Not(HasSubstr("'gold' is not used")));
+  EXPECT_THAT(faults("\"golden\""), HasSubstr("keys.toml:5:15: error: a key refers to rate_limit 'golden' which is not defined"));
+  EXPECT_THAT(faults("\"address\""), HasSubstr("keys.toml:5:15: error: limit 'address' does not count by a claim"));
 }
 
 TEST(KeyFile, HasFaultsOfItsOwnName) {

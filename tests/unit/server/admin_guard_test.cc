@@ -179,7 +179,9 @@ std::string with_method(const std::string& method, const std::string& fields,
 TEST(AdminGuard, TakesCommandsByPutWithABodyOfKnownSize) {
   const std::string path = "/api/v1/backends/app/servers/x/state";
   const std::string json = "Content-Type: application/json\r\n";
-  const Judged judged = judge(settings(), with_method("PUT", json + "Content-Length: 17\r\n", path));
+  const auto local = settings("", "unix:/tmp/x.sock");
+  const auto status = [&](const std::string& request) { return judge(local, request, {}).status; };
+  const Judged judged = judge(local, with_method("PUT", json + "Content-Length: 17\r\n", path), {});
   EXPECT_EQ(judged.status, 200);
   EXPECT_EQ(judged.question.kind, Kind::command);
   EXPECT_EQ(judged.question.body, 17u);
@@ -242,13 +244,16 @@ TEST(AdminGuard, ReadsTheQueryOfConnections) {
   EXPECT_EQ(status(get("/api/v1/connections?user=x")), 400);
 }
 
-TEST(AdminGuard, TakesCommandsAboutPeopleWithATokenOrByAUnixSocketOnly) {
+TEST(AdminGuard, TakesCommandsWithATokenOrByAUnixSocketOnly) {
   const std::string json = "Content-Type: application/json\r\nContent-Length: 13\r\n";
   const std::string token = "Authorization: Bearer token-token\r\n";
   const std::string post = with_method("POST", json, "/api/v1/revoke");
   const std::string remove = with_method("DELETE", "", "/api/v1/revocations/r1");
   EXPECT_EQ(status(post), 403);
   EXPECT_EQ(status(remove), 403);
+  const std::string put = with_method("PUT", json, "/api/v1/backends/app/servers/x/state");
+  EXPECT_EQ(status(put), 403);
+  EXPECT_EQ(judge(settings("token-token"), put).status, 401);
   const auto guarded = settings("token-token");
   EXPECT_EQ(judge(guarded, post).status, 401);
   EXPECT_EQ(judge(guarded, remove).status, 401);
@@ -264,7 +269,7 @@ TEST(AdminGuard, TakesCommandsAboutPeopleWithATokenOrByAUnixSocketOnly) {
   EXPECT_EQ(judge(settings("", "unix:/tmp/x.sock"), remove, {}).status, 200);
 }
 
-TEST(AdminGuard, JudgesTheShapeOfCommandsAboutPeople) {
+TEST(AdminGuard, JudgesTheShapeOfCommands) {
   const auto local = settings("", "unix:/tmp/x.sock");
   const auto answer = [&](const char* method, const std::string& fields, const char* path) {
     return judge(local, with_method(method, fields, path), {}).status;
