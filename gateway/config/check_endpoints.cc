@@ -114,6 +114,10 @@ void Checker::endpoint_of_type(const Section& section, Kind kind, const policy::
     }
     return;
   }
+  if (auth.type == Type::client_cert) {
+    error(section.place(key), fmt::format("'{}' is not for type = \"client_cert\"", key), "a certificate is shown once, in the TLS handshake");
+    return;
+  }
   if (auth.type == Type::external) {
     error(section.place(key), fmt::format("'{}' is not for type = \"external\"", key), "its service is asked about every connection anew");
     return;

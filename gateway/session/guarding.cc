@@ -12,6 +12,7 @@ Session::Rare::~Rare() = default;
 void Session::guard_messages(const policy::Identity& identity) {
   const config::RouteSettings& settings = *route_->compiled->settings;
   if (settings.message_rules.empty() || !route_->compiled->cluster) return;
+  if (guarded_) return rare_->guard->renew(identity);
   rare().guard = std::make_unique<MessageGuard>(settings.message_rules, settings.inspect, identity);
   guarded_ = true;
 }

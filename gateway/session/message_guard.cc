@@ -12,9 +12,13 @@ Direction way_of(const policy::MessageAccess& rule) { return rule.to_client ? Di
 MessageGuard::MessageGuard(const std::vector<policy::MessageAccess>& rules, std::uint32_t inspect,
                            const policy::Identity& identity)
     : rules_(rules), inspect_(inspect), claims_(rules.size()) {
-  for (std::size_t i = 0; i < rules.size(); ++i) {
-    if (rules[i].claim) claims_[i] = policy::claim_values(identity, *rules[i].claim).items;
-    reads_[static_cast<std::size_t>(way_of(rules[i]))] = true;
+  for (const policy::MessageAccess& rule : rules) reads_[static_cast<std::size_t>(way_of(rule))] = true;
+  renew(identity);
+}
+
+void MessageGuard::renew(const policy::Identity& identity) {
+  for (std::size_t i = 0; i < rules_.size(); ++i) {
+    if (rules_[i].claim) claims_[i] = policy::claim_values(identity, *rules_[i].claim).items;
   }
 }
 

@@ -17,6 +17,8 @@ class MessageGuard {
   // The rules outlive it. `inspect`: most octets that are read of a message.
   MessageGuard(const std::vector<policy::MessageAccess>& rules, std::uint32_t inspect, const policy::Identity& identity);
 
+  // It has been renewed. What is known of a message that stands in line stays.
+  void renew(const policy::Identity& identity);
   // Whether there are rules for messages of that direction.
   bool reads(Direction way) const { return reads_[static_cast<std::size_t>(way)]; }
   // What must be seen of each of them, added to what others want to see.

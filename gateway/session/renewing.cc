@@ -39,7 +39,7 @@ Result<void> Session::renew(const policy::Authenticated& fresh, std::string_view
   Result<void> renewed = judge_renewal(fresh);
   if (renewed) renewed = stand_on(fresh.identity, *auth_of_standing());
   if (renewed) {
-    if (guarded_) rare_->guard->renew(fresh.identity);
+    guard_messages(fresh.identity);
     plan_warning();
   }
   const Errc code = renewed ? Errc::none : renewed.error().code;

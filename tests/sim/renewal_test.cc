@@ -172,5 +172,37 @@ TEST_F(RenewalOfNobody, WithoutASubjectNothingIsRenewed) {
   EXPECT_EQ(refusal(fresh(600, R"(,"jti":"t2")")), Errc::refresh_denied);
 }
 
+config::Settings with_rules() {
+  config::Settings settings = with_tokens();
+  policy::AccessRule member;
+  member.claim = policy::ClaimRule{*policy::claim_pointer("member"), policy::ClaimRule::Test::present, {}, {}, {}};
+  settings.routes[0].access = {member};
+  policy::MessageAccess room;
+  room.pointer = JsonPointer::parse("/room");
+  room.claim = policy::claim_pointer("room");
+  room.action = policy::MessageAccess::Action::drop;
+  settings.routes[0].message_rules = {room};
+  return settings;
+}
+
+class RenewalOfRules : public Renewal {
+ protected:
+  RenewalOfRules() : Renewal(with_rules(), R"(,"sub":"ann","iss":"https://id","member":true,"room":"a")") {}
+};
+
+TEST_F(RenewalOfRules, TheyAreAskedOnceMore) {
+  EXPECT_EQ(refusal(fresh(600, R"(,"sub":"ann","iss":"https://id","room":"b")")), Errc::access_denied);
+  client_.peer.text(R"({"room":"a"})");
+  client_.peer.text(R"({"room":"b"})");
+  house_.run();
+  EXPECT_EQ(house_.last().peer.messages(), std::vector<std::string>{R"({"room":"a"})"});
+  ASSERT_EQ(refusal(fresh(600, R"(,"sub":"ann","iss":"https://id","member":true,"room":"b")")), Errc::none);
+  client_.peer.text(R"({"room":"a"})");
+  client_.peer.text(R"({"room":"b"})");
+  house_.run();
+  EXPECT_EQ(house_.last().peer.messages(), (std::vector<std::string>{R"({"room":"a"})", R"({"room":"b"})"}));
+  EXPECT_TRUE(open());
+}
+
 }  // namespace
 }  // namespace sluice::test
