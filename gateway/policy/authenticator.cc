@@ -183,13 +183,13 @@ Result<Credential> Authenticator::find_in_message(Secret token) const {
   const auto carrier = std::ranges::find(carriers_, Kind::first_message, &Carrier::kind);
   sluice::check(carrier != carriers_.end(), "a first message that nobody asked for");
   const Method* const method = TRY(method_for(*carrier, token.reveal()));
-  return Credential{std::move(token), method, &*carrier, false};
+  return Credential{std::move(token), method, &*carrier, nullptr, false};
 }
 
 Credential Authenticator::fresh(const AuthSettings& auth, Secret token) const {
   const auto method = std::ranges::find(methods_, &auth, &Method::settings);
   sluice::check(method != methods_.end(), "a fresh token for an auth of another route");
-  return Credential{std::move(token), &*method, nullptr, false};
+  return Credential{std::move(token), &*method, nullptr, nullptr, false};
 }
 
 // Several issuers may share a carrier: `iss` says which one to ask, and that one says whether it is true.

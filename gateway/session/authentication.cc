@@ -27,7 +27,7 @@ Result<bool> Authentication::advance(Opening& opening) {
 
 Result<bool> Authentication::judge(Opening& opening) {
   if (credential_->method->external) return ask(opening);
-  if (credential_->carrier->kind == policy::Carrier::Kind::ticket) return redeem(opening);
+  if (credential_->carrier && credential_->carrier->kind == policy::Carrier::Kind::ticket) return redeem(opening);
   return verify(opening);
 }
 
