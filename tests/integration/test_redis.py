@@ -318,7 +318,7 @@ def test_words_stay_one_word(start, redis):
 
 def test_what_others_write_there_does_no_harm(start, redis):
     gateway = start(url_of(redis))
-    for text in ("", "x", "+ 1 2", "+ 1 2 o {}", "! 9999999999999999999 1 o {}", "- 1 2 o null", "+ 1 2 o " + "{" * 1000, "\x00" * 100):
+    for text in ("", "x", "+ 1 2", "+ 1 2 o {}", "! 9999999999999999999 1 o {}", "- 1 2 o null", "+ 1 2 o " + "{" * 1000, "\x01" * 100):
         redis.cli("publish", "sluice:{v1}:news", text)
     far = int(time.time() * 1000) + 1000 * 366 * 24 * 3600 * 1000
     redis.cli("publish", "sluice:{v1}:news", f'+ 1 {far} o {{"id":"x","kind":"sub","value":"ann","made":1,"expires":{far}}}')
