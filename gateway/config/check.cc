@@ -44,6 +44,7 @@ void Checker::run(const Section& top) {
   for (const auto& [name, section] : top.named("backend")) backend(name, section);
   for (const Section& section : top.tables("listener")) listener(section);
   listeners_together();
+  for (const auto& [name, section] : top.named("auth")) endpoints(name, section.table("endpoints"));
   for (const Section& section : top.tables("route")) route(section);
   const Place whole{};
   if (!top.has("listener"))

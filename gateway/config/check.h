@@ -58,6 +58,9 @@ class Checker {
   void auth_keys(const Section& section, policy::AuthSettings& auth);
   void api_keys(const Section& section, policy::AuthSettings& out);
   void auth_failures(const Section& section, policy::AuthSettings& out);
+  void endpoints(const std::string& name, const Section& section);
+  void endpoint(const Section& section, policy::EndpointSettings::Kind kind, policy::AuthSettings& auth);
+  void endpoint_of_type(const Section& section, policy::EndpointSettings::Kind kind, const policy::AuthSettings& auth);
   void key_source(const Section& section, bool hmac, policy::KeySourceSettings& out);
   void key_url(const Text& text, const policy::KeySourceSettings& source, std::string_view key);
   void jwks_serves(const Section& section, const policy::JwtSettings& jwt);

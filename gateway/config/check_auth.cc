@@ -218,11 +218,13 @@ void Checker::carriers(const Section& section, policy::AuthSettings& out) {
       carrier.kind = Kind::query;
     } else if (kind == "subprotocol") {
       carrier.kind = Kind::subprotocol;
+    } else if (kind == "ticket") {
+      carrier.kind = Kind::ticket;
     } else {
-      const std::string help = did_you_mean(kind, {"header", "cookie", "query", "subprotocol"});
+      const std::string help = did_you_mean(kind, {"header", "cookie", "query", "subprotocol", "ticket"});
       error(text.place, fmt::format("'from' has the unknown carrier \"{}\"", shown(text.text)),
             (help.empty() ? "" : help + " ") +
-                "allowed: header:NAME, cookie:NAME, query:NAME, subprotocol:MARKER");
+                "allowed: header:NAME, cookie:NAME, query:NAME, subprotocol:MARKER, ticket:NAME");
       continue;
     }
     if (!is_token(carrier.name)) {

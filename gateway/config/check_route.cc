@@ -194,7 +194,8 @@ void Checker::auths_beside(const Section& section, const RouteSettings& route) {
       const policy::AuthSettings* const other = find_auth(route.auth[i]);
       if (!one || !other) continue;
       const bool shared = std::ranges::any_of(one->from, [&](const policy::Carrier& carrier) {
-        return std::ranges::find(other->from, carrier) != other->from.end();
+        return carrier.kind != policy::Carrier::Kind::ticket &&  // a ticket says whose it is
+               std::ranges::find(other->from, carrier) != other->from.end();
       });
       if (!shared || (!one->jwt.issuer.empty() && !other->jwt.issuer.empty() && one->jwt.issuer != other->jwt.issuer)) {
         continue;

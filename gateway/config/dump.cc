@@ -207,9 +207,21 @@ std::string text(const policy::JwtSettings& jwt) {
                      jwt.issuer.empty() ? "any" : jwt.issuer, joined(jwt.audience, "any"));
 }
 
+std::string text(const policy::EndpointSettings& endpoints) {
+  if (!endpoints.any()) return {};
+  std::string out = "    endpoints";
+  for (std::size_t i = 0; i < endpoints.paths.size(); ++i) {
+    if (!endpoints.paths[i].empty()) out += fmt::format(" {} {},", policy::EndpointSettings::kKindNames[i], endpoints.paths[i]);
+  }
+  return out + fmt::format(" listener {}, host {}, origins {}, ticket_ttl {}, ticket_bind_ip {}, logout_ttl {}\n",
+                           joined(endpoints.listeners, "all"), endpoints.host.empty() ? "any" : endpoints.host,
+                           endpoints.origins.size(), duration_text(endpoints.ticket_ttl), endpoints.ticket_bind_ip,
+                           duration_text(endpoints.logout_ttl));
+}
+
 std::string text(const policy::AuthSettings& auth) {
   std::vector<std::string> from;
-  constexpr std::string_view kKinds[] = {"header", "cookie", "query", "subprotocol"};
+  constexpr std::string_view kKinds[] = {"header", "cookie", "query", "subprotocol", "ticket"};
   for (const auto& carrier : auth.from) {
     from.push_back(fmt::format("{}:{}", kKinds[static_cast<std::size_t>(carrier.kind)], carrier.name));
   }
@@ -223,7 +235,8 @@ std::string text(const policy::AuthSettings& auth) {
       joined(from, "none"),
       joined(forward, "none"),
       auth.failures.count == 0 ? "off" : fmt::format("{} per {}", auth.failures.count, duration_text(auth.failures.per)),
-      auth.close_on_expiry ? fmt::format("close {} on expiry", auth.expiry_close_code) : "keep on expiry");
+      auth.close_on_expiry ? fmt::format("close {} on expiry", auth.expiry_close_code) : "keep on expiry") +
+         text(auth.endpoints);
 }
 
 }  // namespace

@@ -410,6 +410,55 @@ constexpr Key kAuthTls[] = {
 };
 constexpr Table kAuthTlsTable{"auth.NAME.tls", "TLS towards an external check by https, which is always verified.", kAuthTls};
 
+constexpr Key kEndpoints[] = {
+    {.name = "ticket",
+     .type = text,
+     .meaning = "Path where a POST with a credential of this [auth] is answered with a one-time ticket: "
+                "{\"ticket\": \"...\", \"expires_in\": 30}. `from` needs ticket:NAME.",
+     .example = "\"/tickets\""},
+    {.name = "refresh",
+     .type = text,
+     .meaning = "Path where a POST of {\"connection\": \"ID\"} with a newer credential of the same subject prolongs that connection.",
+     .example = "\"/refresh\""},
+    {.name = "logout",
+     .type = text,
+     .meaning = "Path where the issuer posts logout tokens (OpenID Connect Back-Channel Logout). Needs `issuer` and `audience`.",
+     .example = "\"/logout\""},
+    {.name = "origins",
+     .type = texts,
+     .fallback = "[]",
+     .meaning = "Origins of the pages that may ask, and read the answer. Empty: pages of the host that is asked.",
+     .example = "[\"https://chat.example.com\"]"},
+    {.name = "listener",
+     .type = texts,
+     .fallback = "[]",
+     .meaning = "Names of the listeners that have these paths; empty: all.",
+     .example = "[\"tls\"]"},
+    {.name = "host",
+     .type = text,
+     .meaning = "The host that has these paths; default: any.",
+     .example = "\"chat.example.com\""},
+    {.name = "ticket_ttl",
+     .type = duration,
+     .fallback = "\"30s\"",
+     .meaning = "For how long a ticket can be used.",
+     .least = kSecond,
+     .most = 300 * kSecond},
+    {.name = "ticket_bind_ip",
+     .type = boolean,
+     .fallback = "false",
+     .meaning = "A ticket is good for the client address that it was issued to only."},
+    {.name = "logout_ttl",
+     .type = duration,
+     .meaning = "For how long tokens from before a logout are refused; default: `max_lifetime`, else 24h.",
+     .least = kSecond,
+     .most = 366 * kDay,
+     .example = "\"24h\""},
+};
+constexpr Table kEndpointsTable{"auth.NAME.endpoints",
+                                "Paths on the listeners that the gateway answers itself, before any route is looked for. All take POST.",
+                                kEndpoints};
+
 constexpr Key kAuth[] = {
     {.name = "type",
      .type = choice,
@@ -472,7 +521,7 @@ constexpr Key kAuth[] = {
      .least = 1,
      .most = 1'000'000,
      .example = "\"10/m\""},
-    {.name = "endpoints", .type = table, .later = "*"},
+    {.name = "endpoints", .type = table, .table = &kEndpointsTable},
     {.name = "issuer",
      .type = text,
      .meaning = "Value that `iss` must have; not checked when not set.",
@@ -497,7 +546,7 @@ constexpr Key kAuth[] = {
      .type = texts,
      .fallback = "[\"header:Authorization\"]",
      .meaning = "Where the token or key may stand, in this order: header:NAME, cookie:NAME, query:NAME, "
-                "subprotocol:MARKER. The first that holds one decides; all are removed before the backend. For api_key the "
+                "subprotocol:MARKER, ticket:NAME (a one-time ticket in that query parameter). The first that holds one decides; all are removed before the backend. For api_key the "
                 "default is header:X-API-Key."},
     {.name = "on_expiry",
      .type = choice,

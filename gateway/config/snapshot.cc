@@ -94,7 +94,7 @@ std::vector<net::Address> own_addresses(const Settings& settings) {
 }  // namespace
 
 Snapshot::Snapshot(Settings settings, Memory& memory, std::uint64_t generation)
-    : settings_(std::move(settings)), router_(settings_.routes), revocations_(memory.revocations), generation_(generation) {
+    : settings_(std::move(settings)), router_(settings_.routes), revocations_(memory.revocations), tickets_(memory.tickets), logouts_(memory.logouts), generation_(generation) {
   for (const policy::LimitSettings& limit : settings_.limits) limiters_[limit.name] = limiter_for(limit, memory);
   for (const policy::AuthSettings& auth : settings_.auths) {
     if (auth.failures.count == 0) continue;
@@ -103,7 +103,7 @@ Snapshot::Snapshot(Settings settings, Memory& memory, std::uint64_t generation)
         known != memory.failures.end() ? known->second : std::make_shared<policy::Failures>(auth.failures);
   }
   for (const policy::AuthSettings& auth : settings_.auths) {
-    const bool used = std::ranges::any_of(settings_.routes, [&](const RouteSettings& route) {
+    const bool used = auth.endpoints.any() || std::ranges::any_of(settings_.routes, [&](const RouteSettings& route) {
       return std::ranges::find(route.auth, auth.name) != route.auth.end();
     });
     if (used && auth.jwt.source.remote()) key_sources_[auth.name] = source_for(auth, memory);

@@ -12,6 +12,8 @@
 #include "config/settings.h"
 #include "policy/limiter.h"
 #include "policy/revocations.h"
+#include "policy/seen.h"
+#include "policy/tickets.h"
 #include "upstream/cluster.h"
 #include "upstream/target_rules.h"
 
@@ -69,6 +71,8 @@ struct Memory {
   std::map<std::string, std::shared_ptr<policy::Limiter>> limiters;
   std::map<std::string, std::shared_ptr<policy::Failures>> failures;  // by [auth]
   std::shared_ptr<policy::Revocations> revocations = std::make_shared<policy::Revocations>();
+  std::shared_ptr<policy::Tickets> tickets = std::make_shared<policy::Tickets>();
+  std::shared_ptr<policy::Seen> logouts = std::make_shared<policy::Seen>();
 };
 
 class Snapshot {
@@ -96,6 +100,8 @@ class Snapshot {
   policy::Failures* failures(const std::string& auth) const;
   // Those of the process.
   const policy::Revocations& revocations() const { return *revocations_; }
+  policy::Tickets& tickets() const { return *tickets_; }  // likewise
+  policy::Seen& logouts() const { return *logouts_; }     // logout tokens; likewise
   std::uint64_t generation() const { return generation_; }
 
  private:
@@ -108,6 +114,8 @@ class Snapshot {
   std::vector<CompiledListener> listeners_;
   std::vector<CompiledRoute> routes_;
   std::shared_ptr<const policy::Revocations> revocations_;
+  std::shared_ptr<policy::Tickets> tickets_;
+  std::shared_ptr<policy::Seen> logouts_;
   std::uint64_t generation_;
 };
 

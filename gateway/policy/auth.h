@@ -11,6 +11,7 @@
 
 #include "http/head.h"
 #include "policy/api_keys.h"
+#include "policy/endpoints.h"
 #include "policy/external_auth.h"
 #include "policy/failures.h"
 #include "policy/jwt.h"
@@ -19,9 +20,9 @@ namespace sluice::policy {
 
 // Where a credential may stand, in the order in which the route looks (`from`).
 struct Carrier {
-  enum class Kind : std::uint8_t { header, cookie, query, subprotocol };
+  enum class Kind : std::uint8_t { header, cookie, query, subprotocol, ticket };
   Kind kind = Kind::header;
-  std::string name = "Authorization";  // header, cookie or parameter name; the marker ("bearer") for subprotocol
+  std::string name = "Authorization";  // header, cookie or parameter name (ticket: too); the marker ("bearer") for subprotocol
   // The same place.
   bool operator==(const Carrier& other) const {
     return kind == other.kind && (kind == Kind::header ? http::same_name(name, other.name) : name == other.name);
@@ -39,6 +40,7 @@ struct AuthSettings {
   bool close_on_expiry = true;
   std::uint16_t expiry_close_code = 4401;
   FailureLimit failures;                // of one address
+  EndpointSettings endpoints;
   JwtSettings jwt;                      // of type jwt
   std::shared_ptr<const ApiKeys> keys;  // of type api_key
   ExternalSettings external;            // of type external

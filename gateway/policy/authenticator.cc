@@ -78,7 +78,8 @@ Found in_carrier(const Carrier& carrier, const http::Request& request, const std
       // Every browser names its Origin when it opens a WebSocket or sends anything that may change something. Without
       // one there is nothing to check a cookie's use against, so the cookie is no credential.
       return request.head->find("Origin") || is_safe(request) ? in_cookies(*request.head, carrier.name) : Found{};
-    case Kind::query: return in_query(request.target.query, carrier.name);
+    case Kind::query:
+    case Kind::ticket: return in_query(request.target.query, carrier.name);
     case Kind::subprotocol: return in_subprotocols(offer, carrier.name);
   }
   return {};
@@ -116,7 +117,7 @@ Result<Identity> verify_token(const Method& method, std::string_view token, Wall
 
 }  // namespace
 
-Authenticator::Authenticator(std::vector<Method> methods) : methods_(std::move(methods)) {
+Authenticator::Authenticator(std::vector<Method> methods, bool tickets) : methods_(std::move(methods)), tickets_(tickets) {
   for (const Method& method : methods_) std::ranges::copy(method.settings->from, std::back_inserter(carriers_));
 }
 
@@ -125,6 +126,7 @@ Result<Credential> Authenticator::find(const http::Request& request,
   for (const Method& method : methods_) {
     if (method.external) return Credential{{}, &method, nullptr, false};
     for (const Carrier& carrier : method.settings->from) {
+      if (carrier.kind == Kind::ticket && !tickets_) continue;
       Found found = in_carrier(carrier, request, subprotocols);
       if (found.count == 0) continue;
       if (found.count > 1)
@@ -146,6 +148,7 @@ Result<const Method*> Authenticator::method_for(const Carrier& carrier, std::str
     return std::ranges::find(method.settings->from, carrier) != method.settings->from.end();
   };
   const auto first = std::ranges::find_if(methods_, has);
+  if (carrier.kind == Kind::ticket) return &*first;  // until its record says whose it is
   if (std::find_if(first + 1, methods_.end(), has) == methods_.end()) return &*first;
   const std::string issuer = TRY(Jwt::claimed_issuer(text));
   const auto found = std::ranges::find_if(methods_, [&](const Method& method) {
@@ -162,6 +165,11 @@ Result<Authenticated> Authenticator::verify(const Credential& credential, WallTi
                           ? TRY(method.settings->keys->verify(credential.text.reveal(), now))
                           : TRY(verify_token(method, credential.text.reveal(), now, remembered));
   return Authenticated{std::move(identity), method.settings, credential.carrier, credential.marker_only, remembered};
+}
+
+const Method* Authenticator::named(std::string_view auth) const {
+  const auto found = std::ranges::find_if(methods_, [&](const Method& method) { return method.settings->name == auth; });
+  return found == methods_.end() ? nullptr : &*found;
 }
 
 std::unique_ptr<KeySource::Wait> Authenticator::wait(const Credential& credential, Instant now,
@@ -200,6 +208,7 @@ Scrubbed scrub(const std::vector<Carrier>& carriers, const http::Request& reques
         scrubbed.cookie_changed = true;
         break;
       case Kind::query:
+      case Kind::ticket:
         if (http::query_value(scrubbed.query, carrier.name).count == 0) break;
         scrubbed.query = http::without_query(scrubbed.query, carrier.name);
         scrubbed.query_changed = true;
@@ -242,7 +251,7 @@ bool is_secret(std::string_view raw_name, const std::vector<Carrier>& carriers) 
   const auto is_name = [&](std::string_view secret) { return http::same_name(secret, name); };
   return std::any_of(kSecretNames.begin(), kSecretNames.end(), is_name) ||
          std::any_of(carriers.begin(), carriers.end(), [&](const Carrier& carrier) {
-           return carrier.kind == Kind::query && is_name(carrier.name);
+           return (carrier.kind == Kind::query || carrier.kind == Kind::ticket) && is_name(carrier.name);
          });
 }
 

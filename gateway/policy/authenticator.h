@@ -43,7 +43,8 @@ struct Authenticated {
 
 class Authenticator {
  public:
-  explicit Authenticator(std::vector<Method> methods);
+  // `tickets`: one-time tickets count as credentials.
+  explicit Authenticator(std::vector<Method> methods, bool tickets = true);
   Authenticator(const Authenticator&) = delete;
   Authenticator& operator=(const Authenticator&) = delete;
 
@@ -55,7 +56,9 @@ class Authenticator {
   // carriers are skipped. `subprotocols` is the offer of the handshake.
   Result<Credential> find(const http::Request& request, const std::vector<std::string_view>& subprotocols) const;
 
-  // Not of an external one. Errors as of the method: Jwt::verify, ApiKeys::verify.
+  // Of a carrier of tickets the text is a ticket; its record names the [auth] of which it is good (named()).
+
+  // Not of an external one, nor of a ticket. Errors as of the method: Jwt::verify, ApiKeys::verify.
   Result<Authenticated> verify(const Credential& credential, WallTime now) const;
 
   // After verify() has said unknown_key or keys_unavailable: Jwt::wait. And after that was in vain: Jwt::give_up.
@@ -66,6 +69,8 @@ class Authenticator {
   Result<Authenticated> check(const http::Request& request, const std::vector<std::string_view>& subprotocols,
                               WallTime now) const;
 
+  // The method of that [auth]; null: it is none of these.
+  const Method* named(std::string_view auth) const;
   // The method that a route without any credential is told of.
   const Method& first() const { return methods_.front(); }
 
@@ -73,6 +78,7 @@ class Authenticator {
   Result<const Method*> method_for(const Carrier& carrier, std::string_view text) const;
   std::vector<Method> methods_;
   std::vector<Carrier> carriers_;  // of all of them
+  bool tickets_;
 };
 
 // What must not go upstream: applies every carrier of the route's [auth] tables to the request.

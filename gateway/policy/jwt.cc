@@ -53,18 +53,25 @@ Result<Parts> split(std::string_view token) {
   return parts;
 }
 
+// What `typ` says that it is (RFC 8725 §3.11).
+enum class TokenType : std::uint8_t { any, access, logout };
+
 struct JoseHeader {
   JwsAlgorithm algorithm{};
+  TokenType type = TokenType::any;
   std::optional<std::string> key_id;
 };
 
-// RFC 8725 §3.11: explicit typing. RFC 7515 §4.1.9: "application/" may be left out, media types ignore case.
-bool is_accepted_type(std::string_view type) {
+// RFC 7515 §4.1.9: "application/" may be left out, media types ignore case. nullopt: of another kind.
+std::optional<TokenType> token_type(std::string_view type) {
   constexpr std::string_view kPrefix = "application/";
   if (type.size() > kPrefix.size() && http::same_name(type.substr(0, kPrefix.size()), kPrefix)) {
     type.remove_prefix(kPrefix.size());
   }
-  return http::same_name(type, "JWT") || http::same_name(type, "at+jwt");
+  if (http::same_name(type, "JWT")) return TokenType::any;
+  if (http::same_name(type, "at+jwt")) return TokenType::access;
+  if (http::same_name(type, "logout+jwt")) return TokenType::logout;
+  return std::nullopt;
 }
 
 // Reads what decides how to check; `jku`, `x5u`, `jwk`, `x5c` and `x5t` are never looked
@@ -84,11 +91,12 @@ Result<JoseHeader> read_header(std::string_view text) {
   if (json->find("zip") || json->find("enc")) return bad("encrypted or compressed");
   if (const Json* b64 = json->find("b64"); b64 && !(b64->is(Json::Type::boolean) && b64->boolean()))
     return bad("b64");
-  if (const Json* type = json->find("typ");
-      type && !(type->is(Json::Type::string) && is_accepted_type(type->text()))) {
-    return bad("typ");
+  JoseHeader header{*known, TokenType::any, std::nullopt};
+  if (const Json* type = json->find("typ")) {
+    const auto called = type->is(Json::Type::string) ? token_type(type->text()) : std::nullopt;
+    if (!called) return bad("typ");
+    header.type = *called;
   }
-  JoseHeader header{*known, std::nullopt};
   if (const Json* id = json->find("kid")) {
     if (!id->is(Json::Type::string) || id->text().size() > Jwks::kMaxId) return bad("kid");
     header.key_id = id->text();
@@ -178,6 +186,7 @@ struct Jwt::Impl {
   std::optional<std::string> key_id_of(std::string_view token);
   bool every_algorithm_served(std::string& why) const;
   Result<const Jwk*> choose(const JoseHeader& header) const;
+  Result<Json> claims_of(std::string_view token, TokenType never);
   Result<std::int64_t> check_dates(const Json& claims, WallTime now) const;  // `exp`
   Result<void> check_parties(const Json& claims) const;
 };
@@ -333,11 +342,13 @@ void Jwt::give_up(std::string_view token, Instant now) const {
   if (const auto id = impl_->key_id_of(token)) impl_->unknown.add(*id, now);
 }
 
-Result<Identity> Jwt::verify(std::string_view token, WallTime now) const {
+// Of a token that a holder of the key has signed. `never`: what its `typ` must not be.
+Result<Json> Jwt::Impl::claims_of(std::string_view token, TokenType never) {
   const Parts parts = TRY(split(token));
-  const JoseHeader header = TRY(impl_->header_of(parts.header));
-  impl_->refresh();
-  const Jwk* jwk = TRY(impl_->choose(header));
+  const JoseHeader header = TRY(header_of(parts.header));
+  if (header.type == never) return bad("typ");
+  refresh();
+  const Jwk* jwk = TRY(choose(header));
   const auto signature = net::from_base64url(parts.signature);
   if (!signature) return bad("signature is not base64url");
   if (!jwk->key.verify(header.algorithm, as_bytes(parts.signed_text), *signature)) return bad("signature");
@@ -347,17 +358,33 @@ Result<Identity> Jwt::verify(std::string_view token, WallTime now) const {
   if (!octets) return bad("payload is not base64url");
   auto claims = Json::parse(as_text(*octets), kClaims);
   if (!claims || !claims->is(Json::Type::object)) return bad("payload is not a JSON object");
-  const std::int64_t expiry = TRY(impl_->check_dates(*claims, now));
-  if (const auto parties = impl_->check_parties(*claims); !parties) return fail(parties.error());
+  return std::move(*claims);
+}
+
+Result<LogoutToken> Jwt::verify_logout(std::string_view token, WallTime now) const {
+  const Json claims = TRY(impl_->claims_of(token, TokenType::access));
+  const auto leeway = std::chrono::seconds(impl_->rules.leeway_seconds);
+  TRY(date(claims, "exp", "exp is not a date"));
+  const auto iat = TRY(date(claims, "iat", "iat is not a date"));
+  if (iat && now + leeway < WallTime(std::chrono::seconds(*iat))) return bad("iat is ahead");
+  TRY_VOID(impl_->check_parties(claims));
+  return LogoutToken::read(claims, now, leeway);
+}
+
+Result<Identity> Jwt::verify(std::string_view token, WallTime now) const {
+  Json claims = TRY(impl_->claims_of(token, TokenType::logout));
+  if (LogoutToken::is_one(claims)) return bad("a logout token");
+  const std::int64_t expiry = TRY(impl_->check_dates(claims, now));
+  if (const auto parties = impl_->check_parties(claims); !parties) return fail(parties.error());
   for (const RequiredClaim& rule : impl_->rules.required) {
-    if (!satisfies(*claims, rule)) return fail(Errc::scope, Side::client, "a required claim");
+    if (!satisfies(claims, rule)) return fail(Errc::scope, Side::client, "a required claim");
   }
   Identity identity;
   identity.method = "jwt";
   identity.expires = true;
   identity.expiry = WallTime(std::chrono::seconds(expiry));
-  if (const Json* subject = claims->find("sub")) identity.subject = subject->text();
-  identity.claims = std::move(*claims);
+  if (const Json* subject = claims.find("sub")) identity.subject = subject->text();
+  identity.claims = std::move(claims);
   return identity;
 }
 

@@ -12,6 +12,7 @@
 #include "net/crypto.h"
 #include "policy/identity.h"
 #include "policy/key_source.h"
+#include "policy/logout_token.h"
 
 namespace sluice::policy {
 
@@ -47,6 +48,10 @@ class Jwt {
   // required claim is missing or has another value). With keys from elsewhere also unknown_key (they have none of the
   // token's id, newer ones might) and keys_unavailable (there are none yet, or they are too old).
   Result<Identity> verify(std::string_view token, WallTime now) const;
+
+  // The same of a logout token (OpenID Connect Back-Channel Logout 1.0 §2.6), which is no credential: verify() never takes one,
+  // and this takes nothing else. The rules about claims (`require`) and about the life of a token are not its.
+  Result<LogoutToken> verify_logout(std::string_view token, WallTime now) const;
 
   // The `iss` that a token claims: only to find out who is to verify it. Errors: bad_token, also without one.
   static Result<std::string> claimed_issuer(std::string_view token);

@@ -116,6 +116,25 @@ void add_workers(Families& out, const Tallies& tallies) {
   }
   out.counter("sluice_token_cache_hits_total", "Tokens that had been found good before, so that no signature was checked.")
       .add({}, sum_of(all, [](const WorkerTally& t) -> auto& { return t.token_cache_hits; }));
+  auto tickets = out.counter("sluice_tickets_total", "One-time tickets, by what became of them.");
+  for (std::size_t i = 0; i < WorkerTally::kTicketNames.size(); ++i) {
+    tickets.add({{"result", WorkerTally::kTicketNames[i]}},
+                sum_of(all, [i](const WorkerTally& t) -> auto& { return t.tickets[i]; }));
+  }
+  auto logouts = out.counter("sluice_logout_total", "Logout tokens, by what became of them.");
+  for (std::size_t i = 0; i < WorkerTally::kLogoutNames.size(); ++i) {
+    logouts.add({{"result", WorkerTally::kLogoutNames[i]}},
+                sum_of(all, [i](const WorkerTally& t) -> auto& { return t.logouts[i]; }));
+  }
+  auto refreshes = out.counter("sluice_auth_refresh_total", "Fresh credentials that were brought for live connections.");
+  for (std::size_t i = 0; i < kErrcCount; ++i) {
+    const auto count = sum_of(all, [i](const WorkerTally& t) -> auto& { return t.refreshes[i]; });
+    if (i == 0) {
+      refreshes.add({{"result", "ok"}, {"reason", "none"}}, count);
+    } else {
+      refreshes.add_used({{"result", "refused"}, {"reason", row(static_cast<Errc>(i)).name}}, count);
+    }
+  }
   auto revoked = out.counter("sluice_revoked_connections_total",
                              "Connections that were closed because somebody was revoked, by what it was revoked by.");
   for (std::size_t i = 0; i < policy::Revocation::kKindNames.size(); ++i) {

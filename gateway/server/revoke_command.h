@@ -18,6 +18,7 @@ struct RevokeCommand {
 
   policy::Revocation what;       // without id and times
   std::optional<Duration> ttl;   // nullopt: live connections only
+  const char* action = nullptr;  // of the audit line; null: revoke, or kick without a time
 
   // Takes it from the body, as docs/reference/admin-api.md says.
   std::optional<AdminRefusal> read(std::string_view body);

@@ -116,14 +116,16 @@ void Revoker::revoke(const RevokeCommand& command, std::string_view by, std::mov
   }
   if (share_) share_->made(what, command.ttl.has_value());
   auto kick = std::make_shared<const session::Kick>(std::move(what), table_->seed());
-  tell_(kick, [this, kick, stored, lasts = command.ttl.has_value(), by = std::string(by), done = std::move(done)](
+  const bool lives = command.ttl.has_value();
+  const char* const action = command.action ? command.action : lives ? "revoke" : "kick";
+  tell_(kick, [this, kick, stored, lasts = lives, action, by = std::string(by), done = std::move(done)](
                   std::size_t closed) mutable {
     const Revocation& hit = kick->revocation();
     auto fields = fields_of(hit);
     const std::string expires = date(hit.expires);
     if (lasts) fields.emplace_back("expires", expires);
     fields.emplace_back("closed", std::uint64_t{closed});
-    log::audit(lasts ? "revoke" : "kick", by, fields);
+    log::audit(action, by, fields);
     JsonWriter out;
     out.begin_object();
     if (!stored) out.field("error", "in force, but the disk did not take it: a restart would forget it");

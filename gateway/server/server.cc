@@ -117,6 +117,18 @@ int Server::start() {
   facts_.workers = count;
   facts_.start_time = facts_.reload_time =
       std::chrono::duration<double>(loop_.wall().time_since_epoch()).count();
+  shared_.revoke = [this](policy::Revocation what, Duration ttl, const char* action, std::string by,
+                          std::move_only_function<void(bool)> done) {
+    mailbox_.post([this, what = std::move(what), ttl, action, by = std::move(by), done = std::move(done)]() mutable {
+      revoke_for_worker(std::move(what), ttl, action, std::move(by), std::move(done));
+    });
+  };
+  shared_.renew = [this](std::string id, std::shared_ptr<const policy::Authenticated> fresh, std::string by,
+                         std::move_only_function<void(Result<bool>)> done) {
+    mailbox_.post([this, id = std::move(id), fresh = std::move(fresh), by = std::move(by), done = std::move(done)]() mutable {
+      renew(id, fresh, by, std::move(done));
+    });
+  };
   for (unsigned i = 0; i < count; ++i) workers_.push_back(std::make_unique<Worker>(i, shared_, *tallies_));
 
   auto first = std::make_unique<Reload>();
@@ -487,6 +499,37 @@ void Server::revoke(const RevokeCommand& command, std::string_view by, std::move
     return done({404, R"({"error":"no such auth"})"});
   }
   revoker_.revoke(command, by, std::move(done));
+}
+
+void Server::revoke_for_worker(policy::Revocation what, Duration ttl, const char* action, std::string by,
+                               std::move_only_function<void(bool)> done) {
+  RevokeCommand command;
+  command.what = std::move(what);
+  command.ttl = ttl;
+  command.action = action;
+  revoker_.revoke(command, by, [done = std::move(done)](AdminReply reply) mutable { done(reply.status == 200); });
+}
+
+// An id is that of one connection: one worker at most has something to say.
+void Server::renew(const std::string& id, const std::shared_ptr<const policy::Authenticated>& fresh, const std::string& by,
+                   std::move_only_function<void(Result<bool>)> done) {
+  struct Gathered {
+    Result<bool> renewed;
+    std::size_t waiting;
+    std::move_only_function<void(Result<bool>)> done;
+    void add(Result<bool> more) {
+      if (!more || *more) renewed = more;
+      if (--waiting == 0) done(renewed);
+    }
+  };
+  auto gathered = std::make_shared<Gathered>(Gathered{false, workers_.size(), std::move(done)});
+  for (const auto& worker : workers_) {
+    worker->post([this, &worker = *worker, id, fresh, by, gathered] {
+      worker.renew(id, fresh, by, [this, gathered](Result<bool> renewed) {
+        mailbox_.post([renewed, gathered] { gathered->add(renewed); });
+      });
+    });
+  }
 }
 
 void Server::kick(const std::shared_ptr<const session::Kick>& kick, std::move_only_function<void(std::size_t)> done) {

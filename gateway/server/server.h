@@ -89,6 +89,10 @@ class Server final : private AdminSource {
   void revoke(const RevokeCommand& command, std::string_view by, std::move_only_function<void(AdminReply)> done) override;
   std::string revocations(std::size_t limit) override { return revoker_.list(limit); }
   AdminReply restore(const std::string& id, std::string_view by) override { return revoker_.restore(id, by); }
+  void revoke_for_worker(policy::Revocation what, Duration ttl, const char* action, std::string by,
+                         std::move_only_function<void(bool)> done);
+  void renew(const std::string& id, const std::shared_ptr<const policy::Authenticated>& fresh, const std::string& by,
+             std::move_only_function<void(Result<bool>)> done);
   void kick(const std::shared_ptr<const session::Kick>& kick, std::move_only_function<void(std::size_t)> done);
   ProcessFacts facts();
 

@@ -237,6 +237,31 @@ void Worker::kick(std::shared_ptr<const session::Kick> kick, std::move_only_func
       [hit, done = std::move(done)]() mutable { done(*hit); });
 }
 
+void Worker::revoke(policy::Revocation what, Duration ttl, const char* action, std::string by,
+                    std::move_only_function<void(bool)> done) {
+  shared_.revoke(std::move(what), ttl, action, std::move(by), [this, done = std::move(done)](bool good) mutable {
+    post([good, done = std::move(done)]() mutable { done(good); });
+  });
+}
+
+void Worker::renew_anywhere(std::string id, std::shared_ptr<const policy::Authenticated> fresh, std::string by,
+                            std::move_only_function<void(Result<bool>)> done) {
+  shared_.renew(std::move(id), std::move(fresh), std::move(by), [this, done = std::move(done)](Result<bool> renewed) mutable {
+    post([renewed, done = std::move(done)]() mutable { done(renewed); });
+  });
+}
+
+void Worker::renew(std::string id, std::shared_ptr<const policy::Authenticated> fresh, std::string by,
+                   std::move_only_function<void(Result<bool>)> done) {
+  auto renewed = std::make_shared<Result<bool>>(false);
+  each_owner(
+      [renewed, id = std::move(id), fresh = std::move(fresh), by = std::move(by)](session::StreamOwner& owner) {
+        *renewed = owner.renew(id, *fresh, by);
+        return *renewed && !**renewed;
+      },
+      [renewed, done = std::move(done)]() mutable { done(*renewed); });
+}
+
 // ---- drain ---------------------------------------------------------------------------------------------------------------
 
 void Worker::drain(Duration spread, Duration deadline, std::move_only_function<void()> gone) {

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -23,11 +24,16 @@ namespace sluice::server {
 
 class Tallies;
 
-// What all workers and the main thread share: commented atomics, nothing else.
+// What all workers and the main thread share: commented atomics, and the ways to main.
 struct Shared {
   std::atomic<std::uint64_t> connections{0};   // of the process, for max_connections
   std::atomic<std::uint64_t> max_connections{0};
   std::atomic<std::int64_t> accept_pause_said{0};  // Instant in nanoseconds; 0: never
+  // House::revoke of all workers, from any thread; calls back on the main one. Set before they start.
+  std::function<void(policy::Revocation, Duration, const char*, std::string, std::move_only_function<void(bool)>)> revoke;
+  std::function<void(std::string, std::shared_ptr<const policy::Authenticated>, std::string,
+                     std::move_only_function<void(Result<bool>)>)>
+      renew;  // House::renew_anywhere, likewise
 };
 
 class Worker final : private session::House, private session::TallyBook {
@@ -58,6 +64,10 @@ class Worker final : private session::House, private session::TallyBook {
                 std::move_only_function<void(std::vector<std::string>)> done);
   // Closes what the kick hits, and says how many that were.
   void kick(std::shared_ptr<const session::Kick> kick, std::move_only_function<void(std::size_t)> done);
+  // Lets the connection of that id stand on `fresh`, as StreamOwner::renew says; `done` is called with false when it is none of
+  // this worker's.
+  void renew(std::string id, std::shared_ptr<const policy::Authenticated> fresh, std::string by,
+             std::move_only_function<void(Result<bool>)> done);
   std::size_t connections() const { return owners_.size(); }
 
  private:
@@ -69,6 +79,10 @@ class Worker final : private session::House, private session::TallyBook {
   }
   const std::shared_ptr<const session::Runtime>& in_force() const override { return runtime_; }
   void resolve(const std::string& host, net::NameCache::Done done) override { names_.resolve(host, std::move(done)); }
+  void revoke(policy::Revocation what, Duration ttl, const char* action, std::string by,
+              std::move_only_function<void(bool)> done) override;
+  void renew_anywhere(std::string id, std::shared_ptr<const policy::Authenticated> fresh, std::string by,
+                      std::move_only_function<void(Result<bool>)> done) override;
   session::StreamOwner* find(Slot slot) override { return owners_.find(slot); }
   session::RouteTally& route(const std::string& name) override;
   session::ListenerTally& listener(const std::string& name) override;

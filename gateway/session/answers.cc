@@ -28,7 +28,7 @@ std::uint64_t retry_seconds(const Error& error, Duration wait) {
   return row(error.code).stage == Stage::ratelimit ? seconds : seconds + random_below(5);
 }
 
-std::string refusal(const Error& error, const std::string& id, Duration retry_after, std::string_view allow) {
+std::string refusal(const Error& error, const Opening& opening) {
   const int status = row(error.code).status == 0 ? 400 : row(error.code).status;
   // The reason's name is ours, the id was made or checked by us: nothing of the request is repeated.
   const std::string body =
@@ -39,8 +39,8 @@ std::string refusal(const Error& error, const std::string& id, Duration retry_af
   head.field("Content-Length", static_cast<std::uint64_t>(body.size()));
   head.field("Cache-Control", "no-store");
   head.field("Connection", status == 426 ? "Upgrade, close" : "close");
-  if (!id.empty()) head.field("X-Request-Id", id);
-  if (status == 405) head.field("Allow", allow);
+  if (const std::string& id = opening.request.id; !id.empty()) head.field("X-Request-Id", id);
+  if (status == 405) head.field("Allow", opening.allow);
   if (status == 426) {
     head.field("Upgrade", "websocket");
     head.field("Sec-WebSocket-Version", "13");
@@ -49,7 +49,8 @@ std::string refusal(const Error& error, const std::string& id, Duration retry_af
   if (stage == Stage::auth && (status == 401 || error.code == Errc::scope || error.code == Errc::dup_token)) {
     head.field("WWW-Authenticate", challenge(error));
   }
-  if (status == 429 || status == 503) head.field("Retry-After", retry_seconds(error, retry_after));
+  if (status == 429 || status == 503) head.field("Retry-After", retry_seconds(error, opening.retry_after));
+  for (const auto& [name, value] : opening.own_fields) head.field(name, value);
   auto text = head.finish();
   check(text.has_value(), "an answer of our own holds a forbidden octet");
   return *text + body;
@@ -65,7 +66,13 @@ Result<std::string> switching_head(const Opening& opening) {
   head.field("Sec-WebSocket-Accept", ws::accept_value(opening.offer.key));
   if (!opening.agreement.subprotocol.empty()) head.field("Sec-WebSocket-Protocol", opening.agreement.subprotocol);
   if (!opening.agreement.extensions.empty()) head.field("Sec-WebSocket-Extensions", opening.agreement.extensions);
-  for (const auto& [name, value] : opening.answer_fields) head.field(name, value);
+  // Whoever may refresh a connection by its id is told what that is.
+  const policy::AuthSettings* const auth = opening.authenticated.auth;
+  const bool named = auth && !auth->endpoints.path(policy::EndpointSettings::Kind::refresh).empty();
+  if (named) head.field("X-Request-Id", opening.request.id);
+  for (const auto& [name, value] : opening.answer_fields) {
+    if (!named || !http::same_name(name, "X-Request-Id")) head.field(name, value);
+  }
   return head.finish();
 }
 
@@ -74,7 +81,7 @@ std::string refusal_head_and_body(const Error& error, const Opening& opening) {
   if (opening.refusal) {
     if (auto relayed = relayed_answer(*opening.refusal, opening.request)) answer = std::move(*relayed);
   }
-  if (answer.empty()) answer = refusal(error, opening.request.id, opening.retry_after, opening.allow);
+  if (answer.empty()) answer = refusal(error, opening);
   if (opening.head.method == "HEAD") answer.resize(answer.find("\r\n\r\n") + 4);
   return answer;
 }
@@ -117,6 +124,25 @@ Result<std::string> interim_answer(const http::Head& head) {
   out.response(head.status, head.reason);
   for (const http::Field& field : TRY(http::passing_response_fields(head))) out.field(field.name, field.value);
   return out.finish();
+}
+
+std::string endpoint_answer(int status, std::string_view body, bool keep, const Opening& opening) {
+  http::HeadWriter head;
+  head.response(status);
+  if (!body.empty()) head.field("Content-Type", "application/json");
+  if (status != 204) head.field("Content-Length", static_cast<std::uint64_t>(body.size()));
+  head.field("Cache-Control", "no-store");
+  head.field("X-Content-Type-Options", "nosniff");
+  head.field("X-Request-Id", opening.request.id);
+  for (const auto& [name, value] : opening.own_fields) head.field(name, value);
+  if (!keep) {
+    head.field("Connection", "close");
+  } else if (opening.head.minor_version == 0) {
+    head.field("Connection", "keep-alive");
+  }
+  auto text = head.finish();
+  check(text.has_value(), "an answer of our own holds a forbidden octet");
+  return *text + std::string(body);
 }
 
 Result<std::string> relayed_answer(const Refusal& refusal, const http::Request& request) {

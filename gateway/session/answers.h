@@ -29,6 +29,9 @@ Result<std::string> forwarded_answer(const http::Head& head, const policy::Heade
 // Likewise of an interim answer (1xx).
 Result<std::string> interim_answer(const http::Head& head);
 
+// Of an endpoint of the gateway's own: JSON, where there is a body. `keep`: a further request may follow.
+std::string endpoint_answer(int status, std::string_view body, bool keep, const Opening& opening);
+
 Result<std::string> relayed_answer(const Refusal& refusal, const http::Request& request);
 std::string fixed_answer(const config::FixedAnswer& answer, const http::Request& request);
 

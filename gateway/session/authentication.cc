@@ -1,5 +1,6 @@
 #include "session/authentication.h"
 
+#include "policy/ticket_record.h"
 #include "session/opening.h"
 
 namespace sluice::session {
@@ -24,6 +25,7 @@ Result<bool> Authentication::advance(Opening& opening) {
 
 Result<bool> Authentication::judge(Opening& opening) {
   if (credential_->method->external) return ask(opening);
+  if (credential_->carrier->kind == policy::Carrier::Kind::ticket) return redeem(opening);
   return verify(opening);
 }
 
@@ -46,6 +48,38 @@ Result<bool> Authentication::verify(Opening& opening) {
     }
   }
   return fail(authenticated.error());
+}
+
+// Who it was at the issue: what has happened to that identity since (its end, a revocation) is judged as if it had come itself.
+Result<bool> Authentication::redeem(Opening& opening) {
+  if (!ticket_) ticket_ = std::make_unique<TicketCheck>(house_, ready_, credential_->text.reveal());
+  const Result<const std::string*> taken = ticket_->advance();
+  if (taken && !*taken) return false;
+  using Ticket = WorkerTally::Ticket;
+  const auto count = [&](Ticket what) { house_.tally.tickets[static_cast<std::size_t>(what)].add(); };
+  if (!taken) {
+    count(taken.error().code == Errc::bad_ticket ? Ticket::refused : Ticket::unavailable);
+    return fail(taken.error());
+  }
+  auto known = authenticated_by(**taken, opening);
+  count(known ? Ticket::used : Ticket::refused);
+  opening.authenticated = TRY(std::move(known));
+  return true;
+}
+
+Result<policy::Authenticated> Authentication::authenticated_by(std::string_view text, const Opening& opening) {
+  policy::TicketRecord record = TRY(policy::TicketRecord::parse(text));
+  const policy::Method* const method = authenticator_.named(record.auth);
+  if (!method) return fail(Errc::bad_ticket, Side::client, "a ticket of no auth of the route");
+  credential_->method = method;
+  if (!record.client.empty() && record.client != opening.request.client.ip()) {
+    return fail(Errc::bad_ticket, Side::client, "a ticket of another address");
+  }
+  const auto leeway = std::chrono::seconds(method->settings->leeway_seconds());
+  if (record.identity.expires && house_.loop.wall() >= record.identity.expiry + leeway) {
+    return fail(Errc::token_expired, Side::client, "the token that the ticket was issued for has expired");
+  }
+  return policy::Authenticated{std::move(record.identity), method->settings, credential_->carrier, credential_->marker_only};
 }
 
 Result<bool> Authentication::ask(Opening& opening) {

@@ -9,6 +9,7 @@
 #include "session/external_check.h"
 #include "session/front.h"
 #include "session/key_wait.h"
+#include "session/ticket_check.h"
 
 namespace sluice::session {
 
@@ -22,7 +23,9 @@ class Authentication {
   // true: opening.authenticated says who it is, and opening.identity_fields what an external check had to say of it. false:
   // an answer will come to the Ready, or deadline() pass. Errors: those of the [auth] that decided.
   Result<bool> advance(Opening& opening);
-  Instant deadline() const { return external_ ? external_->deadline() : keys_ ? keys_->deadline() : kNever; }
+  Instant deadline() const {
+    return external_ ? external_->deadline() : ticket_ ? ticket_->deadline() : keys_ ? keys_->deadline() : kNever;
+  }
   // What a service that was asked said to the client, where it refused.
   std::optional<policy::ExternalAuth::No> take_no() { return std::exchange(no_, std::nullopt); }
   // The [auth] that is asked, or would have been.
@@ -32,6 +35,8 @@ class Authentication {
   Result<bool> judge(Opening& opening);
   Result<bool> ask(Opening& opening);
   Result<bool> verify(Opening& opening);
+  Result<bool> redeem(Opening& opening);
+  Result<policy::Authenticated> authenticated_by(std::string_view record, const Opening& opening);
 
   House& house_;
   net::Ready& ready_;
@@ -39,6 +44,7 @@ class Authentication {
   std::optional<policy::Credential> credential_;
   std::unique_ptr<ExternalCheck> external_;
   std::unique_ptr<KeyWait> keys_;
+  std::unique_ptr<TicketCheck> ticket_;
   std::optional<policy::ExternalAuth::No> no_;
 };
 

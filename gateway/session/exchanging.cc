@@ -34,9 +34,7 @@ void Session::plan_exchange() {
   Opening& o = *opening_;
   Exchange::Terms terms;
   terms.chunks = o.head.minor_version == 1;
-  // RFC 9112 §9.3.
-  const bool persistent = terms.chunks ? !o.head.lists("Connection", "close") : o.head.lists("Connection", "keep-alive");
-  terms.keep = persistent && !o.last_request;
+  terms.keep = o.persistent();
   exchange_ = std::make_unique<Exchange>(house_, client_, o, terms, *route_->compiled->settings);
 }
 

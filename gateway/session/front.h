@@ -6,19 +6,26 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "base/answer.h"
+#include "base/result.h"
 #include "base/slot_map.h"
 #include "event/loop.h"
 #include "event/timer.h"
 #include "net/connector.h"
 #include "net/name_cache.h"
 #include "net/stream.h"
+#include "policy/revocations.h"
 #include "session/runtime.h"
 #include "upstream/pool.h"
 
 namespace sluice {
 class JsonWriter;
+}
+
+namespace sluice::policy {
+struct Authenticated;
 }
 
 namespace sluice::session {
@@ -37,7 +44,10 @@ class House {
   WorkerTally& tally;
   unsigned worker = 0;
   bool draining = false;
+  policy::TicketStore* shared_tickets = nullptr;  // of several gateways; null: this process has its own
   upstream::Pool upstreams;  // idle connections; to be flushed before `place` dies
+
+  policy::TicketStore& tickets() { return shared_tickets ? *shared_tickets : in_force()->snapshot->tickets(); }
 
   // From any thread: runs on this one, while it lives.
   virtual void post(std::move_only_function<void()> task) = 0;
@@ -53,6 +63,13 @@ class House {
   // Addresses of a name that a client gave, without port: called back on this thread, perhaps at once. What it calls
   // outlives the session.
   virtual void resolve(const std::string& host, net::NameCache::Done done) = 0;
+  // Has main put it in force for so long, on the disk, and close whom it hits; then calls back on this thread, with whether all of
+  // that is so. `action`: of the audit line, a literal; `by`: who asks. What it calls outlives the session.
+  virtual void revoke(policy::Revocation what, Duration ttl, const char* action, std::string by,
+                      std::move_only_function<void(bool)> done) = 0;
+  // Has the connection of that id, on whatever worker, stand on `fresh` (StreamOwner::renew); then calls back on this thread.
+  virtual void renew_anywhere(std::string id, std::shared_ptr<const policy::Authenticated> fresh, std::string by,
+                              std::move_only_function<void(Result<bool>)> done) = 0;
   // The owner of that name, or null when it is gone.
   virtual StreamOwner* find(Slot slot) = 0;
 
@@ -79,6 +96,11 @@ class StreamOwner : public net::Ready {
   virtual void cut() {}
   // Closes it when it is one of those that are meant. False: it is not, or is closed already.
   virtual bool kick(const Kick&) { return false; }
+  // Lets the connection of that id stand on a credential that was checked just now; `by`: who asks, for the log. False: it is
+  // another one, or does not relay messages. Errors: those of Session::renew.
+  virtual Result<bool> renew(std::string_view /*id*/, const policy::Authenticated& /*fresh*/, std::string_view /*by*/) {
+    return false;
+  }
   // One JSON object of what /api/v1/connections says; nothing for a connection that is no session yet, or that the filter
   // does not take.
   virtual void describe(JsonWriter&, const ConnectionFilter&) const {}

@@ -51,6 +51,9 @@ void H1Front::watch_phase() {
       house_.loop.retire(std::move(waiting_));  // this may run inside the deadline's own call
       break;
     case Session::Phase::exchange: admission_.settled(); break;
+    case Session::Phase::done:
+      if (session_->again()) admission_.settled();
+      break;
     default: break;
   }
 }
@@ -167,6 +170,12 @@ void H1Front::cut() {
 bool H1Front::kick(const Kick& kick) {
   if (!session_ || !session_->kick(kick)) return false;
   wake();
+  return true;
+}
+
+Result<bool> H1Front::renew(std::string_view id, const policy::Authenticated& fresh, std::string_view by) {
+  if (!session_ || !session_->is(id)) return false;
+  TRY_VOID(session_->renew(fresh, by));
   return true;
 }
 

@@ -23,6 +23,7 @@ class H1Front final : public StreamOwner {
   void drain() override;
   void cut() override;
   bool kick(const Kick& kick) override;
+  Result<bool> renew(std::string_view id, const policy::Authenticated& fresh, std::string_view by) override;
   void describe(JsonWriter& out, const ConnectionFilter& filter) const override;
 
  private:

@@ -1,6 +1,7 @@
 #include "session/opening.h"
 
 #include "session/authentication.h"
+#include "session/endpoint.h"
 
 #include <algorithm>
 
@@ -21,6 +22,12 @@ void Opening::keep_head(Bytes received) {
     moved(field.name);
     moved(field.value);
   }
+}
+
+// RFC 9112 §9.3.
+bool Opening::persistent() const {
+  if (last_request) return false;
+  return head.minor_version == 1 ? !head.lists("Connection", "close") : head.lists("Connection", "keep-alive");
 }
 
 void Record::keep(const Words& words) {

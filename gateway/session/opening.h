@@ -32,6 +32,7 @@ struct Words {
 };
 
 class Authentication;
+class Endpoint;
 
 struct Opening : Recycled<Opening> {
   Words words;
@@ -71,6 +72,8 @@ struct Opening : Recycled<Opening> {
   Duration retry_after{};
   std::string_view allow = "GET";  // methods, of an answer 405; a literal
   Instant started{};
+  std::unique_ptr<Endpoint> endpoint;  // of a request that the gateway answers itself
+  std::vector<std::pair<std::string, std::string>> own_fields;  // that its answer has, whatever that is
   std::unique_ptr<Authentication> authentication;  // while the credential is checked
   Instant authentication_began{};
   std::optional<Duration> authentication_took;
@@ -81,6 +84,8 @@ struct Opening : Recycled<Opening> {
   ~Opening();
   // Copies the head, so that its octets may be consumed.
   void keep_head(Bytes received);
+  // A further request may follow on the client's connection, as far as its side goes.
+  bool persistent() const;
 };
 
 // Kept for as long as the connection, so small: its words lie in one block of exactly their size.

@@ -70,6 +70,28 @@ bool make_external(Runtime& runtime, const policy::AuthSettings& auth, net::Cryp
   return true;
 }
 
+bool add_method(Runtime& runtime, const policy::AuthSettings& auth, net::CryptoContext& crypto, std::vector<policy::Method>& methods,
+                std::string& why) {
+  policy::Method& method = methods.emplace_back(&auth);
+  method.failures = runtime.snapshot->failures(auth.name);
+  using Type = policy::AuthSettings::Type;
+  if (auth.type == Type::jwt) return make_jwt(runtime, auth, crypto, method, why);
+  return auth.type != Type::external || make_external(runtime, auth, crypto, method, why);
+}
+
+bool add_endpoints(Runtime& runtime, const policy::AuthSettings& auth, net::CryptoContext& crypto, std::string& why) {
+  using Kind = policy::EndpointSettings::Kind;
+  if (!auth.endpoints.any()) return true;
+  std::vector<policy::Method> methods;
+  if (!add_method(runtime, auth, crypto, methods, why)) return false;
+  // A ticket is for one connection: neither another ticket nor a longer life is had by it.
+  runtime.authenticators.push_back(std::make_unique<const policy::Authenticator>(std::move(methods), false));
+  for (const Kind kind : {Kind::ticket, Kind::refresh, Kind::logout}) {
+    if (!auth.endpoints.path(kind).empty()) runtime.endpoints.push_back({kind, &auth, runtime.authenticators.back().get()});
+  }
+  return true;
+}
+
 bool add_route(Runtime& runtime, const config::CompiledRoute& compiled, net::CryptoContext& crypto,
                TallyBook& tallies, std::string& why) {
   RouteRuntime route;
@@ -78,11 +100,7 @@ bool add_route(Runtime& runtime, const config::CompiledRoute& compiled, net::Cry
   if (compiled.cluster) route.servers = book_of(runtime, *compiled.cluster, tallies);
   std::vector<policy::Method> methods;
   for (const policy::AuthSettings* const auth : compiled.auths) {
-    policy::Method& method = methods.emplace_back(auth);
-    method.failures = runtime.snapshot->failures(auth->name);
-    using Type = policy::AuthSettings::Type;
-    if (auth->type == Type::jwt && !make_jwt(runtime, *auth, crypto, method, why)) return false;
-    if (auth->type == Type::external && !make_external(runtime, *auth, crypto, method, why)) return false;
+    if (!add_method(runtime, *auth, crypto, methods, why)) return false;
   }
   if (!methods.empty()) route.authenticator = std::make_unique<const policy::Authenticator>(std::move(methods));
   const bool http = compiled.plan.up != config::FramerKind::ws_to_tcp;
@@ -151,6 +169,9 @@ std::shared_ptr<const Runtime> build_runtime(std::shared_ptr<const config::Snaps
       runtime->profiles.push_back(std::move(profile));
     }
     runtime->listeners.push_back(listener);
+  }
+  for (const policy::AuthSettings& auth : source.settings().auths) {
+    if (!add_endpoints(*runtime, auth, crypto, why)) return nullptr;
   }
   for (const config::CompiledRoute& compiled : source.routes()) {
     if (!add_route(*runtime, compiled, crypto, tallies, why)) return nullptr;

@@ -70,6 +70,13 @@ struct RouteRuntime {
   }
 };
 
+// A path that the gateway answers itself.
+struct EndpointRuntime {
+  policy::EndpointSettings::Kind kind{};
+  const policy::AuthSettings* auth = nullptr;
+  const policy::Authenticator* authenticator = nullptr;  // whom it asks for a credential; null: it does not
+};
+
 struct ListenerRuntime {
   const config::CompiledListener* compiled = nullptr;
   const net::TlsProfile* tls = nullptr;  // null: plain
@@ -84,8 +91,10 @@ struct Runtime {
   std::shared_ptr<const config::Snapshot> snapshot;
   std::vector<ListenerRuntime> listeners;  // in the snapshot's order
   std::vector<RouteRuntime> routes;
+  std::vector<EndpointRuntime> endpoints;
 
   // Owned parts that the above point into.
+  std::vector<std::unique_ptr<const policy::Authenticator>> authenticators;  // of endpoints
   std::vector<std::unique_ptr<net::TlsProfile>> profiles;
   std::vector<std::unique_ptr<net::TlsClient>> clients;
   std::map<std::string, std::unique_ptr<ServerBook>> books;  // by backend

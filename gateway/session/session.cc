@@ -12,6 +12,7 @@
 #include "session/answers.h"
 #include "session/authentication.h"
 #include "session/connection_filter.h"
+#include "session/endpoint.h"
 #include "session/limit_key.h"
 #include "session/listener_answer.h"
 #include "session/stickiness.h"
@@ -51,6 +52,7 @@ Step Session::advance() {
   switch (phase_) {
     case Phase::admit: return admit();
     case Phase::authenticate: return authenticate();
+    case Phase::serve: return serve();
     case Phase::choose: return choose();
     case Phase::open: return open();
     case Phase::exchange: return exchange();
@@ -71,6 +73,8 @@ Step Session::admit() {
   Result<void> judged = read_request();
   if (judged) {
     if (auto own = listener_answer(*listener_->compiled->settings, opening_->request)) return answer_here(std::move(*own));
+    const std::string& listener = listener_->compiled->settings->name;
+    if (const auto* own = Endpoint::find(*runtime_, listener, opening_->request)) return begin_serving(*own);
     judged = judge();
   }
   if (!judged) return refuse(judged.error());
@@ -160,9 +164,10 @@ Result<void> Session::judge_policies() {
 
 Step Session::authenticate() {
   Opening& o = *opening_;
-  if (route_->authenticator) {
+  const policy::Authenticator* const authenticator = o.endpoint ? o.endpoint->authenticator() : route_->authenticator.get();
+  if (authenticator) {
     if (!o.authentication) {
-      o.authentication = std::make_unique<Authentication>(house_, ready_, *route_->authenticator);
+      o.authentication = std::make_unique<Authentication>(house_, ready_, *authenticator);
       o.authentication_began = house_.loop.exactly_now();
     }
     const Result<bool> known = o.authentication->advance(o);
@@ -195,6 +200,10 @@ Step Session::authenticate() {
       recheck_ = std::make_unique<Recheck>(house_, ready_, method, std::move(*question), o.authenticated.identity.subject);
     }
   }
+  if (o.endpoint) {
+    phase_ = Phase::serve;
+    return Step::next;
+  }
   if (const Result<void> judged = judge_identified(); !judged) return refuse(judged.error());
   phase_ = Phase::choose;
   return Step::next;
@@ -216,23 +225,32 @@ Result<void> Session::judge_identity() {
   const policy::Identity& identity = o.authenticated.identity;
   const policy::AuthSettings& auth = *o.authenticated.auth;
   o.words.subject = identity.subject;
-  const policy::Revocations& revocations = runtime_->snapshot->revocations();
-  if (revocations.stale()) return fail(Errc::store_unavailable, Side::gateway, "what other gateways revoked is not known");
-  if (revocations.refuses(identity, auth.name, house_.loop.wall())) {
-    return fail(Errc::revoked, Side::client, "its identity is revoked");
+  if (runtime_->snapshot->revocations().stale()) {
+    return fail(Errc::store_unavailable, Side::gateway, "what other gateways revoked is not known");
   }
-  standing_ = Standing::of(identity, auth.name, revocations.seed());
-  if (identity.expires && auth.close_on_expiry) {
-    // A monotonic deadline, set once: turning the wall clock back does not extend a connection.
-    const auto left = identity.expiry - house_.loop.wall() + std::chrono::seconds(auth.leeway_seconds());
-    expiry_close_code_ = auth.expiry_close_code;
-    expires_ = now() + std::max<Duration>(left, Duration::zero());
-  }
+  TRY_VOID(stand_on(identity, auth));
   for (const auto& [claim, header] : auth.forward) {
     bool bad = false;
     const auto text = identity.claim_text(claim, bad);
     if (bad) return fail(Errc::bad_claim, Side::client, "a claim to be forwarded cannot stand in a header");
     if (text) o.identity_fields.emplace_back(header, *text);
+  }
+  return {};
+}
+
+// Whoever revokes does so in the table first and then among the connections: from here on one of the two is heard.
+Result<void> Session::stand_on(const policy::Identity& identity, const policy::AuthSettings& auth) {
+  const policy::Revocations& revocations = runtime_->snapshot->revocations();
+  if (revocations.refuses(identity, auth.name, house_.loop.wall())) {
+    return fail(Errc::revoked, Side::client, "its identity is revoked");
+  }
+  standing_ = Standing::of(identity, auth.name, revocations.seed());
+  expires_ = kNever;
+  if (identity.expires && auth.close_on_expiry) {
+    // A monotonic deadline, set once: turning the wall clock back does not extend a connection.
+    const auto left = identity.expiry - house_.loop.wall() + std::chrono::seconds(auth.leeway_seconds());
+    expiry_close_code_ = auth.expiry_close_code;
+    expires_ = now() + std::max<Duration>(left, Duration::zero());
   }
   return {};
 }
@@ -274,7 +292,7 @@ Result<void> Session::judge_limit(policy::Limiter& limiter) {
   using Unit = policy::LimitSettings::Unit;
   const bool metered = limit.unit == Unit::messages || limit.unit == Unit::bytes;
   if (plain() && (metered || limit.unit == Unit::handshakes)) return {};
-  const LimitKey key(limit, *opening_, *listener_->compiled->settings, route_->compiled->settings->name);
+  const LimitKey key(limit, *opening_, *listener_->compiled->settings, route_ ? route_->compiled->settings->name : "");
   if (metered) {
     up_lane_.meters.push_back(make_meter(*route_->meter(limiter), key.octets(), now()));
     return {};
@@ -499,6 +517,9 @@ Step Session::flush_then(Phase next) {
     start_relaying();
   } else if (phase_ == Phase::linger) {
     return say_end();
+  } else if (phase_ == Phase::done) {
+    served_ = true;
+    if (timer_) house_.loop.retire(std::move(timer_));  // this may run inside its call
   }
   return Step::next;
 }

@@ -2,6 +2,7 @@
 //
 //     admit → choose → open ⇄ (next candidate) → answer → relay ⇄ → linger → done
 //        │                └▶ exchange (no upgrade) → done, and the Front waits for the next request
+//        ├─▶ serve (an endpoint of the gateway's own) → done, likewise
 //        └──────────── refusal ───────────────────▶ linger → done
 //
 // Owned by a Front, which owns the client's stream; owns its legs. advance() runs phases until there is nothing to do.
@@ -31,11 +32,12 @@ namespace sluice::session {
 
 class Kick;
 struct ConnectionFilter;
+struct EndpointRuntime;
 struct ListenerAnswer;
 
 class Session : public Recycled<Session> {
  public:
-  enum class Phase : std::uint8_t { admit, authenticate, choose, open, exchange, answer, relay, linger, done };
+  enum class Phase : std::uint8_t { admit, authenticate, serve, choose, open, exchange, answer, relay, linger, done };
 
   // `client` outlives the session. `ready` is told of edges of the legs (the Front).
   Session(House& house, net::Ready& ready, net::Stream& client, std::shared_ptr<const Runtime> runtime,
@@ -49,12 +51,19 @@ class Session : public Recycled<Session> {
   void drain();
   void cut();
   bool kick(const Kick& kick);  // as StreamOwner's; to be advanced when true
+  // It relays messages and has that id in the logs.
+  bool is(std::string_view id) const { return phase_ == Phase::relay && record_.id() == id; }
+  // From now on it stands on `fresh`, a credential that was checked just now: it expires with it, and is found by its claims.
+  // What was decided by the one before stays: fields that went up, limits, the record's subject. `by`: who asks, for the log.
+  // Errors: refresh_denied (not of the same [auth], issuer and subject, or nothing is to be renewed), revoked, token_expired
+  // (it came too late).
+  Result<void> renew(const policy::Authenticated& fresh, std::string_view by);
   void describe(JsonWriter& out, const ConnectionFilter& filter) const;
   Phase phase() const { return phase_; }
   // More is to be moved than one edge may: call again in the next pass.
   bool spent() const { return spent_; }
   // It is done, and its client's connection may serve another request.
-  bool again() const { return phase_ == Phase::done && exchange_ && exchange_->keeps_client(); }
+  bool again() const { return phase_ == Phase::done && (served_ || (exchange_ && exchange_->keeps_client())); }
 
  private:
   friend class UpLane;
@@ -70,6 +79,7 @@ class Session : public Recycled<Session> {
   Step authenticate();
   Result<void> judge_identified();
   Result<void> judge_identity();
+  Result<void> stand_on(const policy::Identity& identity, const policy::AuthSettings& auth);
   Result<void> judge_subprotocols();
   Result<void> judge_limits(bool before_auth);
   Result<void> judge_limit(policy::Limiter& limiter);
@@ -90,6 +100,11 @@ class Session : public Recycled<Session> {
   void start_relaying();
   std::unique_ptr<relay::Framer> up_framer(bool deflate) const;
   std::unique_ptr<relay::Framer> down_framer(bool deflate) const;
+
+  // ---- a request to the gateway itself (session/serving.cc) ----
+  Step begin_serving(const EndpointRuntime& rules);
+  Step serve();
+  Step finish_serving();
 
   // ---- a plain request (session/exchanging.cc) ----
   Result<void> judge_plain();
@@ -117,6 +132,10 @@ class Session : public Recycled<Session> {
   bool tick_leg(Leg& leg, Instant time);
   bool client_unread() const;
   void arm(Instant when);
+
+  // ---- a fresh credential (session/renewing.cc) ----
+  const policy::AuthSettings* auth_of_standing() const;  // null: it has no identity
+  Result<void> judge_renewal(const policy::Authenticated& fresh) const;
 
   // ---- per message: legs are opened when they are first chosen (session/spread.cc) ----
   void pump_legs(relay::Budget& budget);
@@ -223,6 +242,7 @@ class Session : public Recycled<Session> {
   bool spent_ : 1 = false;
   bool relaying_counted_ : 1 = false;
   bool gate_freed_ : 1 = false;
+  bool served_ : 1 = false;            // an endpoint's answer has left, and its client's connection stays
 
   // Closing and liveness of the client's side.
   bool client_close_in_ : 1 = false;

@@ -28,6 +28,8 @@ class Standing {
   // `iat`, seconds since 1970; 0: not known.
   std::int64_t issued() const { return issued_; }
   bool has(policy::ClaimMark mark) const;
+  // Whether the identity is of the same issuer (`iss`), or neither says who that is. `seed` as for of().
+  bool same_issuer(const policy::Identity& identity, std::uint64_t seed) const;
 
  private:
   Standing(const std::string& auth, std::int64_t issued) : auth_(&auth), issued_(issued) {}
@@ -39,7 +41,8 @@ class Standing {
   const std::string* auth_;
   std::int64_t issued_;
   std::uint32_t marks_ = 0;
-  std::uint32_t method_ = 0;  // octets
+  std::uint16_t method_ = 0;  // octets
+  bool names_issuer_ = false;
 };
 
 }  // namespace sluice::session

@@ -124,6 +124,14 @@ struct WorkerTally {
   };
   std::array<Auth, policy::AuthSettings::kTypeNames.size()> auth;
   Counter token_cache_hits;
+  // One-time tickets, and words of an issuer that somebody has logged out.
+  enum class Ticket : std::uint8_t { issued, used, refused, unavailable };
+  static constexpr std::array<std::string_view, 4> kTicketNames{"issued", "used", "refused", "unavailable"};
+  std::array<Counter, kTicketNames.size()> tickets;  // [Ticket]
+  enum class Logout : std::uint8_t { done, refused, failed };
+  static constexpr std::array<std::string_view, 3> kLogoutNames{"done", "refused", "failed"};
+  std::array<Counter, kLogoutNames.size()> logouts;  // [Logout]
+  std::array<Counter, kErrcCount> refreshes;  // of live connections, by reason, [none] = ok
   Histogram<14> lag_seconds{kSecondsBounds};
   std::array<Counter, policy::Revocation::kKindNames.size()> revoked;  // sessions that were kicked, by kind
   Gauge handshaking;  // connections that are not relaying yet

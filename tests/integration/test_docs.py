@@ -25,6 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 TUTORIAL = ROOT / "docs" / "tutorials" / "first-gateway.md"
 API_KEYS = ROOT / "docs" / "how-to" / "api-keys.md"
+TICKETS = ROOT / "docs" / "how-to" / "tickets.md"
 BLOCK = re.compile(r"(?:^<!-- (?P<mark>.+?) -->\n)?^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.M | re.S)
 FILE_KEYS = ("cert", "key", "ca", "client_ca", "secret_file", "public_key_file", "jwks_file", "jwks_ca", "token_file", "map_file",
              "keys_file")
@@ -146,7 +147,8 @@ def reader(tmp_path):
     made.stop()
 
 
-@pytest.mark.parametrize("page, least", [pytest.param(TUTORIAL, 8, id="tutorial"), pytest.param(API_KEYS, 8, id="api-keys")])
+@pytest.mark.parametrize("page, least", [pytest.param(TUTORIAL, 8, id="tutorial"), pytest.param(API_KEYS, 8, id="api-keys"),
+                                         pytest.param(TICKETS, 5, id="tickets")])
 def test_a_page_leads_where_it_says(reader, page, least):
     steps = blocks(page)
     ran = 0

@@ -97,6 +97,13 @@ class TestHouse : public session::House, public session::TallyBook {
     none.error = "nobody answers";
     done(none);
   };
+  // What main would do with a fresh credential for a connection.
+  std::function<void(std::string, std::shared_ptr<const policy::Authenticated>, std::move_only_function<void(Result<bool>)>)> on_renew =
+      [this](const std::string& id, const std::shared_ptr<const policy::Authenticated>& fresh,
+             std::move_only_function<void(Result<bool>)> done) { done(renew(id, *fresh)); };
+  // What main would do with a revocation.
+  std::function<void(const policy::Revocation&, Duration, std::move_only_function<void(bool)>)> on_revoke =
+      [](const policy::Revocation&, Duration, std::move_only_function<void(bool)> done) { done(true); };
   std::size_t alive() const { return owners_.size(); }
   policy::Revocations& revocations() { return *memory_.revocations; }
   // As a worker does it: how many were closed.
@@ -105,6 +112,14 @@ class TestHouse : public session::House, public session::TallyBook {
     std::size_t closed = 0;
     for_each([&](session::StreamOwner& owner) { closed += owner.kick(kick) ? 1 : 0; });
     return closed;
+  }
+  // As a worker does it.
+  Result<bool> renew(std::string_view id, const policy::Authenticated& fresh) {
+    Result<bool> renewed = false;
+    for_each([&](session::StreamOwner& owner) {
+      if (renewed && !*renewed) renewed = owner.renew(id, fresh, "192.0.2.1");
+    });
+    return renewed;
   }
   std::uint64_t admitted() const { return total_.load(); }
   void drain_all() {
@@ -136,6 +151,13 @@ class TestHouse : public session::House, public session::TallyBook {
   }
   const std::shared_ptr<const session::Runtime>& in_force() const override { return runtime_; }
   void resolve(const std::string& host, net::NameCache::Done done) override { on_resolve(host, std::move(done)); }
+  void revoke(policy::Revocation what, Duration ttl, const char*, std::string, std::move_only_function<void(bool)> done) override {
+    on_revoke(what, ttl, std::move(done));
+  }
+  void renew_anywhere(std::string id, std::shared_ptr<const policy::Authenticated> fresh, std::string,
+                      std::move_only_function<void(Result<bool>)> done) override {
+    on_renew(std::move(id), std::move(fresh), std::move(done));
+  }
   session::StreamOwner* find(Slot slot) override { return owners_.find(slot); }
   session::RouteTally& route(const std::string& name) override { return routes_[name]; }
   session::ListenerTally& listener(const std::string& name) override { return listeners_[name]; }
