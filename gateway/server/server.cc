@@ -129,7 +129,15 @@ int Server::start() {
       renew(id, fresh, by, std::move(done));
     });
   };
-  for (unsigned i = 0; i < count; ++i) workers_.push_back(std::make_unique<Worker>(i, shared_, *tallies_));
+  for (unsigned i = 0; i < count; ++i) {
+    Worker& worker = *workers_.emplace_back(std::make_unique<Worker>(i, shared_, *tallies_));
+    shared_tickets_.push_back(std::make_unique<SharedTickets>(
+        [this](SharedTickets::Task task) { mailbox_.post(std::move(task)); },
+        [&worker](SharedTickets::Task task) { worker.post(std::move(task)); },
+        [this](std::vector<std::string> command, store::RedisPipeline::Done done) {
+          shared_store_.ask(std::move(command), std::move(done));
+        }));
+  }
 
   auto first = std::make_unique<Reload>();
   first->snapshot = std::make_shared<const config::Snapshot>(std::move(loaded.settings), memory_, ++generation_);
@@ -295,6 +303,7 @@ void Server::applied(const std::shared_ptr<const config::Snapshot>& snapshot) {
   names_.watch(snapshot->clusters());
   keys_.watch(snapshot->key_uses());
   shared_store_.configure(snapshot->settings().redis);
+  share_tickets(shared_store_.enabled());
   members_changed();
   rebalancer_.watch(snapshot->clusters());
   if (rebalancer_.needed() && !rebalance_timer_.armed()) rebalance_timer_.arm(upstream::Rebalancer::kPeriod);
@@ -383,6 +392,12 @@ void Server::reloaded(bool good, const std::string& why) {
   } else {
     ++facts_.reloads_failed;
     log::event(Level::error, "reload_failed", {{"error", why}, {"kept", "the configuration in force"}});
+  }
+}
+
+void Server::share_tickets(bool shared) {
+  for (std::size_t i = 0; i < workers_.size(); ++i) {
+    workers_[i]->post([&worker = *workers_[i], store = shared ? shared_tickets_[i].get() : nullptr] { worker.share_tickets(store); });
   }
 }
 

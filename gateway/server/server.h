@@ -23,6 +23,7 @@
 #include "server/metrics.h"
 #include "server/revoker.h"
 #include "server/shared_store.h"
+#include "server/shared_tickets.h"
 #include "server/status.h"
 #include "server/tallies.h"
 #include "server/worker.h"
@@ -78,6 +79,7 @@ class Server final : private AdminSource {
   void on_signal(int number);
   void drain();
   void rotate_tickets();
+  void share_tickets(bool shared);
 
   std::string metrics() override;
   std::string status() override;
@@ -106,6 +108,7 @@ class Server final : private AdminSource {
   Shared shared_;
   std::unique_ptr<Tallies> tallies_;
   std::unique_ptr<Metrics> metrics_;
+  std::vector<std::unique_ptr<SharedTickets>> shared_tickets_;  // of each worker
   std::vector<std::unique_ptr<Worker>> workers_;
   Revoker revoker_;
   net::Resolver resolver_;

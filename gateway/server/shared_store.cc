@@ -9,6 +9,13 @@
 
 namespace sluice::server {
 
+namespace {
+
+// After five commands in a row without an answer in time clients are told at once, for a second.
+constexpr BreakerSettings kBreaker{.enabled = true, .failures = 5, .percent = 0, .open = std::chrono::seconds(1), .probes = 1};
+
+}  // namespace
+
 SharedStore::SharedStore(const net::Place& place, net::Resolver& resolver, Revoker& revoker,
                          std::shared_ptr<policy::Revocations> table)
     : place_(place),
@@ -104,8 +111,19 @@ void SharedStore::lost(store::RedisFault fault, const std::string& why) {
   revocations_->down();
 }
 
-bool SharedStore::ask(std::span<const std::string> command, store::RedisPipeline::Done done) {
-  return commands_ && commands_->ask(command, settings_.timeout, std::move(done));
+void SharedStore::ask(std::vector<std::string> command, store::RedisPipeline::Done done) {
+  const Instant now = place_.loop.now();
+  if (!commands_ || !commands_->up() || !breaker_.allow(kBreaker, now)) return done(std::unexpected(store::RedisFault::lost));
+  command[1] = settings_.prefix + ":{v1}:" + command[1];
+  auto kept = std::make_shared<store::RedisPipeline::Done>(std::move(done));
+  const bool asked = commands_->ask(command, settings_.timeout, [this, kept](store::RedisPipeline::Answer answer) {
+    if (!answer) tally_.count(answer.error());
+    breaker_.report(kBreaker, answer.has_value(), place_.loop.now());
+    (*kept)(std::move(answer));
+  });
+  if (asked) return;
+  breaker_.report(kBreaker, false, now);
+  (*kept)(std::unexpected(store::RedisFault::full));
 }
 
 // Whether nobody is to be let in.

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/breaker.h"
 #include "base/counters.h"
 #include "net/crypto.h"
 #include "net/resolver.h"
@@ -39,9 +40,10 @@ class SharedStore {
   // What accepts() took comes into force; links that can stay as they are do.
   void configure(const store::RedisSettings& settings);
 
-  // A command for which somebody waits, for [redis] timeout at most. False: not now, and `done` is not called.
-  bool ask(std::span<const std::string> command, store::RedisPipeline::Done done);
-  const store::RedisSettings& settings() const { return settings_; }
+  // A command for which a client waits, for [redis] timeout at most; its second word is a key without prefix. `done` is called once,
+  // at once where nobody is asked: the link is down, or commands were not answered lately.
+  void ask(std::vector<std::string> command, store::RedisPipeline::Done done);
+  bool enabled() const { return settings_.enabled(); }
 
   // nullopt: there is no [redis].
   std::optional<SharedStoreFacts> facts() const;
@@ -66,6 +68,7 @@ class SharedStore {
   std::unique_ptr<SharedRevocations> revocations_;
   std::unique_ptr<store::RedisLink> commands_;
   std::unique_ptr<store::RedisLink> news_;
+  Breaker breaker_;  // of commands that clients wait for
   bool said_down_ = false;
   bool ever_current_ = false;
   std::optional<Instant> lost_at_;  // what others do is not known since then

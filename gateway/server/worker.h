@@ -62,6 +62,8 @@ class Worker final : private session::House, private session::TallyBook {
   // The JSON of up to `limit` sessions that the filter takes; `done` is called on this thread, as below.
   void describe(session::ConnectionFilter filter, std::size_t limit,
                 std::move_only_function<void(std::vector<std::string>)> done);
+  // One-time tickets lie there from now on; null: in this process.
+  void share_tickets(policy::TicketStore* store) { shared_tickets = store; }
   // Closes what the kick hits, and says how many that were.
   void kick(std::shared_ptr<const session::Kick> kick, std::move_only_function<void(std::size_t)> done);
   // Lets the connection of that id stand on `fresh`, as StreamOwner::renew says; `done` is called with false when it is none of

@@ -233,6 +233,9 @@ Result<void> Session::judge_identity() {
   const policy::Identity& identity = o.authenticated.identity;
   const policy::AuthSettings& auth = *o.authenticated.auth;
   o.words.subject = identity.subject;
+  if (runtime_->snapshot->revocations().stale()) {
+    return fail(Errc::store_unavailable, Side::gateway, "what other gateways revoked is not known");
+  }
   TRY_VOID(stand_on(identity, auth));
   for (const auto& [claim, header] : auth.forward) {
     bool bad = false;
@@ -246,7 +249,6 @@ Result<void> Session::judge_identity() {
 // Whoever revokes does so in the table first and then among the connections: from here on one of the two is heard.
 Result<void> Session::stand_on(const policy::Identity& identity, const policy::AuthSettings& auth) {
   const policy::Revocations& revocations = runtime_->snapshot->revocations();
-  if (revocations.stale()) return fail(Errc::store_unavailable, Side::gateway, "what other gateways revoked is not known");
   if (revocations.refuses(identity, auth.name, house_.loop.wall())) {
     return fail(Errc::revoked, Side::client, "its identity is revoked");
   }

@@ -75,6 +75,7 @@ void RedisLink::resolved(net::Resolver::Answer answer) {
   addresses_ = std::move(answer.addresses);
   std::ranges::reverse(addresses_);
   phase_ = Phase::connecting;
+  failed_ = {};
   if (!dial_next()) return lose(RedisFault::dns, "its name has no address");
 }
 
@@ -101,8 +102,8 @@ bool RedisLink::connect() {
   const Io io = connector_->advance();
   if (io == Io::blocked) return false;
   if (io != Io::ok) {
-    const Error error = connector_->error();
-    if (!dial_next()) lose(error.code == Errc::be_tls ? RedisFault::tls : RedisFault::connect, error.detail);
+    if (failed_.code != Errc::be_tls) failed_ = connector_->error();
+    if (!dial_next()) lose(failed_.code == Errc::be_tls ? RedisFault::tls : RedisFault::connect, failed_.detail);
     return false;
   }
   stream_ = connector_->take();

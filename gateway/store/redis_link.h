@@ -96,6 +96,7 @@ class RedisLink final : private net::Ready {
   Phase phase_ = Phase::resting;
   Backoff backoff_{kFirstPause, kMostPause};
   std::vector<net::Address> addresses_;  // not tried yet
+  Error failed_{};                       // of those tried; one that got further than others says more
   std::unique_ptr<net::Connector> connector_;
   std::unique_ptr<net::Stream> stream_;
   std::unique_ptr<RedisPipeline> pipeline_;

@@ -31,11 +31,7 @@ std::expected<void, RedisFault> RedisPipeline::take(Bytes octets, Instant now) {
         std::ranges::any_of(kUnserving, [&](std::string_view word) { return reply.refused_with(word); });
     if (first.done) {
       if (took_) took_(now - first.asked);
-      if (unserving) {
-        first.done(std::unexpected(RedisFault::refused));
-      } else {
-        first.done(std::move(reply));
-      }
+      first.done(std::move(reply));
     }
     if (unserving) return std::unexpected(RedisFault::refused);
   }

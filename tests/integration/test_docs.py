@@ -31,7 +31,7 @@ ACCESS_RULES = ROOT / "docs" / "how-to" / "access-rules.md"
 CLIENT_CERTIFICATES = ROOT / "docs" / "how-to" / "client-certificates.md"
 BLOCK = re.compile(r"(?:^<!-- (?P<mark>.+?) -->\n)?^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.M | re.S)
 FILE_KEYS = ("cert", "key", "ca", "client_ca", "secret_file", "public_key_file", "jwks_file", "jwks_ca", "token_file", "map_file",
-             "keys_file", "crl_file")
+             "keys_file", "crl_file", "password_file")
 
 
 def blocks(page):
@@ -61,6 +61,7 @@ def material(tmp_path_factory):
         "jwks_ca": authority.path.read_bytes(),
         "client_ca": authority.path.read_bytes(),
         "secret_file": b"0123456789abcdef0123456789abcdef\n",
+        "password_file": b"0123456789abcdef\n",
         "token_file": b"0123456789abcdef0123456789abcdef\n",
         "keys_file": b'[[key]]\nname = "billing"\nsha256 = "' + b"0" * 64 + b'"\n',
         "map_file": b"gamma: vm3.internal:5900\n",

@@ -13,6 +13,7 @@ from evil import Backend, frame_echo
 from fake_dns import Dns
 from gateway import AUTH, BASE, SLOWER, wait_for
 from ports import free_port
+from posts import answer, post
 from redisd import Redis
 from wire import CLOSE, frame
 
@@ -79,9 +80,9 @@ def bearer(**claims):
 
 
 def revoke(gateway, expected=200, **body):
-    status, answer = gateway.admin("/api/v1/revoke", "POST", {"Content-Type": "application/json"}, json.dumps(body).encode())
-    assert status == expected, (status, answer)
-    return json.loads(answer)
+    status, text = gateway.admin("/api/v1/revoke", "POST", {"Content-Type": "application/json"}, json.dumps(body).encode())
+    assert status == expected, (status, text)
+    return json.loads(text)
 
 
 def status_of(gateway, **claims):
@@ -318,7 +319,7 @@ def test_words_stay_one_word(start, redis):
 
 def test_what_others_write_there_does_no_harm(start, redis):
     gateway = start(url_of(redis))
-    for text in ("", "x", "+ 1 2", "+ 1 2 o {}", "! 9999999999999999999 1 o {}", "- 1 2 o null", "+ 1 2 o " + "{" * 1000, "\x00" * 100):
+    for text in ("", "x", "+ 1 2", "+ 1 2 o {}", "! 9999999999999999999 1 o {}", "- 1 2 o null", "+ 1 2 o " + "{" * 1000, "\x01" * 100):
         redis.cli("publish", "sluice:{v1}:news", text)
     far = int(time.time() * 1000) + 1000 * 366 * 24 * 3600 * 1000
     redis.cli("publish", "sluice:{v1}:news", f'+ 1 {far} o {{"id":"x","kind":"sub","value":"ann","made":1,"expires":{far}}}')
@@ -339,6 +340,54 @@ def test_another_prefix_is_another_cluster(start, redis):
     two.write_config(two.config_path.read_text().replace('prefix = "other"', 'prefix = "sluice"'))
     two.reload()
     becomes(two, 403, sub="ann")
+
+
+def with_tickets(port, url, more=""):
+    return config(port, url, more).replace('"cookie:session"]', '"cookie:session", "ticket:ticket"]').replace(
+        "forward =", 'endpoints = { ticket = "/tickets" }\nforward =')
+
+
+def ask_ticket(gateway):
+    with gateway.client("tls") as client:
+        status, _, body = answer(client, post("/tickets", b"", bearer(sub="ann")))
+        return status, body
+
+
+def use(gateway, ticket):
+    with gateway.client("tls") as client:
+        return client.upgrade(f"/members?ticket={ticket}").status
+
+
+def test_a_ticket_of_one_gateway_opens_one_connection_at_another(fresh_gateway, echo, redis):
+    one, two = (fresh_gateway(with_tickets(echo.port, url_of(redis)), start=False, workers=2) for _ in range(2))
+    for gateway in (one, two):
+        (gateway.folder / "admin.token").write_text(TOKEN + "\n")
+        gateway.admin_token = TOKEN
+        gateway.start()
+        wait_up(gateway)
+    status, body = ask_ticket(one)
+    assert status == 200
+    key, = redis.keys()
+    assert body["ticket"] not in key and 0 < int(redis.cli("pttl", key)) <= 30_000
+    statuses = []
+    threads = [threading.Thread(target=lambda at=at: statuses.append(use((one, two)[at % 2], body["ticket"]))) for at in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(statuses) == [101] + [401] * 7
+    assert not redis.keys()
+
+    kept = ask_ticket(one)[1]["ticket"]
+    redis.pause()
+    began = time.monotonic()
+    assert ask_ticket(one)[0] == 503 and use(two, kept) == 503
+    assert time.monotonic() - began < 0.5 * SLOWER
+    redis.resume()
+    wait_for(lambda: ask_ticket(two)[0] == 200, 4, "tickets again")
+    redis.kill()
+    wait_up(two, 0)
+    assert ask_ticket(two)[0] == 503 and use(two, kept) == 503
 
 
 # A kick by claim at one of three gateways, 1,000 connections on each.
@@ -370,8 +419,8 @@ def test_three_gateways_close_a_crowd_within_a_second(start, redis):
                                    for index, (member, fields) in enumerate(todo[begin:begin + 50], begin)))
         tasks = [asyncio.ensure_future(listen(member)) for member in members]
         began = time.monotonic()
-        answer = await asyncio.to_thread(revoke, gateways[0], claim={"name": "tenant", "value": "acme"}, ttl="10m")
-        assert answer["closed"] == crowd
+        said = await asyncio.to_thread(revoke, gateways[0], claim={"name": "tenant", "value": "acme"}, ttl="10m")
+        assert said["closed"] == crowd
         await asyncio.wait_for(asyncio.gather(*tasks), 10 * SLOWER)
         last = max(ended) - began
         for member in quiet:
