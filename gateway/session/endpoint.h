@@ -32,6 +32,8 @@ class Endpoint {
   // true: opening.out is the answer; false: the rest of the body or the errand's result will come, or deadline() pass. Errors:
   // framing, body_too_large, body_timeout, client_lost, and those of the errand.
   Result<bool> advance(Opening& opening);
+  // Nobody waits for the errand any more.
+  void give_up() { errand_.reset(); }
   Instant deadline() const { return errand_ ? errand_->deadline() : deadline_; }
 
   // Who is to say that the client may ask; null: that is seen from the body, or not asked.

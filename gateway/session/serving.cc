@@ -8,6 +8,7 @@ Step Session::begin_serving(const EndpointRuntime& rules) {
   Opening& o = *opening_;
   o.endpoint = std::make_unique<Endpoint>(house_, ready_, client_, runtime_->snapshot, rules);
   if (const Result<void> judged = o.endpoint->judge(o); !judged) return refuse(judged.error());
+  if (const Result<void> judged = judge_host(); !judged) return refuse(judged.error());
   if (runtime_->snapshot->revocations().refuses(o.request.client, house_.loop.wall())) {
     return refuse({Errc::revoked, Side::client, false, "its address is revoked"});
   }
@@ -23,14 +24,17 @@ Step Session::serve() {
   Endpoint& endpoint = *o.endpoint;
   if (const Result<void> judged = endpoint.judge_identity(o); !judged) return refuse(judged.error());
   const Result<bool> answered = endpoint.advance(o);
+  const bool waits = answered && !*answered;
+  const bool left = waits && endpoint.read() && client_.hung_up();
+  if (waits && !left && !house_.draining) {
+    arm(endpoint.deadline());
+    return Step::wait;
+  }
+  endpoint.give_up();
   if (!answered) return refuse(answered.error());
   if (*answered) return finish_serving();
   if (house_.draining) return refuse({Errc::draining, Side::gateway, false, ""});
-  if (endpoint.read() && client_.hung_up()) {
-    return refuse({Errc::client_lost, Side::client, false, "it left before it was answered"});
-  }
-  arm(endpoint.deadline());
-  return Step::wait;
+  return refuse({Errc::client_lost, Side::client, false, "it left before it was answered"});
 }
 
 Step Session::finish_serving() {

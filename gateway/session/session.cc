@@ -121,15 +121,21 @@ Result<void> Session::read_request() {
   return {};
 }
 
-Result<void> Session::judge() {
-  Opening& o = *opening_;
-  http::Request& request = o.request;
+Result<void> Session::judge_host() const {
+  const http::Request& request = opening_->request;
   const config::ListenerSettings& listener = *listener_->compiled->settings;
   const bool mutual = listener.tls && listener.tls->client_auth != net::TlsSettings::ClientAuth::off;
   if (mutual && !request.tls.sni.empty() && request.tls.sni != request.host.host) {
     return fail(Errc::misdirected, Side::client, "Host differs from SNI on a listener with client certificates");
   }
+  return {};
+}
 
+Result<void> Session::judge() {
+  Opening& o = *opening_;
+  http::Request& request = o.request;
+  const config::ListenerSettings& listener = *listener_->compiled->settings;
+  TRY_VOID(judge_host());
   const int index = runtime_->snapshot->router().find(listener.name, request.host.host, request.target.path);
   if (index < 0) return fail(Errc::no_route);
   route_ = &runtime_->routes[static_cast<std::size_t>(index)];

@@ -78,6 +78,7 @@ class Session : public Recycled<Session> {
   Step admit();
   Result<void> read_request();       // what it says
   Step answer_here(ListenerAnswer own);
+  Result<void> judge_host() const;
   Result<void> judge();              // route and handshake
   Result<void> judge_policies();
   Step authenticate();

@@ -89,7 +89,16 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       const std::string_view header = rest.substr(0, cut);
       const std::string_view payload = rest.substr(std::min(cut + 1, rest.size()));
       const std::string made = net::base64url(as_bytes(header)) + "." + net::base64url(as_bytes(payload));
-      if (by_secret->verify(made + "." + signature_of(made), now())) check_accepted(header, payload);
+      const std::string token = made + "." + signature_of(made);
+      const bool credential = by_secret->verify(token, now()).has_value();
+      if (credential) check_accepted(header, payload);
+      if (by_secret->verify_logout(token, now())) {
+        check(!credential, "a logout token that is a credential");
+        const auto claims = nlohmann::json::parse(payload, nullptr, false);
+        check(claims.is_object() && claims.contains("jti") && claims.contains("iat") && !claims.contains("nonce") &&
+                  claims["events"]["http://schemas.openid.net/event/backchannel-logout"].is_object(),
+              "a logout without what makes it one");
+      }
     }
   }
   return 0;

@@ -7,8 +7,10 @@ import urllib.parse
 import pytest
 
 import tokens
+from certs import server_context
 from evil import Backend, frame_echo
 from gateway import AUTH, BASE, wait_for
+from keyserver import KeyServer
 from posts import answer, post
 from wire import CLOSE
 
@@ -143,6 +145,25 @@ def test_what_is_no_logout(shared, changes):
     with come(shared, sid="s-1") as client:
         say(shared, logout_token(**changes), 400)
         expect_open(client)
+
+
+def test_keys_that_are_fetched_are_waited_for(fresh_gateway, echo, authority):
+    old, new = tokens.private_key("ES256"), tokens.private_key("ES256")
+    certificate = authority.issue("keys", ["localhost", "127.0.0.1"])
+    with KeyServer(server_context(certificate)) as server:
+        server.keys(old=old)
+        text = config(echo.port).replace('algorithms = ["HS256"]', 'algorithms = ["ES256"]').replace(
+            'secret_file = "hs256.secret"', f'jwks_url = "{server.url()}"\njwks_ca = "{authority.path}"\njwks_allow = ["127.0.0.0/8"]')
+        gateway = fresh_gateway(text, workers=2)
+        wait_for(lambda: gateway.metric("sluice_jwks_refresh_total", result="ok") >= 1, 10, "the first set of keys")
+        server.keys(old=old, new=new)
+        claims = tokens.claims(sid="s-1", iat=int(time.time()) - 3)
+        client = gateway.connect("/x", [("Authorization", "Bearer " + tokens.mint(claims, algorithm="ES256", key=old, header={"kid": "old"}))])
+        for kid, status in (("new", 200), ("none", 400)):
+            now = int(time.time())
+            body = {"iss": tokens.ISSUER, "aud": tokens.AUDIENCE, "iat": now, "exp": now + 60, "jti": kid, "sid": "s-1", "events": {EVENT: {}}}
+            say(gateway, tokens.mint(body, algorithm="ES256", key=new, header={"kid": kid, "typ": "logout+jwt"}), status)
+        expect_closed(client)
 
 
 def test_what_is_no_form(gateway):

@@ -181,6 +181,14 @@ def test_no_ticket_without_a_good_credential(gateway, fields, reason, status):
     assert refusals(gateway, reason) == before + 1
 
 
+def test_guessing_goes_no_faster_here(gateway):
+    for status in [401] * 10 + [429] * 2:
+        with gateway.client("plain", source="127.0.0.77") as client:
+            assert answer(client, post("/key-tickets", b"", [("X-API-Key", "a-wrong-key-0123456789abcdef0123456789")]))[0] == status
+    with gateway.client("plain", source="127.0.0.77") as client:
+        assert answer(client, post("/key-tickets", b"", [("X-API-Key", "a-key-of-a-machine-0123456789abcdef")]))[0] == 429
+
+
 def test_a_ticket_buys_no_ticket(gateway):
     text = ticket(gateway)
     with gateway.client("tls") as client:
