@@ -70,6 +70,9 @@ enum class Stage : std::uint8_t {
   X(bad_ticket, auth, 401, 4401, info, false)                \
   X(bad_logout, auth, 400, 0, info, false)                   \
   X(no_connection, auth, 404, 0, info, false)                \
+  X(refresh_busy, auth, 429, 4429, info, false)              \
+  X(bad_first_message, auth, 401, 4401, info, false)         \
+  X(first_message_timeout, auth, 401, 4401, info, false)     \
   X(rl_ip, ratelimit, 429, 4429, info, false)                \
   X(rl_auth, ratelimit, 429, 4429, info, false)              \
   X(rl_user, ratelimit, 429, 4429, info, false)              \

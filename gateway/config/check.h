@@ -26,7 +26,9 @@ void interpret(const Section& top, Reporter& reporter, Settings& settings);
 // ---- parts of it, in check_*.cc
 // --------------------------------------------------------------------------------------
 
-enum class FileKind : std::uint8_t { certificate, private_key, public_key, jwks, secret, token, password, targets, api_keys, crl };
+enum class FileKind : std::uint8_t {
+  certificate, private_key, public_key, jwks, secret, token, password, targets, api_keys, crl,
+};
 
 class Checker {
  public:
@@ -57,9 +59,9 @@ class Checker {
   void auth_type(const Section& section, policy::AuthSettings& out);
   void auth_keys(const Section& section, policy::AuthSettings& auth);
   void api_keys(const Section& section, policy::AuthSettings& out);
+  bool key_limit(const Text& name);
   void client_cert(const Section& section, policy::AuthSettings& out);
   void certificates_asked_for(const Section& section, const RouteSettings& route);
-  bool key_limit(const Text& name);
   void auth_failures(const Section& section, policy::AuthSettings& out);
   void endpoints(const std::string& name, const Section& section);
   void endpoint(const Section& section, policy::EndpointSettings::Kind kind, policy::AuthSettings& auth);
@@ -72,6 +74,9 @@ class Checker {
   std::vector<std::string> field_names(const Section& section, std::string_view key, bool (*reserved)(std::string_view name));
   void only_for(const Section& section, std::string_view type, std::span<const std::string_view> keys);
   void carriers(const Section& section, policy::AuthSettings& out);
+  bool nameless_carrier(const Text& text, policy::AuthSettings& out);
+  void auth_lifetime(const Section& section, policy::AuthSettings& out);
+  void first_message_beside(const Section& section, const RouteSettings& route);
   void claims(const Section& section, policy::AuthSettings& out);
   void limit(const std::string& name, const Section& section);
   void limit_action(const Section& section, policy::LimitSettings& out);
@@ -171,6 +176,9 @@ inline constexpr std::array<std::string_view, 14> kJwtKeys{
     "algorithms", "secret_file", "public_key_file", "jwks_file", "jwks_url",     "discovery",  "jwks_ca",
     "jwks_allow", "jwks_stale_max", "issuer",       "audience",  "leeway",       "max_lifetime", "require"};
 inline constexpr std::array<std::string_view, 1> kApiKeyKeys{"keys_file"};
+// Those that a credential has which is presented here.
+inline constexpr std::array<std::string_view, 8> kLifetimeKeys{"from",          "on_expiry",    "expiry_close_code", "expiry_close_reason",
+                                                               "first_message", "warn_before", "warn_message",      "refresh"};
 inline constexpr std::array<std::string_view, 2> kClientCertKeys{"subject", "trust_domains"};
 // Fields that belong to the connection, to the handshake or to the gateway (RFC 9110 §7.6.1): no claim may be written there,
 // and none of them carries a token.

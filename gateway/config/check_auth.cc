@@ -101,9 +101,11 @@ void Checker::auth(const std::string& name, const Section& section) {
   out.jwt.max_lifetime_seconds = seconds("max_lifetime");
   out.close_on_expiry = section.text("on_expiry") == "close";
   out.expiry_close_code = close_code(section, "expiry_close_code");
-  if (!out.close_on_expiry && section.has("expiry_close_code")) {
-    error(section.place("expiry_close_code"), "'expiry_close_code' has no effect with on_expiry = \"keep\"");
+  for (const std::string_view key : {"expiry_close_code", "expiry_close_reason", "warn_before"}) {
+    if (out.close_on_expiry || !section.has(key)) continue;
+    error(section.place(key), fmt::format("'{}' has no effect with on_expiry = \"keep\"", key));
   }
+  auth_lifetime(section, out);
   settings_.auths.push_back(std::move(out));
 }
 
@@ -216,6 +218,19 @@ void Checker::jwks_serves(const Section& section, const policy::JwtSettings& jwt
   }
 }
 
+// A carrier of which there is only one.
+bool Checker::nameless_carrier(const Text& text, policy::AuthSettings& out) {
+  using Kind = policy::Carrier::Kind;
+  if (text.text != "kubernetes" && text.text != "first_message") return false;
+  const Kind kind = text.text == "kubernetes" ? Kind::kubernetes : Kind::first_message;
+  if (std::ranges::find(out.from, kind, &policy::Carrier::kind) != out.from.end()) {
+    error(text.place, fmt::format("'from' lists \"{}\" twice", text.text));
+  } else {
+    out.from.push_back({kind, ""});
+  }
+  return true;
+}
+
 void Checker::carriers(const Section& section, policy::AuthSettings& out) {
   using Kind = policy::Carrier::Kind;
   if (section.good("from") && section.texts("from").empty()) {
@@ -226,27 +241,21 @@ void Checker::carriers(const Section& section, policy::AuthSettings& out) {
     return;
   }
   for (const Text& text : section.texts("from")) {
+    if (nameless_carrier(text, out)) continue;
     const std::size_t colon = text.text.find(':');
     const std::string_view kind = std::string_view(text.text).substr(0, colon);
     policy::Carrier carrier;
     carrier.name = colon == std::string::npos ? "" : text.text.substr(colon + 1);
-    if (kind == "header") {
-      carrier.kind = Kind::header;
-    } else if (kind == "cookie") {
-      carrier.kind = Kind::cookie;
-    } else if (kind == "query") {
-      carrier.kind = Kind::query;
-    } else if (kind == "subprotocol") {
-      carrier.kind = Kind::subprotocol;
-    } else if (kind == "ticket") {
-      carrier.kind = Kind::ticket;
-    } else {
-      const std::string help = did_you_mean(kind, {"header", "cookie", "query", "subprotocol", "ticket"});
+    const auto& names = policy::Carrier::kKindNames;
+    const auto known = std::ranges::find(names, kind);
+    if (known == names.end()) {
+      const std::string help = did_you_mean(kind, {names.begin(), names.end()});
       error(text.place, fmt::format("'from' has the unknown carrier \"{}\"", shown(text.text)),
             (help.empty() ? "" : help + " ") +
-                "allowed: header:NAME, cookie:NAME, query:NAME, subprotocol:MARKER, ticket:NAME");
+                "allowed: header:NAME, cookie:NAME, query:NAME, subprotocol:MARKER, ticket:NAME, kubernetes, first_message");
       continue;
     }
+    carrier.kind = static_cast<Kind>(known - names.begin());
     if (!is_token(carrier.name)) {
       error(text.place, fmt::format("'from': \"{}\" needs a name after '{}:'", shown(text.text), kind));
       continue;

@@ -21,7 +21,7 @@ void Checker::external_auth(const Section& section, policy::AuthSettings& out) {
   policy::ExternalSettings& external = out.external;
   out.type = policy::AuthSettings::Type::external;
   only_for(section, "jwt", kJwtKeys);
-  only_for(section, "jwt", std::array<std::string_view, 3>{"from", "on_expiry", "expiry_close_code"});
+  only_for(section, "jwt", kLifetimeKeys);
   only_for(section, "api_key", kApiKeyKeys);
   only_for(section, "client_cert", kClientCertKeys);
   if (!section.has("url")) {

@@ -225,6 +225,7 @@ void Checker::auths_beside(const Section& section, const RouteSettings& route) {
 void Checker::route_effects(const Section& section, RouteSettings& out) {
   const Section ws = section.table("websocket");
   auths_beside(section, out);
+  first_message_beside(section, out);
   certificates_asked_for(section, out);
   for (const std::string& name : out.auth) {
     const policy::AuthSettings* const auth = find_auth(name);

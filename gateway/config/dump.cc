@@ -243,12 +243,6 @@ std::string text(const policy::JwtSettings& jwt) {
                      jwt.issuer.empty() ? "any" : jwt.issuer, joined(jwt.audience, "any"));
 }
 
-std::string text(const policy::ClientCertSettings& settings) {
-  return fmt::format("client_cert, subject {}, trust_domains {}",
-                     policy::ClientCertSettings::kSubjectNames[static_cast<std::size_t>(settings.subject)],
-                     joined(settings.trust_domains, "any"));
-}
-
 std::string text(const policy::EndpointSettings& endpoints) {
   if (!endpoints.any()) return {};
   std::string out = "    endpoints";
@@ -261,11 +255,29 @@ std::string text(const policy::EndpointSettings& endpoints) {
                            duration_text(endpoints.logout_ttl));
 }
 
+// Of live connections, beside what happens at expiry.
+std::string text(const policy::AuthSettings& auth, const policy::RefreshSettings& refresh) {
+  std::string out = auth.warn_before == Duration::zero()
+                        ? "no warning"
+                        : fmt::format("warning {} before by {}", duration_text(auth.warn_before), auth.warn_message);
+  out += refresh.in_band ? fmt::format(", refresh by {{\"type\":\"{}\"}} of at most {} octets, {} on failure", refresh.type, refresh.max,
+                                       refresh.close_on_failure ? "close" : "keep")
+                         : ", no refresh in band";
+  return out + fmt::format(", first message within {}, of at most {} octets\n", duration_text(auth.first_message.deadline),
+                           auth.first_message.max);
+}
+
+std::string text(const policy::ClientCertSettings& settings) {
+  return fmt::format("client_cert, subject {}, trust_domains {}",
+                     policy::ClientCertSettings::kSubjectNames[static_cast<std::size_t>(settings.subject)],
+                     joined(settings.trust_domains, "any"));
+}
+
 std::string text(const policy::AuthSettings& auth) {
   std::vector<std::string> from;
-  constexpr std::string_view kKinds[] = {"header", "cookie", "query", "subprotocol", "ticket"};
   for (const auto& carrier : auth.from) {
-    from.push_back(fmt::format("{}:{}", kKinds[static_cast<std::size_t>(carrier.kind)], carrier.name));
+    const std::string_view kind = policy::Carrier::kKindNames[static_cast<std::size_t>(carrier.kind)];
+    from.push_back(carrier.name.empty() ? std::string(kind) : fmt::format("{}:{}", kind, carrier.name));
   }
   std::vector<std::string> forward;
   for (const auto& [claim, header] : auth.forward) forward.push_back(fmt::format("{} as {}", claim, header));
@@ -279,7 +291,7 @@ std::string text(const policy::AuthSettings& auth) {
       joined(forward, "none"),
       auth.failures.count == 0 ? "off" : fmt::format("{} per {}", auth.failures.count, duration_text(auth.failures.per)),
       auth.close_on_expiry ? fmt::format("close {} on expiry", auth.expiry_close_code) : "keep on expiry") +
-         text(auth.endpoints);
+         "    " + text(auth, auth.refresh) + text(auth.endpoints);
 }
 
 }  // namespace

@@ -464,6 +464,50 @@ constexpr Table kEndpointsTable{"auth.NAME.endpoints",
                                 "Paths on the listeners that the gateway answers itself, before any route is looked for. All take POST.",
                                 kEndpoints};
 
+constexpr Key kFirstMessage[] = {
+    {.name = "deadline",
+     .type = duration,
+     .fallback = "\"5s\"",
+     .meaning = "From the 101 on; then the client is closed with 4401.",
+     .least = 100 * kMs,
+     .most = 60 * kSecond},
+    {.name = "max",
+     .type = size,
+     .fallback = "\"8KiB\"",
+     .meaning = "Octets of the message.",
+     .least = 64,
+     .most = 16 * kKiB},
+};
+constexpr Table kFirstMessageTable{"auth.NAME.first_message",
+                                   "Of the carrier first_message: WebSocket clients that bring no other credential are answered 101 and say it "
+                                   "in a text message, bare or as {\"type\": \"auth\", \"token\": \"...\"}. Nothing goes to the backend before.",
+                                   kFirstMessage};
+
+constexpr Key kRefresh[] = {
+    {.name = "in_band",
+     .type = boolean,
+     .fallback = "false",
+     .meaning = "A text message that is a JSON object of exactly `type` and `token` brings a fresh token of the same subject. It is "
+                "taken out, answered, and never forwarded; permessage-deflate is not agreed then."},
+    {.name = "type",
+     .type = text,
+     .fallback = "\"auth\"",
+     .meaning = "The value of its `type`, and of an object that is a first message.",
+     .example = "\"auth\""},
+    {.name = "max",
+     .type = size,
+     .fallback = "\"8KiB\"",
+     .meaning = "Octets of such a message; a larger one is an ordinary message.",
+     .least = 64,
+     .most = 32 * kKiB},
+    {.name = "on_failure",
+     .type = choice,
+     .fallback = "\"keep\"",
+     .meaning = "A token that is no good: the client is told so and stays until the one before expires, or it is closed.",
+     .values = "keep|close"},
+};
+constexpr Table kRefreshTable{"auth.NAME.refresh", "Fresh tokens for live WebSocket connections; for type jwt.", kRefresh};
+
 constexpr Key kAuth[] = {
     {.name = "type",
      .type = choice,
@@ -563,8 +607,10 @@ constexpr Key kAuth[] = {
      .type = texts,
      .fallback = "[\"header:Authorization\"]",
      .meaning = "Where the token or key may stand, in this order: header:NAME, cookie:NAME, query:NAME, "
-                "subprotocol:MARKER, ticket:NAME (a one-time ticket in that query parameter). The first that holds one decides; all are removed before the backend. For api_key the "
-                "default is header:X-API-Key."},
+                "subprotocol:MARKER, ticket:NAME (a one-time ticket in that query parameter), kubernetes (the token's base64url in "
+                "Sec-WebSocket-Protocol, behind base64url.bearer.authorization.k8s.io.), first_message. The first that holds one "
+                "decides; all are removed before the backend. For api_key the default is header:X-API-Key."},
+    {.name = "first_message", .type = table, .table = &kFirstMessageTable},
     {.name = "on_expiry",
      .type = choice,
      .fallback = "\"close\"",
@@ -576,6 +622,22 @@ constexpr Key kAuth[] = {
      .meaning = "Close code at expiry.",
      .least = 1000,
      .most = 4999},
+    {.name = "expiry_close_reason",
+     .type = text,
+     .meaning = "Reason of that Close, at most 123 octets; default: token_expired.",
+     .example = "\"sign in again\""},
+    {.name = "warn_before",
+     .type = duration,
+     .fallback = "\"off\"",
+     .meaning = "How long before a WebSocket connection is closed because its token expires its client is sent warn_message.",
+     .word = "off",
+     .least = kSecond,
+     .most = kDay},
+    {.name = "warn_message",
+     .type = text,
+     .meaning = "The text message that warns; default: {\"type\":\"expiring\"}.",
+     .example = "\"your session ends in a minute\""},
+    {.name = "refresh", .type = table, .table = &kRefreshTable},
     {.name = "url",
      .type = text,
      .meaning = "Of type external: who is asked, with GET and the request's method, host and path in X-Forwarded-Method, -Host, "

@@ -63,6 +63,11 @@ std::size_t most_legs(const CompiledRoute& route) {
   return std::max<std::size_t>(std::min(sum, most), route.messages->clusters.size());
 }
 
+// Tokens stand in the client's messages.
+bool brings_tokens(const CompiledRoute& route) {
+  return std::ranges::any_of(route.auths, [](const policy::AuthSettings* auth) { return auth->refresh.in_band; });
+}
+
 RoutePlan plan_of(const Snapshot& snapshot, const CompiledRoute& route) {
   RoutePlan plan;
   if (!route.cluster) return plan;
@@ -83,7 +88,7 @@ RoutePlan plan_of(const Snapshot& snapshot, const CompiledRoute& route) {
   const bool reads = !route.settings->message_rules.empty();
   plan.forward_control = one_websocket_each && route.settings->websocket.forward_pings && !reads;
   plan.pass_deflate = one_websocket_each && route.settings->websocket.pass_compression &&
-                      !route.settings->websocket.validate_utf8 && !drops_messages(snapshot, route) && !reads;
+                      !route.settings->websocket.validate_utf8 && !drops_messages(snapshot, route) && !brings_tokens(route) && !reads;
   return plan;
 }
 

@@ -66,6 +66,16 @@ Found in_subprotocols(const std::vector<std::string_view>& offer, std::string_vi
   return found;
 }
 
+// The token itself is one of the offered names; what it decodes to is judged by find().
+Found in_kubernetes(const std::vector<std::string_view>& offer) {
+  Found found;
+  for (const std::string_view name : offer) {
+    if (!name.starts_with(kKubernetesToken)) continue;
+    if (++found.count == 1) found.text = name.substr(kKubernetesToken.size());
+  }
+  return found;
+}
+
 // A plain request that only reads, whose answer no other origin's page gets to see (RFC 9110 §9.2.1).
 bool is_safe(const http::Request& request) {
   return request.kind == http::Request::Kind::http && (request.head->method == "GET" || request.head->method == "HEAD");
@@ -81,11 +91,13 @@ Found in_carrier(const Carrier& carrier, const http::Request& request, const std
     case Kind::query:
     case Kind::ticket: return in_query(request.target.query, carrier.name);
     case Kind::subprotocol: return in_subprotocols(offer, carrier.name);
+    case Kind::kubernetes: return in_kubernetes(offer);
+    case Kind::first_message: return {};  // nobody has said anything yet
   }
   return {};
 }
 
-// The offer without every listed marker and the entry behind it.
+// The offer without every listed marker and the entry behind it, and without Kubernetes' tokens.
 std::vector<std::string_view> without_tokens(const std::vector<Carrier>& carriers,
                                              const std::vector<std::string_view>& offer) {
   std::vector<std::string_view> left;
@@ -93,13 +105,24 @@ std::vector<std::string_view> without_tokens(const std::vector<Carrier>& carrier
     const bool is_marker = std::any_of(carriers.begin(), carriers.end(), [&](const Carrier& carrier) {
       return carrier.kind == Kind::subprotocol && carrier.name == offer[i];
     });
+    const bool is_token = offer[i].starts_with(kKubernetesToken) &&
+                          std::ranges::find(carriers, Kind::kubernetes, &Carrier::kind) != carriers.end();
     if (is_marker) {
       ++i;
-    } else {
+    } else if (!is_token) {
       left.push_back(offer[i]);
     }
   }
   return left;
+}
+
+// Its own text, out of a subprotocol's name. Kubernetes wants another subprotocol beside it, which can be answered: this one
+// would be shown to everybody who sees the answer.
+Result<std::string> decoded_kubernetes(std::string_view text, bool alone) {
+  if (alone) return fail(Errc::bad_token, Side::client, "no subprotocol is offered beside the token");
+  const auto octets = net::from_base64url(text);
+  if (!octets || octets->empty()) return fail(Errc::bad_token, Side::client, "the token in the subprotocol is no base64url");
+  return std::string(octets->begin(), octets->end());
 }
 
 Result<Identity> verify_token(const Method& method, std::string_view token, WallTime now, bool& remembered) {
@@ -134,15 +157,39 @@ Result<Credential> Authenticator::find(const http::Request& request,
       if (found.count == 0) continue;
       if (found.count > 1)
         return fail(Errc::dup_token, Side::client, "the credential stands there more than once");
+      const bool marker_only = !subprotocols.empty() && without_tokens(carriers_, subprotocols).empty();
+      if (carrier.kind == Kind::kubernetes) found.text = TRY(decoded_kubernetes(found.text, marker_only));
       Credential credential;
       credential.method = TRY(method_for(carrier, found.text));
       credential.text = Secret(std::move(found.text));
       credential.carrier = &carrier;
-      credential.marker_only = !subprotocols.empty() && without_tokens(carriers_, subprotocols).empty();
+      credential.marker_only = marker_only;
       return credential;
     }
   }
   return fail(Errc::no_token, Side::client, "no credential");
+}
+
+const AuthSettings* Authenticator::first_message() const {
+  for (const Method& method : methods_) {
+    for (const Carrier& carrier : method.settings->from) {
+      if (carrier.kind == Kind::first_message) return method.settings;
+    }
+  }
+  return nullptr;
+}
+
+Result<Credential> Authenticator::find_in_message(Secret token) const {
+  const auto carrier = std::ranges::find(carriers_, Kind::first_message, &Carrier::kind);
+  sluice::check(carrier != carriers_.end(), "a first message that nobody asked for");
+  const Method* const method = TRY(method_for(*carrier, token.reveal()));
+  return Credential{std::move(token), method, &*carrier, false};
+}
+
+Credential Authenticator::fresh(const AuthSettings& auth, Secret token) const {
+  const auto method = std::ranges::find(methods_, &auth, &Method::settings);
+  sluice::check(method != methods_.end(), "a fresh token for an auth of another route");
+  return Credential{std::move(token), &*method, nullptr, false};
 }
 
 // Several issuers may share a carrier: `iss` says which one to ask, and that one says whether it is true.
@@ -218,7 +265,9 @@ Scrubbed scrub(const std::vector<Carrier>& carriers, const http::Request& reques
         scrubbed.query = http::without_query(scrubbed.query, carrier.name);
         scrubbed.query_changed = true;
         break;
-      case Kind::subprotocol: break;
+      case Kind::subprotocol:
+      case Kind::kubernetes:
+      case Kind::first_message: break;
     }
   }
   scrubbed.subprotocols = without_tokens(carriers, subprotocols);

@@ -51,16 +51,22 @@ class Authenticator {
 
   // The first carrier that holds a credential decides, in the order of the route's [auth] tables and of each one's `from`;
   // a bad one is an Error without fall-through. Of several tables with that carrier, the one of the token's issuer
-  // checks it. The certificate of the connection is a carrier, too, of the first table of type client_cert.
-  // Authorization: scheme Bearer only, another scheme counts as no credential there. The same carrier twice
+  // checks it. Authorization: scheme Bearer only, another scheme counts as no credential there. The same carrier twice
   // → dup_token. None → no_token, unless the last of the tables is an external check, which is asked
-  // whatever there is. An issuer of none of them → bad_token. When the request has no Origin field, cookie
-  // carriers are skipped. `subprotocols` is the offer of the handshake.
+  // whatever there is. A certificate of the connection's is a carrier, too, of a table of type client_cert. An issuer of none
+  // of them → bad_token. When the request has no Origin field, cookie carriers are skipped. `subprotocols` is the offer of the
+  // handshake. Kubernetes' form that is not exactly base64url, or beside which no real subprotocol is offered → bad_token.
   Result<Credential> find(const http::Request& request, const std::vector<std::string_view>& subprotocols) const;
 
-  // Of a carrier of tickets the text is a ticket; its record names the [auth] of which it is good (named()).
+  // The first of the tables that takes a credential from a first message; null: none does.
+  const AuthSettings* first_message() const;
+  // What such a message held. Errors as of find(): bad_token.
+  Result<Credential> find_in_message(Secret token) const;
+  // A fresh token for who stands on that [auth], which is one of the tables.
+  Credential fresh(const AuthSettings& auth, Secret token) const;
 
-  // Not of an external one, nor of a ticket. Errors as of the method: Jwt::verify, ApiKeys::verify, identify.
+  // Not of an external one, nor of a ticket, whose record names the [auth] of which it is good (named()). Errors as of the
+  // method: Jwt::verify, ApiKeys::verify, identify.
   Result<Authenticated> verify(const Credential& credential, WallTime now) const;
 
   // After verify() has said unknown_key or keys_unavailable: Jwt::wait. And after that was in vain: Jwt::give_up.
@@ -84,13 +90,16 @@ class Authenticator {
 };
 
 // What must not go upstream: applies every carrier of the route's [auth] tables to the request.
+// What Kubernetes' clients put in front of the token's base64url.
+inline constexpr std::string_view kKubernetesToken = "base64url.bearer.authorization.k8s.io.";
+
 struct Scrubbed {
   std::vector<std::string> dropped_fields;          // names to leave out (Authorization, another header)
   std::string cookie;                               // the Cookie field that remains, where cookie_changed; empty: none
   bool cookie_changed = false;
   std::string query;                                // the query that remains, where query_changed
   bool query_changed = false;
-  std::vector<std::string_view> subprotocols;       // the offer without the marker and the token
+  std::vector<std::string_view> subprotocols;       // the offer without markers and tokens
 };
 Scrubbed scrub(const std::vector<Carrier>& carriers, const http::Request& request,
                const std::vector<std::string_view>& subprotocols);

@@ -46,6 +46,7 @@ struct Appetite {
   std::uint32_t text = 0;
   std::uint32_t binary = 0;
   MutableBytes room;  // for the unmasked copy; holds at least as many
+  std::uint8_t only = 0;  // nothing of a text that begins with another octet; 0: whatever it begins with
 };
 
 // A message read ahead of its runs.

@@ -106,7 +106,9 @@ bool Relay::look_ahead(Approved& approved, MutableBytes octets) {
         return false;
       case Preview::State::control: break;
     }
+    looks_ahead_ = true;
     const Verdict verdict = host_.admit(message.control);
+    looks_ahead_ = false;
     if (verdict.kind == Verdict::Kind::deny) {
       error_ = verdict.error;
       approved.stop = Why::denied;

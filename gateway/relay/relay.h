@@ -100,6 +100,9 @@ class Relay {
   // A data run waits for the host's leave or for a destination.
   bool holds() const { return held_ != nullptr; }
 
+  // The host is asked about a control frame inside of a message that is held to be read.
+  bool looks_ahead() const { return looks_ahead_; }
+
   // Octets that came in since the last look; the session's idea of activity.
   bool take_activity() { return std::exchange(active_, false); }
 
@@ -149,6 +152,7 @@ class Relay {
   bool inside_message_ = false;
   bool active_ = false;
   bool inspects_ = false;
+  bool looks_ahead_ = false;
   bool unsettled_ = false;  // something has passed since the host was told that this relay stands between messages
   std::uint16_t controls_ahead_ = 0;  // control frames inside of what is held that the host has been asked about
 };

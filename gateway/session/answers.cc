@@ -180,10 +180,9 @@ std::string early_subprotocol(const Opening& opening, const config::WebSocketSet
     }
   }
   // Only the marker and the token were offered, or nothing: the marker may be answered, the token never.
-  if (opening.scrubbed.subprotocols.empty() && !opening.offer.subprotocols.empty()) {
-    return std::string(opening.offer.subprotocols.front());
-  }
-  return {};
+  if (!opening.scrubbed.subprotocols.empty() || opening.offer.subprotocols.empty()) return {};
+  const std::string_view marker = opening.offer.subprotocols.front();
+  return marker.starts_with(policy::kKubernetesToken) ? std::string() : std::string(marker);
 }
 
 Outcome outcome_of(const Error& error) {

@@ -1,13 +1,15 @@
 #include "session/authentication.h"
 
+#include <utility>
+
 #include "policy/ticket_record.h"
 #include "session/opening.h"
 
 namespace sluice::session {
 
 Result<bool> Authentication::advance(Opening& opening) {
-  const bool begins = !credential_;
-  if (begins) credential_ = TRY(authenticator_.find(opening.request, opening.offer.subprotocols));
+  const bool begins = !std::exchange(begun_, true);
+  if (!credential_) credential_ = TRY(authenticator_.find(opening.request, opening.offer.subprotocols));
   policy::Failures* const failures = credential_->method->failures;
   if (failures && begins) {
     opening.retry_after = failures->wait(opening.request.client, house_.loop.now());
@@ -30,25 +32,12 @@ Result<bool> Authentication::judge(Opening& opening) {
   return verify(opening);
 }
 
-// Keys that are fetched may be on their way, or have to be asked for: that is waited for once.
 Result<bool> Authentication::verify(Opening& opening) {
-  const Instant now = house_.loop.now();
-  if (keys_ && !keys_->over(now)) return false;
-  auto authenticated = authenticator_.verify(*credential_, house_.loop.wall());
-  if (authenticated) {
-    opening.authenticated = std::move(*authenticated);
-    return true;
-  }
-  const Errc code = authenticated.error().code;
-  if (code == Errc::unknown_key || code == Errc::keys_unavailable) {
-    if (!keys_) {
-      keys_ = KeyWait::begin(house_, ready_, authenticator_, *credential_);
-      if (keys_) return false;
-    } else if (code == Errc::unknown_key) {
-      authenticator_.give_up(*credential_, now);
-    }
-  }
-  return fail(authenticated.error());
+  if (!token_) token_.emplace(house_, ready_, authenticator_, *credential_);
+  auto authenticated = TRY(token_->advance());
+  if (!authenticated) return false;
+  opening.authenticated = std::move(*authenticated);
+  return true;
 }
 
 // Who it was at the issue: what has happened to that identity since (its end, a revocation) is judged as if it had come itself.

@@ -8,8 +8,8 @@
 #include "policy/authenticator.h"
 #include "session/external_check.h"
 #include "session/front.h"
-#include "session/key_wait.h"
 #include "session/ticket_check.h"
+#include "session/token_check.h"
 
 namespace sluice::session {
 
@@ -19,12 +19,15 @@ class Authentication {
  public:
   Authentication(House& house, net::Ready& ready, const policy::Authenticator& authenticator)
       : house_(house), ready_(ready), authenticator_(authenticator) {}
+  // Of a credential that came otherwise than with the request.
+  Authentication(House& house, net::Ready& ready, const policy::Authenticator& authenticator, policy::Credential credential)
+      : house_(house), ready_(ready), authenticator_(authenticator), credential_(std::move(credential)) {}
 
   // true: opening.authenticated says who it is, and opening.identity_fields what an external check had to say of it. false:
   // an answer will come to the Ready, or deadline() pass. Errors: those of the [auth] that decided.
   Result<bool> advance(Opening& opening);
   Instant deadline() const {
-    return external_ ? external_->deadline() : ticket_ ? ticket_->deadline() : keys_ ? keys_->deadline() : kNever;
+    return external_ ? external_->deadline() : ticket_ ? ticket_->deadline() : token_ ? token_->deadline() : kNever;
   }
   // What a service that was asked said to the client, where it refused.
   std::optional<policy::ExternalAuth::No> take_no() { return std::exchange(no_, std::nullopt); }
@@ -43,8 +46,9 @@ class Authentication {
   const policy::Authenticator& authenticator_;
   std::optional<policy::Credential> credential_;
   std::unique_ptr<ExternalCheck> external_;
-  std::unique_ptr<KeyWait> keys_;
   std::unique_ptr<TicketCheck> ticket_;
+  std::optional<TokenCheck> token_;
+  bool begun_ = false;
   std::optional<policy::ExternalAuth::No> no_;
 };
 

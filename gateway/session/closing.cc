@@ -130,7 +130,7 @@ void Session::leg_left(Leg& leg) {
 bool Session::kick(const Kick& kick) {
   const std::string_view client = opening_ ? std::string_view(opening_->words.client) : record_.client();
   const std::string_view id = opening_ ? std::string_view(opening_->words.id) : record_.id();
-  const bool opens = phase_ == Phase::authenticate || phase_ == Phase::choose || phase_ == Phase::open;
+  const bool opens = phase_ == Phase::authenticate || phase_ == Phase::first_message || phase_ == Phase::choose || phase_ == Phase::open;
   const bool answers = phase_ == Phase::answer && after_flush_ == Phase::relay;
   const bool relays = phase_ == Phase::relay && !ending_;
   if (!opens && !answers && !relays && phase_ != Phase::exchange) return false;
@@ -164,10 +164,11 @@ void Session::end_kicked(const Kick& kick, Error error) {
 
 // The process ends before the closing did.
 void Session::cut() {
-  if (phase_ == Phase::authenticate || phase_ == Phase::choose || phase_ == Phase::open || phase_ == Phase::exchange) {
+  if (phase_ == Phase::authenticate || phase_ == Phase::first_message || phase_ == Phase::choose || phase_ == Phase::open ||
+      phase_ == Phase::exchange) {
     const Error error{Errc::draining, Side::gateway, false, "cut at the drain's deadline"};
     house_.tally.rejects[static_cast<std::size_t>(error.code)].add();
-    log_open(row(error.code).status, &error);
+    log_open(opening_->accepted() ? 101 : row(error.code).status, &error);
     phase_ = Phase::done;
     return;
   }
@@ -190,7 +191,7 @@ bool Session::on_client_close(const ws::CloseContent& close) {
   if (ending_) return false;
   const bool away = this->away();
   // Where messages are read, nothing of the client's goes ahead of one that it has sent in part: the gateway says it.
-  if (!per_message() && !tcp() && !away && !guard(Direction::up)) {
+  if (!per_message() && !tcp() && !away && !up_->looks_ahead()) {
     Leg& leg = *legs_.front();
     if (!leg.relaying() || leg.close_out) return false;
     leg.close_out = true;
@@ -347,7 +348,7 @@ void Session::retire_leg(Leg& leg) {
 // ---- control frames of the gateway's own ---------------------------------------------------------------------------------
 
 void Session::emit() {
-  if (client_close_due_ || pong_due_ || ping_due_) emit_to_client();
+  if (client_close_due_ || pong_due_ || ping_due_ || (renewal() && renewal()->owes())) emit_to_client();
   if (client_end_due_ && std::ranges::all_of(legs_, [](const auto& leg) { return leg->flush_owed(); })) {
     client_end_due_ = false;
     client_.finish();
@@ -380,6 +381,7 @@ void Session::emit_to_client() {
     store_be(mark.data(), ping_mark_);
     if (writer->inject(client_, ws::ControlFrame::make(ws::kPing, mark, false).bytes())) ping_due_ = false;
   }
+  if (renewal() && renewal()->owes() && !client_close_due_) say_notices(*writer);
   if (client_close_due_ && whole &&
       writer->inject(client_, ws::ControlFrame::close(client_close_code_, rare().close_reason, false).bytes())) {
     client_close_due_ = false;

@@ -28,7 +28,9 @@ relay::Appetite Session::appetite(Direction way) const {
     if (way == Direction::up) wanted.binary = spread_->appetite.binary;
   }
   if (const MessageGuard* const asked = guard(way)) asked->want(way, wanted);
-  wanted.room = {house_.place.turn.scratch.get(), std::max(wanted.text, wanted.binary)};
+  const MutableBytes room{house_.place.turn.scratch.get(), relay::kMostHeld};
+  if (way == Direction::up && renewal()) return renewal()->appetite(wanted, room);
+  wanted.room = room.first(std::max(wanted.text, wanted.binary));
   return wanted;
 }
 

@@ -43,6 +43,7 @@ Verdict UpLane::admit(const relay::Run& run) {
   if (run.control) return control(run);
   // A message that has begun to pass is finished, so that the upstream is left at a boundary; no new one begins.
   if (session_.ending_ && run.begins) return Verdict::consume();
+  if (run.begins && session_.renewal() && session_.renewal()->brings()) return swallow_token(run);
   if (!session_.per_message()) {
     const Leg& leg = *session_.legs_.front();
     if ((leg.close_out || leg.state() == Leg::State::closed) && !session_.away()) return Verdict::consume();
@@ -64,6 +65,15 @@ Verdict UpLane::admit(const relay::Run& run) {
   }
   count(run);
   return verdict;
+}
+
+// It counts for limits as any message does.
+Verdict UpLane::swallow_token(const relay::Run& run) {
+  const Verdict verdict = meter(run);
+  if (verdict.kind == Verdict::Kind::consume) session_.renewal()->dropped();
+  if (!verdict.allowed()) return verdict;
+  session_.renewal()->admitted(session_.now());
+  return Verdict::consume();
 }
 
 // Only where every limit has room for all of it: whoever must wait or be dropped is asked for one by one.
@@ -160,7 +170,8 @@ Verdict UpLane::control(const relay::Run& run) {
     session_.ping_sent_ = {};
     return Verdict::consume();
   }
-  const bool forward = session_.route_->compiled->plan.forward_control && !session_.ending_ &&
+  // What stands inside of a message that is held to be read is answered here: it cannot pass before that.
+  const bool forward = session_.route_->compiled->plan.forward_control && !session_.ending_ && !session_.up_->looks_ahead() &&
                        session_.legs_.front()->relaying() && !session_.legs_.front()->close_out;
   if (forward) return Verdict::allow();
   if (run.opcode == ws::kPing) {
@@ -173,14 +184,11 @@ Verdict UpLane::control(const relay::Run& run) {
 
 // What will be swallowed is not waited for.
 relay::Appetite UpLane::appetite() {
-  if (session_.client_close_in_ || session_.ending_) return {};
-  return session_.appetite(Direction::up);
+  return session_.client_close_in_ || session_.ending_ ? relay::Appetite{} : session_.appetite(Direction::up);
 }
 
 void UpLane::inspect(const relay::Preview& message) {
-  if (session_.client_close_in_ || session_.ending_) return;
-  if (MessageGuard* const guard = session_.guard(Direction::up); guard && !guard->read(Direction::up, message)) return;
-  if (session_.route_->compiled->messages) session_.read_message(message);
+  if (!session_.client_close_in_ && !session_.ending_) session_.inspect_up(message);
 }
 
 net::Stream* UpLane::route(const relay::Run& run) {

@@ -51,6 +51,7 @@ class UpLane final : public relay::RelayHost {
 
  private:
   Verdict control(const relay::Run& run);
+  Verdict swallow_token(const relay::Run& run);
   Verdict meter(const relay::Run& run);
   void count(const relay::Run& run);
 

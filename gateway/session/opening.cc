@@ -2,6 +2,7 @@
 
 #include "session/authentication.h"
 #include "session/endpoint.h"
+#include "session/first_message.h"
 
 #include <algorithm>
 

@@ -33,6 +33,7 @@ struct Words {
 
 class Authentication;
 class Endpoint;
+class FirstMessage;
 
 struct Opening : Recycled<Opening> {
   Words words;
@@ -77,8 +78,11 @@ struct Opening : Recycled<Opening> {
   std::unique_ptr<Authentication> authentication;  // while the credential is checked
   Instant authentication_began{};
   std::optional<Duration> authentication_took;
+  std::unique_ptr<FirstMessage> first_message;     // from then on the client has its 101, and waits to be let in
   ws::Agreement agreement;
   std::vector<std::pair<std::string, std::string>> answer_fields;
+
+  bool accepted() const { return first_message != nullptr; }
 
   Opening();
   ~Opening();

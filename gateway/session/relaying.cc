@@ -25,6 +25,7 @@ Step Session::relay() {
   relay::Budget up_budget;
   pump_up(up_budget);
   if (revival_) revival_->tend();
+  if (renewal()) tend_renewal();
   relay::Budget down_budget;
   if (spread_) {
     pump_legs(down_budget);
@@ -159,7 +160,7 @@ Step Session::tick() {
     const bool stalled = cut_message && client_.starved() && !up_->holds() && time - last_client_in_ >= r.fragment_timeout;
     if (time >= expires_) {
       close_override_ = expiry_close_code_;
-      end({Errc::token_expired, Side::client, false, "token expired"}, Side::gateway);
+      end({Errc::token_expired, Side::client, false, "token expired"}, Side::gateway, auth_of_standing()->expiry_close_reason);
     } else if (const Result<void> welcome = recheck_ ? recheck_->look() : Result<void>(); !welcome) {
       end(welcome.error(), Side::gateway);
     } else if (limited) {
@@ -169,7 +170,7 @@ Step Session::tick() {
     } else if (stalled) {
       end({Errc::frag_timeout, Side::client, false, "no octet inside a message"}, Side::gateway);
     }
-    work = work || ending_;
+    work = warn(time) || work || ending_;
   }
   for (const auto& leg : legs_) {
     const bool stays = ending_ || draining_ || !leg->relaying() || leg->leaving();

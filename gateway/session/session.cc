@@ -54,6 +54,7 @@ Step Session::advance() {
     case Phase::admit: return admit();
     case Phase::authenticate: return authenticate();
     case Phase::serve: return serve();
+    case Phase::first_message: return await_first_message();
     case Phase::choose: return choose();
     case Phase::open: return open();
     case Phase::exchange: return exchange();
@@ -182,6 +183,10 @@ Step Session::authenticate() {
       if (house_.draining) return refuse({Errc::draining, Side::gateway, false, ""});
       return refuse({Errc::client_lost, Side::client, false, "it left while it was being checked"});
     }
+    if (!known && may_say_later(known.error())) {
+      o.authentication.reset();
+      return accept_early();
+    }
     o.authentication_took = house_.loop.exactly_now() - o.authentication_began;
     const policy::Method& method = o.authentication->method();
     WorkerTally::Auth& tally = house_.tally.auth[static_cast<std::size_t>(method.settings->type)];
@@ -220,7 +225,7 @@ Result<void> Session::judge_identified() {
   const config::RouteSettings& rules = *route_->compiled->settings;
   o.request_fields = TRY(rules.request_headers.values(request, o.authenticated.identity));
   o.response_fields = TRY(rules.response_headers.values(request, o.authenticated.identity));
-  return judge_subprotocols();
+  return o.accepted() ? Result<void>() : judge_subprotocols();
 }
 
 Result<void> Session::judge_identity() {
@@ -408,8 +413,11 @@ Step Session::open() {
     return Step::wait;
   }
   if (plain()) return start_exchange(now(), false);
-  route_->compiled->cluster->attempted(leg.server(), true, now());
   o.agreement = leg.take_agreement();
+  if (o.accepted() && !tcp() && o.agreement.subprotocol != o.chosen_subprotocol) {
+    return candidate_failed({Errc::be_bad_101, Side::upstream, false, "not the subprotocol that the client has been answered"});
+  }
+  route_->compiled->cluster->attempted(leg.server(), true, now());
   o.answer_fields = leg.take_answer_fields();
   if (per_message()) {
     spread_ = std::make_unique<Spread>();
@@ -425,6 +433,7 @@ Step Session::open() {
     o.agreement.subprotocol = o.authenticated.carrier->name;
   }
   o.words.subprotocol = o.agreement.subprotocol;
+  if (o.accepted()) return flush_then(Phase::relay);
   policy::apply(route_->compiled->settings->response_headers, o.response_fields, o.answer_fields);
   if (auto cookie = sticky_cookie(*route_->compiled->cluster, o, leg.server(), house_.loop.wall())) {
     o.answer_fields.emplace_back("Set-Cookie", std::move(*cookie));
@@ -464,11 +473,11 @@ Step Session::refuse(Error error) {
   const bool as_close = o.websocket && route_ && rules().reject_with_close &&
                         (row(error.code).stage == Stage::auth || row(error.code).stage == Stage::ratelimit ||
                          row(error.code).stage == Stage::origin);
-  if (as_close) {
+  if (as_close || o.accepted()) {
     // Accepted only to be closed: a browser sees close codes, never statuses.
-    o.agreement.subprotocol = o.chosen_subprotocol.empty() ? early_subprotocol(o, rules()) : o.chosen_subprotocol;
-    const std::uint16_t code = row(error.code).stage == Stage::ratelimit ? std::uint16_t{4429} : row(error.code).close_code;
-    auto head = switching_head(o);
+    if (!o.accepted()) o.agreement.subprotocol = o.chosen_subprotocol.empty() ? early_subprotocol(o, rules()) : o.chosen_subprotocol;
+    const std::uint16_t code = refusal_code(error);
+    auto head = o.accepted() ? std::move(o.out) : switching_head(o);
     if (head) {
       o.out = std::move(*head);
       o.out += as_text(ws::ControlFrame::close(code, row(error.code).name, false).bytes());
@@ -488,6 +497,7 @@ Step Session::refuse(Error error) {
 
 Step Session::relay_refusal(Refusal refusal) {
   Opening& o = *opening_;
+  if (o.accepted()) return refuse({Errc::be_refused, Side::upstream, false, "the upstream refused the handshake"});
   policy::apply(route_->compiled->settings->response_headers, o.response_fields, refusal.fields);
   const Error error{Errc::be_refused, Side::upstream, false, "the upstream refused the handshake"};
   record_.error = error;
@@ -618,6 +628,7 @@ void Session::start_relaying() {
 
   if (revival_) revival_->join(leg);
   if (spread_) start_reading(leg);
+  start_renewing();
   opening_.reset();
   if (timer_) house_.loop.retire(std::move(timer_));  // this may run inside its call
 

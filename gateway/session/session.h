@@ -1,8 +1,10 @@
 // Session: the life of one client connection from its complete head to its log line.
 //
-//     admit → choose → open ⇄ (next candidate) → answer → relay ⇄ → linger → done
-//        │                └▶ exchange (no upgrade) → done, and the Front waits for the next request
-//        ├─▶ serve (an endpoint of the gateway's own) → done, likewise
+//     admit → authenticate → choose → open ⇄ (next candidate) → answer → relay ⇄ → linger → done
+//        │        │  │  ▲               └▶ exchange (no upgrade) → done, and the Front waits for the next request
+//        │        ▼  │  │
+//        │     first_message (no credential came with the request: the client has its 101, and says it now)
+//        ├───────────┴▶ serve (an endpoint of the gateway's own) → done, likewise
 //        └──────────── refusal ───────────────────▶ linger → done
 //
 // Owned by a Front, which owns the client's stream; owns its legs. advance() runs phases until there is nothing to do.
@@ -23,6 +25,7 @@
 #include "session/leg.h"
 #include "session/opening.h"
 #include "session/recheck.h"
+#include "session/renewal.h"
 #include "session/revival.h"
 #include "session/spread.h"
 #include "session/standing.h"
@@ -38,7 +41,7 @@ struct ListenerAnswer;
 
 class Session : public Recycled<Session> {
  public:
-  enum class Phase : std::uint8_t { admit, authenticate, serve, choose, open, exchange, answer, relay, linger, done };
+  enum class Phase : std::uint8_t { admit, authenticate, first_message, serve, choose, open, exchange, answer, relay, linger, done };
 
   // `client` outlives the session. `ready` is told of edges of the legs (the Front).
   Session(House& house, net::Ready& ready, net::Stream& client, std::shared_ptr<const Runtime> runtime,
@@ -83,8 +86,8 @@ class Session : public Recycled<Session> {
   Result<void> stand_on(const policy::Identity& identity, const policy::AuthSettings& auth);
   Result<void> judge_subprotocols();
   Result<void> judge_limits(bool before_auth);
-  void guard_messages(const policy::Identity& identity);  // by the route's rules, what the client is now known to be
   std::vector<policy::Limiter*> limits_of_key() const;
+  void guard_messages(const policy::Identity& identity);  // by the route's rules, what the client is now known to be
   Result<void> judge_limit(policy::Limiter& limiter);
   Step choose();
   Step hold(Error error);            // no server can take the client now
@@ -108,6 +111,12 @@ class Session : public Recycled<Session> {
   Step begin_serving(const EndpointRuntime& rules);
   Step serve();
   Step finish_serving();
+
+  // ---- accepted before it is known who it is (session/accepting.cc) ----
+  bool may_say_later(const Error& error) const;  // who it is: the route takes it from a first message
+  Step accept_early();
+  Step await_first_message();
+  std::uint16_t refusal_code(const Error& error) const;
 
   // ---- a plain request (session/exchanging.cc) ----
   Result<void> judge_plain();
@@ -139,6 +148,15 @@ class Session : public Recycled<Session> {
   // ---- a fresh credential (session/renewing.cc) ----
   const policy::AuthSettings* auth_of_standing() const;  // null: it has no identity
   Result<void> judge_renewal(const policy::Authenticated& fresh) const;
+  void start_renewing();
+  Renewal* renewal() const { return rare_ ? rare_->renewal.get() : nullptr; }
+  void plan_warning();
+  bool warn(Instant time);
+  void inspect_up(const relay::Preview& message);
+  void tend_renewal();
+  void check_fresh(Secret token);
+  void answer_refresh(const Result<void>& renewed, const policy::Identity* identity = nullptr);
+  void say_notices(Leg& writer);
 
   // ---- per message: legs are opened when they are first chosen (session/spread.cc) ----
   void pump_legs(relay::Budget& budget);
@@ -202,6 +220,7 @@ class Session : public Recycled<Session> {
   struct Rare {
     std::string close_reason;        // of the Close that is due to the client
     std::string pong;                // newest unanswered ping's payload
+    std::unique_ptr<Renewal> renewal;     // where its [auth] asks for one
     std::unique_ptr<MessageGuard> guard;  // where `guarded_`: on routes with rules for messages
     Rare();
     ~Rare();

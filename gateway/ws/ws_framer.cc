@@ -284,6 +284,8 @@ relay::Preview WsFramer::preview(MutableBytes bytes, const relay::Appetite& want
       message.opcode = run.opcode;
       most = run.opcode == kText ? wanted.text : wanted.binary;
     }
+    const bool first = payload == 0 && run.payload > 0 && message.opcode == kText && wanted.only != 0;
+    if (first && ahead.octet(bytes[at - run.payload]) != wanted.only) most = 0;
     payload += run.payload;
     message.whole = run.ends;
     if (run.ends || payload >= most) break;

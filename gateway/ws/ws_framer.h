@@ -49,6 +49,10 @@ class WsFramer final : public relay::Framer {
   struct Glimpse;
 
   Result<relay::Run> advance(MutableBytes bytes, bool unmask);
+  // The first payload octet of a frame, unmasked.
+  std::uint8_t octet(std::uint8_t received) const {
+    return side_ == Side::client ? static_cast<std::uint8_t>(received ^ mask_[0]) : received;
+  }
   void copy_ahead(MutableBytes bytes, MutableBytes room) const;
   // Errc::none: `run` says what was covered.
   Error read(MutableBytes bytes, bool unmask, relay::Run& run);

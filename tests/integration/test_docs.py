@@ -24,10 +24,11 @@ from ports import free_port
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 TUTORIAL = ROOT / "docs" / "tutorials" / "first-gateway.md"
+BROWSER_TOKENS = ROOT / "docs" / "how-to" / "browser-tokens.md"
 API_KEYS = ROOT / "docs" / "how-to" / "api-keys.md"
+TICKETS = ROOT / "docs" / "how-to" / "tickets.md"
 ACCESS_RULES = ROOT / "docs" / "how-to" / "access-rules.md"
 CLIENT_CERTIFICATES = ROOT / "docs" / "how-to" / "client-certificates.md"
-TICKETS = ROOT / "docs" / "how-to" / "tickets.md"
 BLOCK = re.compile(r"(?:^<!-- (?P<mark>.+?) -->\n)?^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.M | re.S)
 FILE_KEYS = ("cert", "key", "ca", "client_ca", "secret_file", "public_key_file", "jwks_file", "jwks_ca", "token_file", "map_file",
              "keys_file", "crl_file")
@@ -151,7 +152,8 @@ def reader(tmp_path):
 
 
 @pytest.mark.parametrize("page, least", [pytest.param(TUTORIAL, 8, id="tutorial"), pytest.param(API_KEYS, 8, id="api-keys"),
-                                         pytest.param(TICKETS, 5, id="tickets"), pytest.param(ACCESS_RULES, 8, id="access-rules"),
+                                         pytest.param(TICKETS, 5, id="tickets"), pytest.param(BROWSER_TOKENS, 5, id="browser-tokens"),
+                                         pytest.param(ACCESS_RULES, 8, id="access-rules"),
                                          pytest.param(CLIENT_CERTIFICATES, 8, id="client-certificates")])
 def test_a_page_leads_where_it_says(reader, page, least):
     steps = blocks(page)

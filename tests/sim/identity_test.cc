@@ -85,6 +85,26 @@ TEST(Identity, AnswersTheMarkerWhenNothingElseWasOffered) {
   EXPECT_EQ(field_of(house.last().peer.head, "Sec-WebSocket-Protocol"), "");
 }
 
+TEST(Identity, TakesKubernetesFormOutOfTheOffer) {
+  const std::string secret = token(600);
+  const std::string name = std::string(policy::kKubernetesToken) + net::base64url(as_bytes(secret));
+  config::Settings settings = with_tokens();
+  settings.auths[0].from = {{Kind::kubernetes, ""}};
+  SimHouse house(settings);
+  house.on_dial = [](Upstream& up) { up.peer.greeting_fields = "Sec-WebSocket-Protocol: v4.channel.k8s.io\r\n"; };
+  Client& client = house.open(upgrade_request("/ws", "Sec-WebSocket-Protocol: " + name + ", v4.channel.k8s.io\r\n"));
+  ASSERT_EQ(client.peer.status(), 101);
+  EXPECT_EQ(field_of(client.peer.head, "Sec-WebSocket-Protocol"), "v4.channel.k8s.io");
+  EXPECT_EQ(field_of(house.last().peer.head, "Sec-WebSocket-Protocol"), "v4.channel.k8s.io");
+  EXPECT_EQ(house.open(upgrade_request("/ws", "Sec-WebSocket-Protocol: " + name + "\r\n")).peer.status(), 401);
+
+  rules_of(settings).reject_with_close = true;
+  SimHouse closing(settings);
+  Client& alone = closing.open(upgrade_request("/ws", "Sec-WebSocket-Protocol: " + name + "\r\n"));
+  EXPECT_EQ(alone.peer.close_code(), 4401u);
+  EXPECT_EQ(alone.wire.out.find(name), std::string::npos) << "the token is never answered";
+}
+
 TEST(Identity, RefusesBeforeAnythingGoesUp) {
   const std::vector<std::pair<std::string, int>> all = {
       {"", 401},

@@ -342,6 +342,44 @@ TEST_F(Check, CarriersAreKnownAndListedOnce) {
             policy::Carrier::Kind::cookie);
 }
 
+TEST_F(Check, WhatIsSaidLaterThanWithTheRequest) {
+  using Kind = policy::Carrier::Kind;
+  const policy::AuthSettings auth =
+      expect_good(good_jwt("from = [\"kubernetes\", \"first_message\"]\nfirst_message = { deadline = \"2s\", max = \"1KiB\" }\n"
+                           "warn_before = \"1m\"\nexpiry_close_reason = \"again\"\n"
+                           "refresh = { in_band = true, type = \"t\", max = \"1KiB\", on_failure = \"close\" }"))
+          .auths[0];
+  EXPECT_EQ(auth.from, (std::vector<policy::Carrier>{{Kind::kubernetes, ""}, {Kind::first_message, ""}}));
+  EXPECT_EQ(auth.first_message.deadline, std::chrono::seconds(2));
+  EXPECT_EQ(auth.first_message.max, 1024u);
+  EXPECT_EQ(auth.warn_before, std::chrono::seconds(60));
+  EXPECT_EQ(auth.warn_message, R"({"type":"expiring"})");
+  EXPECT_EQ(auth.expiry_close_reason, "again");
+  EXPECT_TRUE(auth.refresh.in_band);
+  EXPECT_EQ(auth.refresh.type, "t");
+  EXPECT_EQ(auth.refresh.max, 1024u);
+  EXPECT_TRUE(auth.refresh.close_on_failure);
+  const policy::AuthSettings plain = expect_good(good_jwt()).auths[0];
+  EXPECT_EQ(plain.first_message.max, 8192u);
+  EXPECT_EQ(plain.warn_before, Duration::zero());
+  EXPECT_FALSE(plain.refresh.in_band);
+  EXPECT_EQ(plain.refresh.type, "auth");
+
+  expect_error(good_jwt("from = [\"first_message\", \"first_message\"]"), "'from' lists \"first_message\" twice");
+  expect_error(good_jwt("from = [\"first_mesage\"]"), "'from' has the unknown carrier \"first_mesage\" | did you mean 'first_message'?");
+  expect_error(good_jwt("first_message = { deadline = \"2s\" }"), "[first_message] has no effect: 'from' does not name it");
+  expect_error(good_jwt("warn_message = \"soon\""), "'warn_message' has no effect without 'warn_before'");
+  expect_error(good_jwt("warn_before = \"1m\"\nwarn_message = \"" + std::string(4097, 'x') + "\""), "'warn_message' has more than 4096 octets");
+  expect_error(good_jwt("expiry_close_reason = \"" + std::string(124, 'x') + "\""), "'expiry_close_reason' has more than 123 octets");
+  expect_error(good_jwt("on_expiry = \"keep\"\nwarn_before = \"1m\""), "'warn_before' has no effect with on_expiry = \"keep\"");
+  expect_error(good_jwt("on_expiry = \"keep\"\nrefresh = { in_band = true }"), "'in_band' has no effect with on_expiry = \"keep\"");
+  expect_error(good_jwt("refresh = { in_band = true, type = \"" + std::string(65, 'x') + "\" }"), "'type' has more than 64 octets");
+  const std::string external = "[auth.b]\ntype = \"external\"\nurl = \"http://127.0.0.1:9/verify\"\n";
+  expect_error(good_jwt("from = [\"first_message\"]") + external + route("auth = [\"a\", \"b\"]"),
+               "nobody would ever wait for the first message of auth 'a': external auth 'b' is asked before");
+  expect_error(external + "from = [\"first_message\"]\n", "'from' is for type = \"jwt\"");
+}
+
 TEST_F(Check, SeveralAuthsOfARouteDoNotTakeEachOthersTokens) {
   folder_.write("raw.secret", std::string(32, 's'));
   const auto route = [](const std::string& of_a, const std::string& of_b) {

@@ -65,6 +65,54 @@ struct Asking {
   std::vector<std::string_view> views() const { return {offer.begin(), offer.end()}; }
 };
 
+const Carrier kKubernetes{Kind::kubernetes, ""};
+
+std::string kubernetes(std::string_view text) { return std::string(kKubernetesToken) + net::base64url(as_bytes(text)); }
+
+TEST(Authenticator, FindsKubernetesForm) {
+  const std::string name = kubernetes(token_of("alice"));
+  EXPECT_EQ((Asking{.offer = {name, "chat"}}.check({kKubernetes})), "alice");
+  EXPECT_EQ((Asking{.offer = {"chat", name}}.check({kHeader, kKubernetes})), "alice");
+  EXPECT_EQ((Asking{.offer = {"chat"}}.check({kKubernetes})), "no_token");
+  EXPECT_EQ((Asking{.offer = {name, "chat"}}.check({kProtocol})), "no_token") << "where nobody asked for it it is a name";
+  EXPECT_EQ((Asking{.offer = {name}}.check({kKubernetes})), "bad_token") << "nothing could be answered";
+  EXPECT_EQ((Asking{.offer = {name, "bearer", "x"}}.check({kKubernetes, kProtocol})), "bad_token");
+  EXPECT_EQ((Asking{.offer = {name, kubernetes("other"), "chat"}}.check({kKubernetes})), "dup_token");
+  const std::string front(kKubernetesToken);
+  for (const std::string& wrong : {front, front + "=", front + "YQ==", front + "Y", front + "Y!", front + "YR", kubernetes("a.b.c")}) {
+    EXPECT_EQ((Asking{.offer = {wrong, "chat"}}.check({kKubernetes})), "bad_token") << wrong;
+  }
+}
+
+TEST(Scrub, TakesKubernetesTokensOutWhereTheyAreACarrier) {
+  const std::string name = kubernetes("a.b.c");
+  const Asking asking{.offer = {"chat", name, "v4.channel.k8s.io"}};
+  EXPECT_EQ(asking.scrubbed({kKubernetes}).subprotocols, (std::vector<std::string_view>{"chat", "v4.channel.k8s.io"}));
+  EXPECT_EQ(asking.scrubbed({kHeader}).subprotocols.size(), 3u);
+}
+
+TEST(Authenticator, KnowsWhoTakesAFirstMessage) {
+  AuthSettings first;
+  AuthSettings second;
+  for (AuthSettings* settings : {&first, &second}) {
+    settings->jwt.algorithms = {net::JwsAlgorithm::hs256};
+    settings->jwt.secret = test::kSecret;
+  }
+  first.from = {kHeader};
+  second.from = {{Kind::first_message, ""}};
+  std::string why;
+  const auto jwt = Jwt::make(context(), second.jwt, why);
+  const Authenticator both({{&first, jwt.get()}, {&second, jwt.get()}});
+  EXPECT_EQ(both.first_message(), &second);
+  const auto credential = both.find_in_message(Secret(token_of("alice")));
+  ASSERT_TRUE(credential);
+  const auto answer = both.verify(*credential, now());
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->auth, &second);
+  EXPECT_EQ(both.verify(both.fresh(first, Secret(token_of("bob"))), now())->auth, &first);
+  EXPECT_EQ(Authenticator({{&first, jwt.get()}}).first_message(), nullptr);
+}
+
 TEST(Authenticator, FindsTheCredentialInEachCarrier) {
   const std::string t = token_of("alice");
   const Asking header{.fields = {{"authorization", "Bearer " + t}}};

@@ -124,6 +124,27 @@ TEST(WsFramerPreview, WantsByKind) {
   EXPECT_EQ(WsFramer({}).preview(words, wanted, 0, false).state, State::waiting);
 }
 
+TEST(WsFramerPreview, OfATextThatBeginsOtherwiseNothingIsWaitedFor) {
+  Octets room(10);
+  const relay::Appetite wanted{.text = 10, .binary = 0, .room = room, .only = '{'};
+  Octets object = client(0x01, text("")) + client(0x80, text("{123456789"));
+  for (std::size_t size = 1; size < object.size(); ++size) {
+    Octets cut(object.begin(), object.begin() + static_cast<std::ptrdiff_t>(size));
+    const State state = WsFramer({}).preview(cut, wanted, 0, false).state;
+    EXPECT_EQ(state, size < 6 ? State::none : State::waiting) << size;
+  }
+  EXPECT_EQ(shown(WsFramer({}).preview(object, wanted, 0, false)), "{123456789");
+  Octets other = client(0x01, text("")) + client(0x80, text("x{23456789"));
+  other.resize(6 + 6);
+  EXPECT_EQ(WsFramer({}).preview(other, wanted, 0, false).state, State::waiting) << "nothing of it has come";
+  other = client(0x81, text("x{23456789"));
+  other.resize(7);
+  const Preview message = WsFramer({}).preview(other, wanted, 0, false);
+  EXPECT_EQ(message.state, State::ready);
+  EXPECT_FALSE(message.whole);
+  EXPECT_TRUE(message.content.empty());
+}
+
 TEST(WsFramerPreview, MakesDoWithWhatIsThereWhenNoMoreWillCome) {
   Reader reader;
   Octets stream = client(0x01, text("0123")) + client(0x80, text("456789"));
