@@ -27,7 +27,8 @@ Result<bool> Authentication::advance(Opening& opening) {
 
 Result<bool> Authentication::judge(Opening& opening) {
   if (credential_->method->external) return ask(opening);
-  if (credential_->carrier && credential_->carrier->kind == policy::Carrier::Kind::ticket) return redeem(opening);
+  const policy::Carrier* const carrier = credential_->carrier;  // null: a certificate
+  if (carrier && carrier->kind == policy::Carrier::Kind::ticket) return redeem(opening);
   return verify(opening);
 }
 

@@ -78,7 +78,7 @@ void Session::close_legs(std::uint16_t code) {
       leg->close();
       continue;
     }
-    if (leg->close_code != 1002) leg->close_code = code;
+    if (!leg->deaf) leg->close_code = code;  // which is told what it did
     leg->close_due = true;
   }
 }
