@@ -1,5 +1,6 @@
-// Chromium says who it is, by everything that a page's script can do: cookie, query, subprotocol, ticket. And what it sees when it is refused, and
-// when its token ends. TOKENS: name → token, and as `ending` a list of tokens that end one after the other.
+// Chromium says who it is, by everything that a page's script can do: cookie, query, subprotocol, ticket, first message; it brings a
+// fresh token in time. And what it sees when it is refused, and when its token ends. TOKENS: name → token, and as `ending` a list of
+// tokens that end one after the other.
 //
 // A scenario is a line: what the page does (`talk` of identity.html), then what it must have seen. Each is run by ws from a page that
 // came by http, and by wss from one that came by https: a browser takes the two for different sites.
@@ -80,6 +81,42 @@ const SCENARIOS = [
     assert.ok(asked.fault, 'its script was shown an answer');
     refused(told);
   }],
+  ['first message', { path: '/first', say: [tokens.alice], until: 'message' }, (told) => met(told, 'alice', { path: '/first' })],
+  ['first message, as JSON, and what follows it', {
+    path: '/first', say: [JSON.stringify({ type: 'auth', token: tokens.bob }), 'one', 'two'], until: 'message', messages: 3,
+  }, (told) => {
+    met(told, 'bob', { path: '/first' });
+    assert.deepEqual(told.messages.slice(1), ['one', 'two']);
+  }],
+  ['first message that is no token', { path: '/first', say: ['hello'], until: 'close' }, (told) => {
+    assert.deepEqual(told.messages, []);
+    closed(told, 4401, /./);
+  }],
+  ['first message that never comes', { path: '/first', until: 'close' }, (told) => {
+    assert.deepEqual(told.messages, []);
+    closed(told, 4401, /./);
+    assert.ok(told.seconds > 0.9 && told.seconds < 4, `closed after ${told.seconds} s`);
+  }],
+  ['a warning before the end', { path: '/fresh?access_token=@short@', until: 'close' }, (told, left) => {
+    met(told, 'alice', { path: '/fresh' });
+    assert.deepEqual(told.messages.slice(1), ['{"type":"expiring"}']);
+    closed(told, 4401, /^sign in again$/);
+    assert.ok(told.seconds > left - 1.5 && told.seconds < left + 2, `closed after ${told.seconds} s, and ${left} s were left`);
+  }],
+  ['a fresh token over the connection', {
+    path: '/fresh?access_token=@short@', say: [JSON.stringify({ type: 'auth', token: tokens.alice })],
+    later: { say: 'still here', seconds: 6 }, until: 'message', messages: 3,
+  }, (told, left) => {
+    assert.ok(left < 5, 'the token that it came with was over');
+    met(told, 'alice', { path: '/fresh' });
+    const [, fresh, echo] = told.messages;
+    assert.deepEqual({ ...JSON.parse(fresh), expires: 0 }, { type: 'auth', ok: true, expires: 0 });
+    assert.equal(echo, 'still here');
+    assert.equal(told.code, null);
+  }],
+  ['a fresh token of somebody else', {
+    path: `/fresh?access_token=${tokens.alice}`, say: [JSON.stringify({ type: 'auth', token: tokens.bob })], until: 'message', messages: 2,
+  }, (told) => assert.equal(JSON.parse(told.messages[1]).ok, false)],
   ['no token', { path: '/chat', until: 'close' }, refused],
   ['a bad token', { path: `/chat?access_token=${tokens.alice.slice(0, -6)}AAAAAA`, until: 'close' }, refused],
   ['no token, where refusals can be read', { path: '/soft', until: 'close' }, (told) => closed(told, 4401, /no_token|credential|token/)],

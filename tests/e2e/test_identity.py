@@ -27,12 +27,40 @@ def gateway(start_gateway, pages):
     with Backend(head_teller) as backend:
         websocket = f'websocket = {{ origins = ["http://localhost:{pages[0]}", "https://localhost:{pages[1]}"] }}'
         auth = AUTH.replace('"cookie:session"]', '"cookie:session", "ticket:ticket"]')
+        common = """
+type = "jwt"
+algorithms = ["HS256"]
+secret_file = "hs256.secret"
+forward = { sub = "X-User-Id" }
+leeway = "0s"
+"""
         yield start_gateway(BASE + auth + f"""
 leeway = "0s"
 [auth.users.endpoints]
 ticket = "/tickets"
 listener = ["tls", "plain"]
 origins = ["http://localhost:{pages[0]}", "https://localhost:{pages[1]}"]
+[auth.first]
+{common}
+from = ["first_message"]
+first_message = {{ deadline = "1s" }}
+[auth.fresh]
+{common}
+from = ["query:access_token"]
+refresh = {{ in_band = true }}
+warn_before = "2s"
+warn_message = '{{"type":"expiring"}}'
+expiry_close_reason = "sign in again"
+[[route]]
+path = "/first"
+auth = "first"
+backend = "teller"
+{websocket}
+[[route]]
+path = "/fresh"
+auth = "fresh"
+backend = "teller"
+{websocket}
 [[route]]
 path = "/chat"
 auth = "users"
