@@ -41,11 +41,12 @@ const seconds = (token) => JSON.parse(Buffer.from(token.split('.')[1], 'base64ur
 function met(told, user, { protocol = '', path = '/chat' } = {}) {
   assert.equal(told.opened, true, JSON.stringify(told));
   assert.equal(told.protocol, protocol);
-  const [[, line], ...fields] = JSON.parse(told.messages[0]);
+  const head = told.messages.find((text) => text.startsWith('[['));  // the gateway may have said something before it
+  const [[, line], ...fields] = JSON.parse(head);
   const of = (name) => fields.filter(([key]) => key.toLowerCase() === name).map(([, value]) => value);
   assert.deepEqual(of('x-user-id'), [user]);
   assert.equal(line, `GET ${path} HTTP/1.1`);
-  for (const token of [...Object.values(tokens), ...ending]) assert.ok(!told.messages[0].includes(token), 'the backend was sent a token');
+  for (const token of [...Object.values(tokens), ...ending]) assert.ok(!head.includes(token), 'the backend was sent a token');
   return of;
 }
 // A handshake that is refused: a page is told nothing but that.
@@ -95,28 +96,29 @@ const SCENARIOS = [
   ['first message that never comes', { path: '/first', until: 'close' }, (told) => {
     assert.deepEqual(told.messages, []);
     closed(told, 4401, /./);
-    assert.ok(told.seconds > 0.9 && told.seconds < 4, `closed after ${told.seconds} s`);
+    assert.ok(told.seconds > 0.9 && told.seconds < 8, `closed after ${told.seconds} s`);
   }],
   ['a warning before the end', { path: '/fresh?access_token=@short@', until: 'close' }, (told, left) => {
     met(told, 'alice', { path: '/fresh' });
     assert.deepEqual(told.messages.slice(1), ['{"type":"expiring"}']);
     closed(told, 4401, /^sign in again$/);
-    assert.ok(told.seconds > left - 1.5 && told.seconds < left + 2, `closed after ${told.seconds} s, and ${left} s were left`);
+    assert.ok(told.seconds > left - 1.5 && told.seconds < left + 5, `closed after ${told.seconds} s, and ${left} s were left`);
   }],
   ['a fresh token over the connection', {
     path: '/fresh?access_token=@short@', say: [JSON.stringify({ type: 'auth', token: tokens.alice })],
-    later: { say: 'still here', seconds: 6 }, until: 'message', messages: 3,
+    later: { say: 'still here', seconds: 8 }, until: 'message', messages: 3,
   }, (told, left) => {
-    assert.ok(left < 5, 'the token that it came with was over');
+    assert.ok(left < 7, 'the token that it came with was over');
     met(told, 'alice', { path: '/fresh' });
-    const [, fresh, echo] = told.messages;
-    assert.deepEqual({ ...JSON.parse(fresh), expires: 0 }, { type: 'auth', ok: true, expires: 0 });
+    const fresh = told.messages.filter((text) => text.startsWith('{')), echo = told.messages[2];
+    assert.equal(fresh.length, 1);
+    assert.deepEqual({ ...JSON.parse(fresh[0]), expires: 0 }, { type: 'auth', ok: true, expires: 0 });
     assert.equal(echo, 'still here');
     assert.equal(told.code, null);
   }],
   ['a fresh token of somebody else', {
     path: `/fresh?access_token=${tokens.alice}`, say: [JSON.stringify({ type: 'auth', token: tokens.bob })], until: 'message', messages: 2,
-  }, (told) => assert.equal(JSON.parse(told.messages[1]).ok, false)],
+  }, (told) => assert.equal(JSON.parse(told.messages.find((text) => text.startsWith('{'))).ok, false)],
   ['no token', { path: '/chat', until: 'close' }, refused],
   ['a bad token', { path: `/chat?access_token=${tokens.alice.slice(0, -6)}AAAAAA`, until: 'close' }, refused],
   ['no token, where refusals can be read', { path: '/soft', until: 'close' }, (told) => closed(told, 4401, /no_token|credential|token/)],
@@ -124,7 +126,7 @@ const SCENARIOS = [
   ['expiry of a live connection', { path: '/chat?access_token=@short@', until: 'close' }, (told, left) => {
     met(told, 'alice');
     closed(told, 4401, /expired/);
-    assert.ok(told.seconds > left - 1.5 && told.seconds < left + 2, `closed after ${told.seconds} s, and ${left} s were left`);
+    assert.ok(told.seconds > left - 1.5 && told.seconds < left + 5, `closed after ${told.seconds} s, and ${left} s were left`);
   }],
 ];
 
@@ -144,7 +146,7 @@ try {
           { name: 'theme', value: 'dark', domain: 'localhost', path: '/' }]);
       }
       await page.goto(at(host));
-      const short = ending.find((token) => seconds(token) > 3), left = seconds(short);
+      const short = ending.find((token) => seconds(token) > 5), left = seconds(short);
       // What an application does first: its own token for a ticket.
       let asked = null, ticket = '';
       if (/@ticket@|@used@/.test(path)) {
