@@ -7,6 +7,7 @@
 #include "config/snapshot.h"
 #include "server/commands.h"
 #include "server/server.h"
+#include "server/shared_store.h"
 #include "server/tallies.h"
 #include "session/runtime.h"
 
@@ -36,9 +37,10 @@ bool builds(config::Settings settings, std::vector<std::string>& warnings, std::
       listener.tls->certificates = {net::self_signed_certificate({"localhost"})};
     }
   }
+  net::CryptoContext crypto;
+  if (!SharedStore::accepts(crypto, settings.redis, why)) return false;
   config::Memory memory;
   const auto snapshot = std::make_shared<const config::Snapshot>(std::move(settings), memory, 0);
-  net::CryptoContext crypto;
   NoTallies tallies;
   const auto runtime = session::build_runtime(snapshot, crypto, net::fresh_ticket_keys(), tallies, why);
   if (runtime) warnings = runtime->warnings;

@@ -14,6 +14,10 @@ namespace {
 // After five commands in a row without an answer in time clients are told at once, for a second.
 constexpr BreakerSettings kBreaker{.enabled = true, .failures = 5, .percent = 0, .open = std::chrono::seconds(1), .probes = 1};
 
+std::unique_ptr<net::TlsClient> tls_of(net::CryptoContext& crypto, const store::RedisSettings& settings, std::string& why) {
+  return net::TlsClient::make(crypto, {settings.ca, settings.certificate, settings.key, false}, why);
+}
+
 }  // namespace
 
 SharedStore::SharedStore(const net::Place& place, net::Resolver& resolver, Revoker& revoker,
@@ -28,18 +32,15 @@ SharedStore::SharedStore(const net::Place& place, net::Resolver& resolver, Revok
 
 SharedStore::~SharedStore() = default;
 
-std::unique_ptr<net::TlsClient> SharedStore::tls_of(const store::RedisSettings& settings, std::string& why) {
-  return net::TlsClient::make(crypto_, {settings.ca, settings.certificate, settings.key, false}, why);
-}
-
-bool SharedStore::accepts(const store::RedisSettings& settings, std::string& why) {
-  if (!settings.tls || tls_of(settings, why)) return true;
+bool SharedStore::accepts(net::CryptoContext& crypto, const store::RedisSettings& settings, std::string& why) {
+  if (!settings.tls || tls_of(crypto, settings, why)) return true;
   why = "[redis.tls]: " + why;
   return false;
 }
 
 void SharedStore::configure(const store::RedisSettings& settings) {
   const bool same = settings_.same_link(settings);
+  const bool others = settings_.url != settings.url || settings_.prefix != settings.prefix;
   settings_ = settings;
   if (same) return judge();
   commands_.reset();
@@ -50,12 +51,14 @@ void SharedStore::configure(const store::RedisSettings& settings) {
   }
   revocations_.reset();
   tls_.reset();
-  said_down_ = ever_current_ = false;
+  said_down_ = false;
+  if (others) ever_current_ = false;  // of these nothing is known
   lost_at_.reset();
+  breaker_ = std::make_unique<Breaker>();
   if (!settings_.enabled()) return judge();
   if (settings_.tls) {
     std::string why;
-    tls_ = tls_of(settings_, why);
+    tls_ = tls_of(crypto_, settings_, why);
     check(tls_ != nullptr, "TLS settings that were taken are refused");
   }
   revocations_ = std::make_unique<SharedRevocations>(
@@ -113,16 +116,16 @@ void SharedStore::lost(store::RedisFault fault, const std::string& why) {
 
 void SharedStore::ask(std::vector<std::string> command, store::RedisPipeline::Done done) {
   const Instant now = place_.loop.now();
-  if (!commands_ || !commands_->up() || !breaker_.allow(kBreaker, now)) return done(std::unexpected(store::RedisFault::lost));
+  if (!commands_ || !commands_->up() || !breaker_->allow(kBreaker, now)) return done(std::unexpected(store::RedisFault::lost));
   command[1] = settings_.prefix + ":{v1}:" + command[1];
   auto kept = std::make_shared<store::RedisPipeline::Done>(std::move(done));
   const bool asked = commands_->ask(command, settings_.timeout, [this, kept](store::RedisPipeline::Answer answer) {
     if (!answer) tally_.count(answer.error());
-    breaker_.report(kBreaker, answer.has_value(), place_.loop.now());
+    breaker_->report(kBreaker, answer.has_value(), place_.loop.now());
     (*kept)(std::move(answer));
   });
   if (asked) return;
-  breaker_.report(kBreaker, false, now);
+  breaker_->report(kBreaker, false, now);
   (*kept)(std::unexpected(store::RedisFault::full));
 }
 

@@ -36,7 +36,8 @@ class SharedStore {
   ~SharedStore();
 
   // Whether links can be made by these. Otherwise `why`.
-  bool accepts(const store::RedisSettings& settings, std::string& why);
+  static bool accepts(net::CryptoContext& crypto, const store::RedisSettings& settings, std::string& why);
+  bool accepts(const store::RedisSettings& settings, std::string& why) { return accepts(crypto_, settings, why); }
   // What accepts() took comes into force; links that can stay as they are do.
   void configure(const store::RedisSettings& settings);
 
@@ -49,7 +50,6 @@ class SharedStore {
   std::optional<SharedStoreFacts> facts() const;
 
  private:
-  std::unique_ptr<net::TlsClient> tls_of(const store::RedisSettings& settings, std::string& why);
   std::unique_ptr<store::RedisLink> link(std::string channel);
   void linked();
   void lost(store::RedisFault fault, const std::string& why);
@@ -68,7 +68,7 @@ class SharedStore {
   std::unique_ptr<SharedRevocations> revocations_;
   std::unique_ptr<store::RedisLink> commands_;
   std::unique_ptr<store::RedisLink> news_;
-  Breaker breaker_;  // of commands that clients wait for
+  std::unique_ptr<Breaker> breaker_;  // of commands that clients wait for on this link
   bool said_down_ = false;
   bool ever_current_ = false;
   std::optional<Instant> lost_at_;  // what others do is not known since then

@@ -115,6 +115,9 @@ TEST(Diagnostics, InlineSecretsAreRefusedAndNotRepeated) {
       around("[auth]\na = { type = \"jwt\", 'secret'= \"hunter2hunter2\" }\nb = { password = \"hunter2 }\n"),
       "t.toml"));
   EXPECT_EQ(nested.find("hunter2"), std::string::npos) << nested;
+  const std::string url = text_of(load_text(around("[redis]\nurl = \"redis://u:hunter2@h\"\n"), "/nonexistent/x.toml"));
+  EXPECT_NE(url.find("holds a password"), std::string::npos) << url;
+  EXPECT_EQ(url.find("hunter2"), std::string::npos) << url;
   EXPECT_THAT(text, HasSubstr("secrets come from files: secret_file"));
   EXPECT_THAT(text, HasSubstr("secrets come from files: token_file"));
 }
@@ -197,6 +200,23 @@ INSTANTIATE_TEST_SUITE_P(
              "'header_bytes' must be from 1KiB to 1MiB"},
         Case{"[auth.a]\ntype = \"jwt\"\nalgorithms = [\"none\"]\n",
              "11:15: error: 'algorithms' has the unknown value \"none\""}));
+
+INSTANTIATE_TEST_SUITE_P(
+    Redis, Refusals,
+    ::testing::Values(
+        Case{"[redis]\ntimeout = \"50ms\"\n", "'url'"},
+        Case{"[redis]\nurl = \"redis.internal:6379\"\n", "the 'url' of [redis] has no known scheme | write redis://HOST:PORT"},
+        Case{"[redis]\nurl = \"redis://u:hunter2@h\"\n", "the 'url' of [redis] holds a password | passwords come from files: password_file"},
+        Case{"[redis]\nurl = \"redis://:hunter2@h\"\n", "holds a password"},
+        Case{"[redis]\nurl = \"redis://u@h\"\n", "the user 'u' needs 'password_file'"},
+        Case{"[redis]\nurl = \"redis://h:0\"\n", "the 'url' of [redis]"},
+        Case{"[redis]\nurl = \"redis://h/one\"\n", "has a database that is no number"},
+        Case{"[redis]\nurl = \"redis://h/0?x=1\"\n", "has a database that is no number"},
+        Case{"[redis]\nurl = \"redis://h#x\"\n", "the 'url' of [redis]"},
+        Case{"[redis]\nurl = \"unix:\"\n", "names no socket"},
+        Case{"[redis]\nurl = \"redis://h\"\nprefix = \"a b\"\n", "'prefix' = \"a b\" cannot begin a key"},
+        Case{"[redis]\nurl = \"redis://h\"\nstale_after = \"1s\"\n", "'stale_after' is for on_store_failure = \"closed\""},
+        Case{"[redis]\nurl = \"redis://h\"\ntls = { server_name = \"x\" }\n", "'tls' is only for rediss:// servers"}));
 
 INSTANTIATE_TEST_SUITE_P(
     NotYetSupported, Refusals,
