@@ -82,7 +82,7 @@ WRONG = {
     "unknown scheme": (SMALL.replace("ws://", "gopher://"), "7:", []),
     "missing certificate": (SMALL.replace('8080"', '8080"\ntls = { cert = "missing.crt", key = "missing.key" }'), "3:", ["missing.crt"]),
     "http beside ws": (SMALL.replace('"ws://127.0.0.1:9000"', '"ws://127.0.0.1:9000", "http://127.0.0.1:9000"'), "7:", ["must not stand in one backend"]),
-    "not yet: redis": (SMALL + '[redis]\nurl = "redis://x"\n', "8:", ["not yet supported", "redis"]),
+    "password in a url": (SMALL + '[redis]\nurl = "redis://u:s3cret@x"\n', "9:7", ["holds a password", "password_file"]),
     "api keys without their file": (SMALL + '[auth.x]\ntype = "api_key"\nkeys_file = "x"\n', "10:13", ["cannot read"]),
     "not yet: compression": (SMALL.replace('backend = "app"', 'backend = "app"\nwebsocket = { compression = true }'), "6:", ["not yet supported"]),
     "mixed algorithms": (SMALL + '[auth.x]\ntype = "jwt"\nalgorithms = ["HS256", "RS256"]\nsecret_file = "hs256.secret"\n', "10:", ["HS"]),
@@ -126,7 +126,6 @@ def test_run_refuses_what_check_refuses(folder):
 LATER = {
     "cluster": ('[rate_limit.x]\nkey = "ip"\nrate = "1/s"\nscope = "cluster"\n', "11:9", "cluster"),
     "fallback": ('[rate_limit.x]\nkey = "ip"\nrate = "1/s"\nfallback = "local"\n', "11:1", "fallback"),
-    "redis": ('[redis]\nurl = "rediss://redis.internal:6380/0"\n', "8:2", "redis"),
 }
 
 

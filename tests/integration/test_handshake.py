@@ -74,6 +74,8 @@ def values(fields, name):
 
 def untouched(backend, act):
     """Runs act(); the backend must not have been sent a single octet by it."""
+    # What other tests left behind may still be closing.
+    wait_for(lambda: all(peer.done.is_set() for peer in backend.snapshot()), what="the backend is at rest")
     before, peers = len(backend.octets()), backend.count
     out = act()
     assert backend.count == peers and len(backend.octets()) == before, "the backend was reached"
