@@ -164,6 +164,7 @@ void Revoker::apply(std::vector<Revocation> entries) {
     if (one.expires <= loop_.wall()) continue;
     const Revocation* const known = table_->find_same(one);
     if (known && known->made >= one.made && known->expires >= one.expires) continue;
+    if (known) one.made = std::max(one.made, known->made);
     if (const Revocation* const entry = table_->add(one)) {
       news.push_back(*entry);
     } else {

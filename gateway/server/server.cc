@@ -533,7 +533,8 @@ void Server::renew(const std::string& id, const std::shared_ptr<const policy::Au
     std::size_t waiting;
     std::move_only_function<void(Result<bool>)> done;
     void add(Result<bool> more) {
-      if (!more || *more) renewed = more;
+      const bool found = renewed && *renewed;
+      if (!found && (!more || *more)) renewed = more;
       if (--waiting == 0) done(renewed);
     }
   };

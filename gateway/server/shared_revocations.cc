@@ -18,6 +18,7 @@ using policy::Revocation;
 using store::RedisReply;
 
 constexpr std::size_t kMostPaying = 64;
+constexpr std::size_t kMostName = 128;  // octets of a claim's
 constexpr std::string_view kPage = "100";  // entries of one page, about
 constexpr auto kAgain = std::chrono::seconds(1);
 constexpr JsonLimits kEntry{.octets = 32 * 1024, .depth = 2, .members = 16};
@@ -38,6 +39,8 @@ if held then
       if last > ends then ends = last end
     elseif at > stamp or (at == stamp and was == '-') then
       return 0
+    elseif flag == '-' and last > ends then
+      ends = last
     end
   end
 end
@@ -67,7 +70,8 @@ bool take_number(std::string_view word, std::int64_t& out) {
 // What the admin API would have taken. Whoever can write there could revoke anybody, and not send Closes that may not be sent.
 bool acceptable(const Revocation& what) {
   const bool code = what.code == 0 || what.code == 1000 || what.code == 1008 || (what.code >= 3000 && what.code <= 4999);
-  return code && !what.value.empty() && what.value.size() <= RevokeCommand::kMostText && what.reason.size() <= 123 &&
+  return code && what.name.size() <= kMostName && what.auth.size() <= RevokeCommand::kMostText &&
+         what.issuer.size() <= RevokeCommand::kMostText && !what.value.empty() && what.value.size() <= RevokeCommand::kMostText && what.reason.size() <= 123 &&
          (what.kind == Revocation::Kind::claim) == !what.name.empty() && (what.of_identity() || (what.auth.empty() && what.issuer.empty()));
 }
 
@@ -112,7 +116,7 @@ void SharedRevocations::removed(const Revocation& what) {
 }
 
 void SharedRevocations::owe(std::string id, Said said) {
-  if (owed_.size() >= kMostOwed) {
+  if (phase_ == Phase::away && owed_.size() >= kMostOwed) {
     owed_.pop_front();
     log::event(Level::error, "redis_not_told", {{"reason", "more was done here than is kept while Redis is away"}});
   }
@@ -138,6 +142,7 @@ void SharedRevocations::pay() {
     });
     if (!asked) {
       owed_.emplace_front(std::move(id), std::move(said));
+      if (paying_ == 0) broken("too much waits for it");  // else what is under way calls again
       return;
     }
     ++paying_;
@@ -224,7 +229,7 @@ void SharedRevocations::entry_came(const std::string& id, const store::RedisPipe
   if (!answer) return;
   if (answer->is(RedisReply::Type::error)) return broken(answer->text);
   if (auto said = parse(answer->text)) {
-    held_[id] = said->ends;
+    if (said->flag == '+') held_[id] = {said->stamp, said->ends};
     const auto later = removed_.find(id);
     if (said->flag == '-') {
       revoker_.withdraw(said->what);
@@ -241,6 +246,11 @@ void SharedRevocations::entry_came(const std::string& id, const store::RedisPipe
 
 void SharedRevocations::page_done() {
   if (reading_ > 0) return;
+  // Taken back while the page came.
+  std::erase_if(page_, [this](const Revocation& one) {
+    const auto later = removed_.find(policy::Revocations::id_of(one));
+    return later != removed_.end() && later->second >= one.made.time_since_epoch().count();
+  });
   tally_.received += page_.size();
   revoker_.apply(std::exchange(page_, {}));
   if (cursor_ != "0") return read_page(cursor_);
@@ -255,10 +265,11 @@ void SharedRevocations::page_done() {
 void SharedRevocations::add_missing() {
   for (const Revocation* const one : table_->list(table_->size())) {
     std::string id = policy::Revocations::id_of(*one);
+    const std::int64_t stamp = one->made.time_since_epoch().count();
     const std::int64_t ends = one->expires.time_since_epoch().count();
     const auto held = held_.find(id);
-    if (held != held_.end() && held->second >= ends) continue;
-    owed_.emplace_back(std::move(id), Said{'+', one->made.time_since_epoch().count(), ends, origin_, *one});
+    if (held != held_.end() && held->second.stamp >= stamp && held->second.ends >= ends) continue;
+    owed_.emplace_back(std::move(id), Said{'+', stamp, ends, origin_, *one});
   }
 }
 

@@ -100,7 +100,11 @@ class SharedRevocations final : private Revoker::Share {
   std::string cursor_;       // of the next page
   std::size_t reading_ = 0;  // entries that wait for their reply
   std::vector<policy::Revocation> page_;
-  std::map<std::string, std::int64_t> held_;     // while it catches up: what Redis has → until when
+  struct Held {
+    std::int64_t stamp;
+    std::int64_t ends;
+  };
+  std::map<std::string, Held> held_;             // while it catches up: what is in force by Redis
   std::map<std::string, std::int64_t> removed_;  // while it catches up: what a message took back → when
   event::Timer again_;
 };

@@ -4,12 +4,15 @@
 #include <utility>
 
 #include "base/hex.h"
+#include "store/redis_codec.h"
 
 namespace sluice::server {
 
 namespace {
 
 using store::RedisReply;
+
+constexpr std::size_t kMostRecord = store::RedisReader::kMostOctets - 1024;
 
 std::string key_of(const policy::TicketStore::Key& key) { return "ticket:" + to_hex(key); }
 
@@ -42,6 +45,11 @@ std::unique_ptr<policy::TicketStore::Question> SharedTickets::ask(std::vector<st
 }
 
 std::unique_ptr<policy::TicketStore::Question> SharedTickets::put(const Key& key, std::string record, Duration ttl, Instant, Kept done) {
+  // What is larger than a reply may be would come back to nobody.
+  if (record.size() > kMostRecord) {
+    done(fail(Errc::auth_unavailable, Side::gateway, "its claims are more than a ticket keeps"));
+    return nullptr;
+  }
   const auto lives = std::max<std::int64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(ttl).count(), 1);
   return ask({"SET", key_of(key), std::move(record), "PX", std::to_string(lives), "NX"},
              [done = std::move(done)](store::RedisPipeline::Answer answer) mutable {

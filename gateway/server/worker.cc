@@ -246,13 +246,19 @@ void Worker::renew_anywhere(std::string id, std::shared_ptr<const policy::Authen
 
 void Worker::renew(std::string id, std::shared_ptr<const policy::Authenticated> fresh, std::string by,
                    std::move_only_function<void(Result<bool>)> done) {
+  // Each walks over all connections: whoever asks for many gets no more of the worker than a few of them.
+  if (renewals_ == kMostRenewals) return done(fail(Errc::refresh_busy, Side::gateway, "as many connections are looked for as may be"));
+  ++renewals_;
   auto renewed = std::make_shared<Result<bool>>(false);
   each_owner(
       [renewed, id = std::move(id), fresh = std::move(fresh), by = std::move(by)](session::StreamOwner& owner) {
         *renewed = owner.renew(id, *fresh, by);
         return *renewed && !**renewed;
       },
-      [renewed, done = std::move(done)]() mutable { done(*renewed); });
+      [this, renewed, done = std::move(done)]() mutable {
+        --renewals_;
+        done(*renewed);
+      });
 }
 
 void Worker::revoke(policy::Revocation what, Duration ttl, const char* action, std::string by,

@@ -104,6 +104,8 @@ class Worker final : private session::House, private session::TallyBook {
   Turn turn_;
   BufferPool pool_;
   net::Place place_;
+  static constexpr std::size_t kMostRenewals = 4;
+  std::size_t renewals_ = 0;  // under way
   Shared& shared_;
   Tallies& tallies_;
   net::CryptoContext crypto_;

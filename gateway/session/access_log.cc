@@ -18,11 +18,11 @@ void add_server(LogLine& line, const RouteRuntime& route, const Leg* leg) {
   if (leg) line.add("server", leg->server().settings().url);
 }
 
-std::string shown_path(const Opening& opening, const RouteRuntime* route) {
+// Where no route says what is a credential (endpoints, refusals before there is one), whatever is one anywhere is.
+std::string shown_path(const Opening& opening, const RouteRuntime* route, const ListenerRuntime& listener) {
   const http::Target& target = opening.request.target;
   if (!target.has_query) return target.path;
-  static const std::vector<policy::Carrier> kNone;
-  const auto& carriers = route ? route->compiled->carriers : kNone;
+  const auto& carriers = route ? route->compiled->carriers : *listener.carriers;
   return target.path + "?" + policy::redact_query(target.query, carriers);
 }
 
@@ -50,7 +50,7 @@ void log_opening(const Opened& opened, const Opening& opening, const Record& rec
     line.add("tls_client_subject", request.tls.client_subject).add("tls_client_san", request.tls.client_san);
   }
   line.add("method", opening.head.method).add("host", request.host.host);
-  line.add("path", shown_path(opening, opened.route));
+  line.add("path", shown_path(opening, opened.route, listener));
   line.add("status", static_cast<std::uint64_t>(opened.status));
   if (opened.route) {
     line.add("route", opened.route->compiled->settings->name);

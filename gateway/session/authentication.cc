@@ -60,7 +60,10 @@ Result<bool> Authentication::redeem(Opening& opening) {
 Result<policy::Authenticated> Authentication::authenticated_by(std::string_view text, const Opening& opening) {
   policy::TicketRecord record = TRY(policy::TicketRecord::parse(text));
   const policy::Method* const method = authenticator_.named(record.auth);
-  if (!method) return fail(Errc::bad_ticket, Side::client, "a ticket of no auth of the route");
+  // Nor is one issued for those that are asked anew each time.
+  if (!method || method->external || method->settings->type == policy::AuthSettings::Type::client_cert) {
+    return fail(Errc::bad_ticket, Side::client, "a ticket of no auth of the route");
+  }
   credential_->method = method;
   if (!record.client.empty() && record.client != opening.request.client.ip()) {
     return fail(Errc::bad_ticket, Side::client, "a ticket of another address");

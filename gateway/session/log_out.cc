@@ -43,6 +43,8 @@ class LogOut final : public Errand {
     }
     if (!work_->good && house_.loop.now() < deadline_) return std::nullopt;
     const bool good = work_->good.value_or(false);
+    // Its sender will say it again, and is to be heard then.
+    if (!work_->good) house_.in_force()->snapshot->logouts().remove(work_->key);
     count(good ? WorkerTally::Logout::done : WorkerTally::Logout::failed);
     if (!good) return fail(Errc::auth_unavailable, Side::gateway, "the logout is not kept");
     return std::string();
@@ -53,6 +55,7 @@ class LogOut final : public Errand {
   // What main is at, for as long as the client waits for it.
   struct Work {
     net::Ready* ready;
+    net::Sha256 key;            // of the token
     bool waited = false;        // revoke() has returned: an answer comes by itself
     std::optional<bool> good{};
   };
@@ -102,7 +105,7 @@ class LogOut final : public Errand {
     what.issuer = token.issuer;
     what.allow_newer = true;  // who logs in again is welcome
     what.reason = "logout";
-    work_ = std::make_shared<Work>(&ready_);
+    work_ = std::make_shared<Work>(&ready_, key);
     house_.revoke(std::move(what), rules_.auth->endpoints.logout_ttl, "logout", opening_.words.client,
                   [weak = std::weak_ptr(work_), snapshot = house_.in_force()->snapshot, key](bool good) {
                     // What is not kept may be said once more.

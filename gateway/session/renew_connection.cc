@@ -45,8 +45,13 @@ class RenewConnection final : public Errand {
       const std::shared_ptr<Work> work = weak.lock();
       if (!work) return;
       // Whose it is and how it stands is for its own subject to know: to all others it is not there.
-      const bool good = renewed && *renewed;
-      work->renewed = good ? Result<void>() : fail(Errc::no_connection, Side::client, "no such connection of that identity");
+      if (renewed && *renewed) {
+        work->renewed = Result<void>();
+      } else if (!renewed && renewed.error().code == Errc::refresh_busy) {
+        work->renewed = fail(renewed.error());
+      } else {
+        work->renewed = fail(Errc::no_connection, Side::client, "no such connection of that identity");
+      }
       if (work->waited) work->ready->on_ready();
     });
     work_->waited = true;

@@ -52,6 +52,7 @@ class Renewal {
     answer_ = std::move(text);
     if (good) warning_due_ = false;
   }
+  bool answers() const { return !answer_.empty(); }
   bool owes() const { return warning_due_ || !answer_.empty(); }
   const std::string& text() const { return answer_.empty() ? auth_.warn_message : answer_; }
   void said();

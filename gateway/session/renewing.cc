@@ -75,7 +75,7 @@ void Session::inspect_up(const relay::Preview& message) {
 // The client's later messages pass while its token is checked.
 void Session::tend_renewal() {
   Renewal& r = *renewal();
-  if (ending_ || client_gone_) return r.end_check();
+  if (ending_ || client_gone_ || client_close_in_ || client_close_out_) return r.end_check();
   if (r.take_refused()) answer_refresh(fail(Errc::refresh_busy, Side::client, "another token is being checked, or was just now"));
   if (r.asked()) check_fresh(r.take_asked());
   if (!r.checks()) return;
@@ -107,6 +107,7 @@ void Session::answer_refresh(const Result<void>& renewed, const policy::Identity
   Renewal& r = *renewal();
   const Errc code = renewed ? Errc::none : renewed.error().code;
   if (!identity) house_.tally.refreshes[static_cast<std::size_t>(code)].add();  // renew() has not
+  if (code == Errc::refresh_busy && r.answers()) return;  // what became of the other token is not to be lost
   const bool clients_fault = row(code).status == 401 || row(code).status == 403;
   if (!renewed && clients_fault && r.auth().refresh.close_on_failure) return end(renewed.error(), Side::gateway);
   JsonWriter out;

@@ -155,9 +155,10 @@ std::shared_ptr<const Runtime> build_runtime(std::shared_ptr<const config::Snaps
   auto runtime = std::make_shared<Runtime>();
   runtime->snapshot = std::move(snapshot);
   const config::Snapshot& source = *runtime->snapshot;
+  for (const policy::AuthSettings& auth : source.settings().auths) std::ranges::copy(auth.from, std::back_inserter(runtime->carriers));
   for (const config::CompiledListener& compiled : source.listeners()) {
     ListenerRuntime listener{&compiled, nullptr, &tallies.listener(compiled.settings->name),
-                             &source.settings().access_fields};
+                             &source.settings().access_fields, &runtime->carriers};
     if (compiled.cluster) {
       listener.servers = book_of(*runtime, *compiled.cluster, tallies);
       if (!make_client(*runtime, *compiled.cluster, false, crypto, listener.upstream_tls, why)) return nullptr;

@@ -82,6 +82,7 @@ struct ListenerRuntime {
   const net::TlsProfile* tls = nullptr;  // null: plain
   ListenerTally* tally = nullptr;
   const std::vector<std::string>* access_fields = nullptr;  // of the access lines; empty: all
+  const std::vector<policy::Carrier>* carriers = nullptr;   // of all [auth] tables
   // Of the backend of a listener with protocol = "tcp".
   ServerBook* servers = nullptr;
   const net::TlsClient* upstream_tls = nullptr;  // for its tls:// servers
@@ -94,6 +95,7 @@ struct Runtime {
   std::vector<EndpointRuntime> endpoints;
 
   // Owned parts that the above point into.
+  std::vector<policy::Carrier> carriers;
   std::vector<std::unique_ptr<const policy::Authenticator>> authenticators;  // of endpoints
   std::vector<std::unique_ptr<net::TlsProfile>> profiles;
   std::vector<std::unique_ptr<net::TlsClient>> clients;

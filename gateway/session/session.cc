@@ -8,6 +8,7 @@
 #include "http/h1_writer.h"
 #include "http/trace.h"
 #include "policy/access.h"
+#include "policy/lifetime.h"
 #include "session/access_check.h"
 #include "session/access_log.h"
 #include "session/answers.h"
@@ -262,9 +263,8 @@ Result<void> Session::stand_on(const policy::Identity& identity, const policy::A
   expires_ = kNever;
   if (identity.expires && auth.close_on_expiry) {
     // A monotonic deadline, set once: turning the wall clock back does not extend a connection.
-    const auto left = identity.expiry - house_.loop.wall() + std::chrono::seconds(auth.leeway_seconds());
     expiry_close_code_ = auth.expiry_close_code;
-    expires_ = now() + std::max<Duration>(left, Duration::zero());
+    expires_ = now() + policy::left_of(identity, auth.leeway_seconds(), house_.loop.wall());
   }
   return {};
 }
@@ -537,7 +537,8 @@ Step Session::flush_then(Phase next) {
   const Io io = client_.write({&part, part.empty() ? 0u : 1u}, taken);
   if (io == Io::error) return unanswered({Errc::client_lost, Side::client, false, "the connection ended before the answer"});
   out.erase(0, taken);
-  if (!out.empty()) {
+  // A stream may keep what it took, and nobody writes to one whose client is to speak next.
+  if (!out.empty() || (after_flush_ == Phase::done && client_.unsent())) {
     if (now() >= deadline_) {
       return unanswered({Errc::slow_reader, Side::client, false, "the answer was not taken in time"});
     }

@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/random.h"
+#include "policy/lifetime.h"
 #include "policy/ticket_record.h"
 #include "session/errand.h"
 #include "session/opening.h"
@@ -34,7 +35,7 @@ class TicketIssue final : public Errand {
     // Never longer than what it stands for.
     ttl_ = settings.ticket_ttl;
     if (known.identity.expires) {
-      const Duration left = known.identity.expiry + std::chrono::seconds(known.auth->leeway_seconds()) - house.loop.wall();
+      const Duration left = policy::left_of(known.identity, known.auth->leeway_seconds(), house.loop.wall());
       ttl_ = std::min(ttl_, std::max<Duration>(left, std::chrono::seconds(1)));
     }
     JsonWriter out;

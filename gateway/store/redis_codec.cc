@@ -9,6 +9,9 @@
 
 namespace sluice::store {
 
+// Later versions have other objects in other places, and replies of their own.
+static_assert(HIREDIS_MAJOR == 0);
+
 namespace {
 
 using Type = RedisReply::Type;

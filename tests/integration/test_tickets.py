@@ -23,7 +23,7 @@ def config(port, endpoints=""):
 [auth.keys]
 type = "api_key"
 keys_file = "keys.toml"
-from = ["header:X-API-Key", "ticket:ticket"]
+from = ["header:X-API-Key", "query:machine-key", "ticket:ticket"]
 endpoints = {{ ticket = "/key-tickets" }}
 [[route]]
 path = "/members"
@@ -187,6 +187,14 @@ def test_guessing_goes_no_faster_here(gateway):
             assert answer(client, post("/key-tickets", b"", [("X-API-Key", "a-wrong-key-0123456789abcdef0123456789")]))[0] == status
     with gateway.client("plain", source="127.0.0.77") as client:
         assert answer(client, post("/key-tickets", b"", [("X-API-Key", "a-key-of-a-machine-0123456789abcdef")]))[0] == 429
+
+
+@pytest.mark.parametrize("path, status", [("/key-tickets", 200), ("/nowhere", 404)])
+def test_what_is_a_credential_anywhere_is_written_down_nowhere(gateway, path, status):
+    with gateway.client("tls") as client:
+        assert answer(client, post(f"{path}?machine-key=a-key-of-a-machine-0123456789abcdef"))[0] == status
+    assert gateway.wait_access(path=f"{path}?machine-key=[redacted]")["status"] == status
+    assert "a-key-of-a-machine" not in gateway.log_text() + json.dumps(gateway.access())
 
 
 def test_a_ticket_buys_no_ticket(gateway):

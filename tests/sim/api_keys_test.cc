@@ -142,6 +142,19 @@ TEST(ApiKeys, CountTheFailuresOfTokensTooWhenTold) {
   EXPECT_EQ(house.open(request).peer.status(), 429);
 }
 
+// As far away as a certificate's "no end" (RFC 5280 §4.1.2.5), which no clock of nanoseconds reaches.
+TEST(ApiKeys, MayExpireAtTheEndOfAllDates) {
+  policy::ApiKey lasting = key();
+  lasting.expires = WallTime(std::chrono::sys_days(std::chrono::December / 31 / 9999));
+  SimHouse house(with_keys(lasting));
+  Client& client = open(house, kText);
+  ASSERT_EQ(client.peer.status(), 101);
+  house.advance(1h);
+  client.peer.text("still here");
+  house.run();
+  EXPECT_EQ(house.last().peer.messages(), std::vector<std::string>{"still here"});
+}
+
 // ---- limits of one key
 
 policy::LimitSettings limit(const char* name, policy::LimitSettings::Unit unit, std::uint64_t number) {

@@ -178,6 +178,41 @@ TEST_F(SharedRevocationsTest, WhatWasDoneWhileItWasAwayIsTold) {
   EXPECT_THAT(asked(), ElementsAre("PUT + " + id("ann")));
 }
 
+TEST_F(SharedRevocationsTest, WhatWasTakenBackAndThenSaidAgainWhileItWasAwayIsTold) {
+  // The mark of the restore lasts longer than what is said after it.
+  const std::string restored = said('-', "ann");
+  clock_.time += std::chrono::seconds(10);
+  shared_.down();
+  revoke(R"({"sub":"ann","ttl":"1m"})");
+  shared_.up();
+  answer(page("0", {id("ann")}));
+  answer(text(restored));
+  EXPECT_TRUE(known("ann"));
+  EXPECT_THAT(asked(), ElementsAre("PUT + " + id("ann")));
+}
+
+TEST_F(SharedRevocationsTest, WhatWasSaidAnewWhileItWasAwayIsToldThoughItsEndIsNot) {
+  const std::string before = said('+', "ann");
+  clock_.time += std::chrono::seconds(10);
+  shared_.down();
+  revoke(R"({"sub":"ann","ttl":"1m"})");
+  shared_.up();
+  answer(page("0", {id("ann")}));
+  answer(text(before));
+  ASSERT_THAT(asked(), ElementsAre("PUT + " + id("ann")));
+  EXPECT_EQ(asked_[0].first[8], std::to_string(clock_.time.time_since_epoch().count())) << "when it was said last";
+}
+
+TEST_F(SharedRevocationsTest, WhatIsTakenBackBetweenTheRepliesOfAPageStaysBack) {
+  shared_.up();
+  answer(page("0", {id("ann"), id("bob")}));
+  answer(text(said('+', "ann")));
+  shared_.came(said('-', "ann"));
+  answer(text(said('+', "bob")));
+  EXPECT_FALSE(known("ann"));
+  EXPECT_TRUE(known("bob"));
+}
+
 TEST_F(SharedRevocationsTest, AnEmptyServerIsFilledAgain) {
   catch_up();
   shared_.came(said('+', "ann"));
