@@ -149,7 +149,7 @@ TEST(ApiKeys, MayExpireAtTheEndOfAllDates) {
   SimHouse house(with_keys(lasting));
   Client& client = open(house, kText);
   ASSERT_EQ(client.peer.status(), 101);
-  house.advance(1h);
+  house.advance(1s);
   client.peer.text("still here");
   house.run();
   EXPECT_EQ(house.last().peer.messages(), std::vector<std::string>{"still here"});
